@@ -1,0 +1,71 @@
+// swift-tools-version: 6.2
+// What this is: the targets of the house and who may import whom (docs/ARCHITECTURE.md has the picture).
+// Owns: the dependency table. Tests/HouseTests reads the sources and holds the same table.
+// Never: names a package without its reason in docs/decisions/0002-dependencies.md.
+// On failure: the build stops; a missing system library is installed by ./ops/quickstart or ./ops/test.
+import PackageDescription
+
+let house: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+let package = Package(
+    name: "bobbin",
+    products: [.executable(name: "bobbin", targets: ["bobbin"])],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+        room("JobModel"),
+        room("LinuxSystem", ["CLinux"]),
+        room("YamlText", ["CYaml"]),
+        room("JobLanguage", ["JobModel", "YamlText"]),
+        room("SpoolQueue", ["JobModel", "LinuxSystem"]),
+        room("RunJournal", ["JobModel", "LinuxSystem"]),
+        room("RunEngine", ["JobModel", "JobLanguage", "LinuxSystem"]),
+        room("StepLibrary", ["JobModel", "LinuxSystem", crypto]),
+        room("Archives", ["LinuxSystem", "CArchive"]),
+        room("RunHistory", ["JobModel", grdb]),
+        room(
+            "BobbinDaemon",
+            [
+                "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
+                "StepLibrary", "Archives", "RunHistory", crypto,
+            ]),
+        .executableTarget(
+            name: "bobbin",
+            dependencies: [
+                "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunHistory", "LinuxSystem",
+                argumentParser,
+            ],
+            swiftSettings: house),
+        tests("HouseTests"),
+        tests("JobModelTests", ["JobModel"]),
+        tests("LinuxSystemTests", ["LinuxSystem"]),
+        tests("YamlTextTests", ["YamlText"]),
+        tests("JobLanguageTests", ["JobLanguage", "JobModel", "YamlText"]),
+        tests("SpoolQueueTests", ["SpoolQueue", "JobModel", "LinuxSystem"]),
+        tests("RunJournalTests", ["RunJournal", "JobModel", "LinuxSystem"]),
+        tests("RunEngineTests", ["RunEngine", "JobLanguage", "JobModel", "LinuxSystem", "StepLibrary"]),
+        tests("StepLibraryTests", ["StepLibrary", "Archives", "JobModel", "LinuxSystem", crypto]),
+        tests("ArchivesTests", ["Archives", "LinuxSystem"]),
+        tests("RunHistoryTests", ["RunHistory", "JobModel"]),
+        tests("BobbinDaemonTests", ["BobbinDaemon", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue", "YamlText"]),
+        tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,151 @@
+// What this is: from a candidate file to an accepted run: gate, check, claim, the first record.
+// Owns: the order of these four, and what becomes of a file that fails one of them.
+// Never: reads the submitter's file after the claim; accepts what the checker refuses.
+// On failure: bad input is a rejection; an error of the disk is thrown to the worker, which lets the file be.
+import JobLanguage
+import JobModel
+import LinuxSystem
+import RunJournal
+import SpoolQueue
+import YamlText
+
+enum AdmissionOutcome {
+    case accepted(RunRecord, JobSpec)
+    case arriving(why: String, lookAgainIn: Span)
+    /// Rejected, taken by somebody else, or no business of ours.
+    case settled
+    case directory
+}
+
+/// One worker's way of admitting; not shared between threads.
+final class Admission {
+    private let spool: Spool
+    private let reader: JobReader
+    private let journal: Journal
+    private let claimed: Directory
+    private let runner: String
+    private let rejecter: Rejecter
+    private let remains: Remains
+    /// The job read last: a script that drops the same job a thousand times is checked once.
+    private var last: (bytes: [UInt8], reading: JobReader.Reading)?
+    private var userName: (uid: UInt32, name: String)?
+
+    init(
+        spool: Spool, reader: JobReader, journal: Journal, claimed: Directory, runner: String, rejecter: Rejecter,
+        remains: Remains
+    ) {
+        self.spool = spool
+        self.reader = reader
+        self.journal = journal
+        self.claimed = claimed
+        self.runner = runner
+        self.rejecter = rejecter
+        self.remains = remains
+    }
+
+    func admit(_ candidate: Candidate, _ key: LaneKey, from directory: Directory, policy: QueuePolicy) throws -> AdmissionOutcome {
+        switch DropName.judge(candidate.name) {
+        case .ignored: return .settled
+        case .unfit(let why):
+            return try refuse(candidate.name, directory, Failure(
+                "E-NAME", "the file's name is not fit for a job: \(why)",
+                whatToDo: "Use letters, digits and . _ + @ = - (up to \(Limits.nameBytes) bytes)."))
+        case .notAJob:
+            return try refuse(candidate.name, directory, Failure(
+                "E-NOT-A-JOB", "this is a result or reason file, not a job", whatToDo: "To run a job again: bobbin requeue RUN, or move the job file itself."))
+        case .unknownEnding: return .arriving(why: "its name does not end in .yaml, .yml or .json", lookAgainIn: .seconds(10))
+        case .job: break
+        }
+        let gate = ArrivalGate(
+            requireEnd: policy.requireEnd, diskIsFull: candidate.evidence != .movedIn && spool.isFull,
+            now: Timestamp(nanoseconds: Clocks.wall))
+        switch gate.examine(candidate.name, in: directory, evidence: candidate.evidence) {
+        case .gone: return .settled
+        case .directory: return .directory
+        case .arriving(let why, let span): return .arriving(why: why, lookAgainIn: span)
+        case .refused(let failure): return try refuse(candidate.name, directory, failure)
+        case .complete(let drop):
+            defer { drop.file.dropLease() }
+            return try judge(drop, candidate, key, directory)
+        }
+    }
+
+    private func refuse(_ name: String, _ directory: Directory, _ failure: Failure) throws -> AdmissionOutcome {
+        try rejecter.reject(name, from: directory, Rejection(failure))
+        return .settled
+    }
+
+    private func judge(_ drop: Drop, _ candidate: Candidate, _ key: LaneKey, _ directory: Directory) throws -> AdmissionOutcome {
+        if try remains.remove(drop, from: directory) { return .settled }
+        let reading = read(drop)
+        guard let job = reading.job else {
+            if drop.isTentative { return .arriving(why: "JSON that is not whole", lookAgainIn: .seconds(5)) }
+            try rejecter.reject(
+                drop.name, from: directory, Rejection(reading.findings, queueName: key.queue.text), sha256: Digest.sha256(drop.bytes))
+            return .settled
+        }
+        if let failure = Admission.misplacement(job, key) {
+            try rejecter.reject(drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
+            return .settled
+        }
+        return try claim(drop, job, reading, candidate, key, directory)
+    }
+
+    private func read(_ drop: Drop) -> JobReader.Reading {
+        if let last, last.bytes == drop.bytes { return last.reading }
+        let stem = DropName.withoutRunPrefix(drop.name).name.split(separator: ".").first.map(String.init) ?? drop.name
+        let reading = reader.read(drop.bytes, name: drop.name, stem: stem)
+        // A job that takes its name from its file, or a template that may change, is read anew each time.
+        if let job = reading.job, reading.template == nil, job.name != stem { last = (drop.bytes, reading) }
+        return reading
+    }
+
+    /// In a priority directory the directory decides.
+    private static func misplacement(_ job: JobSpec, _ key: LaneKey) -> Failure? {
+        let queue = job.queue ?? key.queue, priority = job.priority ?? key.priority
+        guard queue != key.queue || priority != key.priority else { return nil }
+        return Failure(
+            "E-QUEUE", "the job says queue \(queue), priority \(priority.level), but was dropped in \(key.queue)/\(key.priority.directory)",
+            whatToDo: "Drop it in spool/\(queue)/\(priority.directory), or in spool/inbox, where the job's own words decide.")
+    }
+
+    private func claim(
+        _ drop: Drop, _ job: JobSpec, _ reading: JobReader.Reading, _ candidate: Candidate, _ key: LaneKey, _ directory: Directory
+    ) throws -> AdmissionOutcome {
+        let (plainName, requeueOf) = DropName.withoutRunPrefix(drop.name)
+        let id = Identities.fresh()
+        let name = ClaimedName(run: id, queue: key.queue, priority: key.priority, name: plainName)
+        guard try Move(spool).claim(drop.name, from: directory, as: name, to: claimed) else { return .settled }
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        let acceptance = Acceptance(
+            id: id, queue: key.queue, priority: key.priority, dropName: plainName, jobName: job.name,
+            submitter: submitter(drop.status.uid), acceptedAt: now,
+            arrivedAt: Timestamp(nanoseconds: min(candidate.seenAt, now.nanoseconds)), identity: drop.identity,
+            snapshot: drop.bytes, sha256: Digest.sha256(drop.bytes), templateName: reading.template?.name,
+            templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: plainName),
+            requeueOf: requeueOf?.text, runner: runner)
+        journal.append(.accepted(acceptance), of: id, after: [claimed, directory])
+        return .accepted(RunRecord(acceptance), job)
+    }
+
+    private func submitter(_ uid: UInt32) -> Submitter {
+        if let userName, userName.uid == uid { return Submitter(uid: uid, name: userName.name) }
+        let name = Host.userName(uid)
+        userName = (uid, name)
+        return Submitter(uid: uid, name: name)
+    }
+}
+
+/// What a crash in the middle of a claiming rename can leave: the drop's old name beside the claimed one.
+final class Remains: Sendable {
+    private let known: Monitor<Set<InodeIdentity>>
+    init(_ recovered: [RunRecord]) { known = Monitor(Set(recovered.map(\.acceptance.identity))) }
+
+    /// True when this name was such a remainder; it is removed, since the run has its bytes already.
+    func remove(_ drop: Drop, from directory: Directory) throws -> Bool {
+        guard known.with({ !$0.isEmpty && $0.contains(drop.identity) }) else { return false }
+        // A released name may be reused by a new file only after the old inode is gone, so the identity is proof.
+        try directory.remove(drop.name)
+        return true
+    }
+}

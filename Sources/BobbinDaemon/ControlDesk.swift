@@ -1,0 +1,235 @@
+// What this is: control/: states that hold while their file is there, commands that are carried out once and answered.
+// Owns: pause and drain; cancel, hold, release, requeue, resolve on runs and on drops that nobody claimed yet.
+// Never: trusts a name: who commands is the owner of the file.
+// On failure: the answer in control/closed/ says what did not work; the command is never tried again by itself.
+import JobModel
+import LinuxSystem
+import SpoolQueue
+import YamlText
+
+final class ControlDesk {
+    private let core: RunnerCore
+    private let admission: Admission
+    private(set) var isDraining = false
+    private var paused: Set<QueueName> = []
+
+    init(_ core: RunnerCore) {
+        self.core = core
+        admission = core.admission()
+    }
+
+    /// Reads control/ whole: it is small, and a state is what is there now.
+    func sweep(isLeader: Bool) {
+        do {
+            let names = try core.site.spool.control.names().sorted()
+            obeyStates(names)
+            if isLeader { for name in names { take(name, in: core.site.spool.control) } }
+        } catch {
+            core.diskTrouble("reading control/", error)
+        }
+    }
+    /// Commands that the leader passed on because their run is ours.
+    func sweepOrders(_ orders: Directory) {
+        do { for name in try orders.names().sorted() { take(name, in: orders) } } catch { core.diskTrouble("reading orders", error) }
+    }
+
+    private func obeyStates(_ names: [String]) {
+        var now: Set<QueueName> = []
+        for name in names {
+            switch ControlFile(name: name) {
+            case .pause(let queue): now.insert(queue)
+            case .drain: isDraining = true
+            default: break
+            }
+        }
+        guard now != paused else { return }
+        for queue in now.subtracting(paused) { core.log.info("control", "queue \(queue) is paused") }
+        for queue in paused.subtracting(now) { core.log.info("control", "queue \(queue) goes on") }
+        paused = now
+        core.scheduler.pause(now)
+    }
+
+    private func take(_ name: String, in directory: Directory) {
+        switch ControlFile(name: name) {
+        case .ignored, .pause, .drain: return
+        case .unknown:
+            // The directory of answers, and whatever a person put beside the commands by mistake.
+            if name == SpoolName.closed { return }
+            answer(name, in: directory, "refused", "E-CONTROL: `\(name)` is no command; commands are cancel- hold- release- requeue- resolve-<run-id>, pause-<queue>, drain")
+        case .command(let verb, let subject): carryOut(verb, subject, name, directory)
+        }
+    }
+
+    private func carryOut(_ verb: ControlFile.Verb, _ subject: String, _ name: String, _ directory: Directory) {
+        guard let run = RunID(subject) else { return }
+        if let record = core.journal.record(run) ?? core.journal.liveRecords.first(where: { $0.acceptance.ticket == subject }) {
+            let (outcome, text) = act(verb, record, name, directory)
+            return answer(name, in: directory, outcome, text)
+        }
+        if let orders = ownerElsewhere(of: run) {
+            // The run's own runner carries it out and answers.
+            do { _ = try Move(core.site.spool).forward(command: name, to: orders) } catch { core.diskTrouble("passing on \(name)", error) }
+            return
+        }
+        let (outcome, text) = actOnDrop(verb, subject) ?? actOnEnded(verb, run)
+        answer(name, in: directory, outcome, text)
+    }
+
+    // MARK: runs
+
+    private func act(_ verb: ControlFile.Verb, _ record: RunRecord, _ name: String, _ directory: Directory) -> (String, String) {
+        if let state = record.finalState { return ("refused", "the run has ended already: \(state.rawValue)") }
+        switch verb {
+        case .cancel: return cancel(record)
+        case .hold: return hold(record)
+        case .release: return release(record)
+        case .resolve: return resolve(record, name, directory)
+        case .requeue: return ("refused", "the run has not ended; cancel it first, or wait")
+        }
+    }
+
+    private func cancel(_ record: RunRecord) -> (String, String) {
+        core.scheduler.signals(of: record.id).raise(.cancel)
+        if case .waiting = record.state {
+            return wakeUp(record, .resumed(at: now)) { core.scheduler.urgent(record.id) } ?? ("done", "cancelled while it waited")
+        }
+        if !core.scheduler.isDriving(record.id) { core.scheduler.urgent(record.id) }
+        return ("done", record.state == .running ? "cancelling: its step is being ended" : "cancelled before its first step")
+    }
+
+    private func hold(_ record: RunRecord) -> (String, String) {
+        switch record.state {
+        case .waiting(let wait) where wait.reason == .held: return ("refused", "the run is held already")
+        case .waiting(let wait) where wait.reason == .retry:
+            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
+            return ("done", "held instead of its next attempt")
+        case .waiting(let wait): return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
+        default:
+            core.scheduler.signals(of: record.id).raise(.hold)
+            return ("done", "it will be held before its next step")
+        }
+    }
+
+    private func release(_ record: RunRecord) -> (String, String) {
+        guard case .waiting(let wait) = record.state, wait.reason == .held || wait.reason == .retry else {
+            return ("refused", "the run is not held: it is \(record.state.text)")
+        }
+        return wakeUp(record, .resumed(at: now)) { makeReady(record) } ?? ("done", "released")
+    }
+
+    private func resolve(_ record: RunRecord, _ name: String, _ directory: Directory) -> (String, String) {
+        guard case .waiting(let wait) = record.state, wait.reason == .interrupted else {
+            return ("refused", "the run is not interrupted: it is \(record.state.text)")
+        }
+        guard let resolution = answerIn(name, directory) else {
+            return ("refused", "say what to do: the file's text must be retry, skip or fail (bobbin resolve RUN retry|skip|fail)")
+        }
+        return wakeUp(record, .resolved(resolution, at: now)) { makeReady(record) } ?? ("done", "resolved: \(resolution.rawValue)")
+    }
+
+    private func answerIn(_ name: String, _ directory: Directory) -> Resolution? {
+        // Unreadable is the same as empty: the answer says what the file must hold.
+        guard let bytes = try? directory.openForReading(name).read(upTo: 4096) else { return nil }
+        let text = String(decoding: bytes, as: UTF8.self).trimmed
+        return Resolution(rawValue: text.split(separator: ":").last.map { String($0).trimmed } ?? text)
+    }
+
+    private func wakeUp(_ record: RunRecord, _ event: RunEvent, then: () -> Void) -> (String, String)? {
+        do { try core.unpark(record, with: event) } catch { return ("failed", "the job's file cannot be moved: \(error)") }
+        then()
+        return nil
+    }
+    private func makeReady(_ record: RunRecord) {
+        core.scheduler.ready(record.id, LaneKey(queue: record.acceptance.queue, priority: record.acceptance.priority))
+    }
+
+    // MARK: drops that nobody claimed, runs that ended
+
+    private func actOnDrop(_ verb: ControlFile.Verb, _ ticket: String) -> (String, String)? {
+        guard verb == .cancel || verb == .hold else { return nil }
+        guard let (candidate, key) = core.scheduler.remove(where: { DropName.ticket(in: $0) == ticket }),
+            let directory = core.lane(key), let policy = core.policy(key.queue)
+        else { return nil }
+        do {
+            let outcome = try admission.admit(candidate, key, from: directory, policy: policy)
+            guard case .accepted(let record, _) = outcome else {
+                core.scheduler.judged(candidate.name, key, stays: false)
+                return ("refused", "the drop is not whole, or no job")
+            }
+            core.scheduler.judged(candidate.name, key, stays: false)
+            if verb == .hold {
+                core.park(record.id, Wait(.held, since: now, nextAttempt: 1))
+                return ("done", "held before its first step as run \(record.id)")
+            }
+            core.end(record.id, .cancelled, Failure("E-CANCELLED", "cancelled before it began", kind: .cancelled, retry: .never), outputs: [:])
+            return ("done", "cancelled before it began, as run \(record.id)")
+        } catch {
+            core.scheduler.judged(candidate.name, key, stays: false)
+            return ("failed", "\(error)")
+        }
+    }
+
+    private func actOnEnded(_ verb: ControlFile.Verb, _ run: RunID) -> (String, String) {
+        guard let found = FinalFiles(core.site.spool).find(run) else {
+            return ("refused", "there is no run or waiting drop \(run)")
+        }
+        guard verb == .requeue else { return ("refused", "the run has ended already; only requeue works on it") }
+        do {
+            let drop = try Requeue(core.site.spool).perform(found, configuration: core.configuration)
+            return ("done", "dropped again as \(drop)")
+        } catch {
+            return ("failed", "\(error)")
+        }
+    }
+
+    /// The orders directory of the runner that has the run, if it is another one's.
+    private func ownerElsewhere(of run: RunID) -> Directory? {
+        let spool = core.site.spool
+        // A directory that vanishes while we look is a runner that has gone.
+        for runner in (try? spool.claimed.names()) ?? [] where runner != core.name {
+            guard let names = try? spool.claimed.directory(runner).names(),
+                names.contains(where: { $0.hasPrefix(run.text) })
+            else { continue }
+            return try? spool.runners.directory("\(runner)/\(SpoolName.orders)")
+        }
+        return ownerOfParked(run)
+    }
+    private func ownerOfParked(_ run: RunID) -> Directory? {
+        let spool = core.site.spool
+        let isParked = spool.parked.values.contains { directory in
+            ((try? directory.names()) ?? []).contains { $0.hasPrefix(run.text) }  // unreadable: not found there
+        }
+        guard isParked else { return nil }
+        for runner in (try? spool.runners.names()) ?? [] where runner != core.name {
+            guard let replay = try? Replays.of(runner, spool), replay.live[run] != nil else { continue }
+            return try? spool.runners.directory("\(runner)/\(SpoolName.orders)")
+        }
+        return nil
+    }
+
+    // MARK: answers
+
+    private var now: Timestamp { Timestamp(nanoseconds: Clocks.wall) }
+
+    /// Moves the command to control/closed/ and writes beside it who asked, when, and what came of it.
+    private func answer(_ name: String, in directory: Directory, _ outcome: String, _ text: String) {
+        do {
+            let owner = try directory.status(name).uid
+            let closed = "\(Identities.fresh())~\(DropName.escaped(name))"
+            guard try Move(core.site.spool).close(command: name, from: directory, as: closed) else { return }
+            let bytes = YamlWriter.write([
+                ("command", .string(name)), ("outcome", .string(outcome)), ("message", .string(text)),
+                ("by", .string(Host.userName(owner))), ("uid", .int(Int(owner))), ("at", .string(now.rfc3339)),
+            ])
+            try AtomicFile.write(Array(bytes.utf8), to: closed + ".answer.yaml", in: core.site.spool.controlClosed)
+            core.log.info("control", "\(name): \(outcome): \(text)")
+        } catch {
+            core.diskTrouble("answering \(name)", error)
+        }
+    }
+
+    /// Taken away when the drain it asked for is over, so that the next start works.
+    func endDrain() {
+        do { try core.site.spool.control.removeIfPresent(ControlFile.drain.name) } catch { core.diskTrouble("removing control/drain", error) }
+    }
+}

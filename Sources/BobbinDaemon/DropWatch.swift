@@ -1,0 +1,299 @@
+// What this is: the eyes of a runner: inotify as a hint, scans as the truth, for every drop directory.
+// Owns: the watches, the table of arriving files, when which directory is scanned again.
+// Never: judges a file (Admission does) or believes an event.
+// On failure: a directory that is gone is made again and watched; an error is logged and the next scan tries again.
+import JobModel
+import LinuxSystem
+import SpoolQueue
+
+/// A file that is not whole yet.
+struct Arriving: Sendable {
+    var candidate: Candidate
+    var firstSeen: Int64
+    var lookAgain: Int64
+    var why: String
+    /// Its patience does not run while somebody writes it or the disk is full.
+    var patience: Int64
+    /// It came by rule 2 or 3 while the disk was full: only `...` or a new write makes it whole.
+    var cameWhileFull = false
+}
+
+final class DropWatch {
+    private struct Lane {
+        var key: LaneKey
+        var directory: Directory
+        var inode: UInt64
+        var lastModified: Int64 = 0
+        var lastScan: Int64 = 0
+    }
+    private let core: RunnerCore
+    let watch: DirectoryWatch
+    private var lanes: [Int: Lane] = [:]
+    private var tags: [LaneKey: Int] = [:]
+    private var nextTag = 16
+    private(set) var arriving: [LaneKey: [String: Arriving]] = [:]
+    private var nextCheck: Int64 = 0
+    private var nextRescan: Int64 = 0
+    private var nextFullScan: Int64 = 0
+    private static let checkEvery = Span.seconds(5).nanoseconds
+    private static let rescanEvery = Span.seconds(30).nanoseconds
+    private static let fullScanEvery = Span.seconds(3600).nanoseconds
+
+    init(_ core: RunnerCore) throws {
+        self.core = core
+        watch = try DirectoryWatch()
+        let now = Clocks.monotonic
+        nextCheck = now + DropWatch.checkEvery
+        nextRescan = now + DropWatch.rescanEvery
+        nextFullScan = now + DropWatch.fullScanEvery
+    }
+
+    /// Watches, then scans, every lane of the configuration that is not watched yet.
+    func configure(_ configuration: Configuration) throws {
+        try core.scheduler.configure(configuration.queues, slots: core.site.spool.slots)
+        for policy in configuration.queues {
+            for (priority, directory) in try core.site.spool.dropDirectories(of: policy) {
+                let key = LaneKey(queue: policy.name, priority: priority)
+                if tags[key] == nil { try open(key, directory) }
+            }
+        }
+    }
+
+    private func open(_ key: LaneKey, _ directory: Directory) throws {
+        let tag = tags[key] ?? nextTag
+        if tags[key] == nil { nextTag += 1 }
+        tags[key] = tag
+        lanes[tag] = Lane(key: key, directory: directory, inode: try directory.status().inode)
+        core.update { $0.lanes[key] = directory }
+        // Watch before scan: what comes between the two is seen twice, never missed.
+        try watch.add(directory, tag: tag)
+        try scan(tag)
+    }
+
+    /// The next instant at which `tick` has something to do.
+    var deadline: Int64 {
+        let look = arriving.values.flatMap(\.values).map(\.lookAgain).min() ?? .max
+        return min(nextCheck, nextRescan, nextFullScan, look)
+    }
+
+    // MARK: hints
+
+    /// What one round of hints says about each name.
+    private struct Round {
+        var best: [Int: [String: Evidence]] = [:]
+        var order: [(tag: Int, name: String)] = []
+        var appeared: [(tag: Int, name: String)] = []
+
+        mutating func note(_ name: String, _ evidence: Evidence, _ tag: Int) {
+            let known = best[tag]?[name]
+            if known == nil { order.append((tag, name)) }
+            best[tag, default: [:]][name] = max(known ?? .seen, evidence)
+        }
+    }
+
+    /// Takes hints of drop directories; the caller has drained the descriptor.
+    func take(_ report: DirectoryWatch.Report) throws {
+        var round = Round()
+        collect(report, into: &round)
+        try settleAppeared(&round)
+        var groups: [Int: [Candidate]] = [:]
+        let now = Clocks.wall
+        for (tag, name) in round.order {
+            guard let evidence = round.best[tag]?[name] else { continue }
+            groups[tag, default: []].append(Candidate(name: name, evidence: evidence, seenAt: now))
+        }
+        for (tag, candidates) in groups { offer(candidates, tag) }
+    }
+
+    private func collect(_ report: DirectoryWatch.Report, into round: inout Round) {
+        if report.overflowed {
+            core.log.info("watch", "more events than the queue holds: scanning every directory")
+            scanAll()
+        }
+        for (tag, hint) in report.hints where lanes[tag] != nil {
+            switch hint {
+            case .movedIn(let name): round.note(name, .movedIn, tag)
+            case .closed(let name): round.note(name, .closed, tag)
+            case .appeared(let name): round.appeared.append((tag, name))
+            case .gone: reopen(tag)
+            }
+        }
+    }
+
+    /// A name appeared and no close was seen with it: it is being written, or it was linked in. When nobody writes it
+    /// any more, the close event, if there was one, is already queued (the kernel queues it before it lets the writer
+    /// go); so one more look at the queue tells the two apart.
+    private func settleAppeared(_ round: inout Round) throws {
+        while true {
+            let open = round.appeared.filter { round.best[$0.tag]?[$0.name] == nil && DropName.judge($0.name) != .ignored }
+            round.appeared = []
+            guard !open.isEmpty else { return }
+            let writers = open.map { entry in lanes[entry.tag].map { writersOf(entry.name, in: $0) } }
+            collect(try watch.drain(), into: &round)
+            for ((tag, name), writers) in zip(open, writers) where round.best[tag]?[name] == nil {
+                guard let lane = lanes[tag] else { continue }
+                switch writers {
+                case .none?: round.note(name, .movedIn, tag)
+                case .some?:
+                    wait(for: Candidate(name: name, evidence: .seen, seenAt: Clocks.wall), lane.key, why: "open for writing", span: Limits.settle)
+                default: round.note(name, .seen, tag)
+                }
+            }
+        }
+    }
+    private func writersOf(_ name: String, in lane: Lane) -> OpenFile.Writers {
+        // A file that cannot be opened is judged by the gate.
+        guard let file = try? lane.directory.openForReading(name) else { return .unknown }
+        defer { file.dropLease() }
+        return file.takeLease()
+    }
+
+    private func offer(_ candidates: [Candidate], _ tag: Int) {
+        guard let lane = lanes[tag] else { return }
+        let wanted = candidates.filter { DropName.judge($0.name) != .ignored }
+        for candidate in wanted where arriving[lane.key]?[candidate.name] != nil {
+            // It moved on: judge it now, with what is known of it now.
+            arriving[lane.key]?[candidate.name]?.candidate.evidence = candidate.evidence
+            arriving[lane.key]?[candidate.name]?.lookAgain = 0
+            arriving[lane.key]?[candidate.name]?.cameWhileFull = false
+        }
+        let fresh = wanted.filter { arriving[lane.key]?[$0.name] == nil }
+        if !fresh.isEmpty { core.scheduler.offer(fresh, lane.key) }
+        lookAgainAtArriving()
+    }
+
+    // MARK: arriving files
+
+    /// A worker found the file not whole yet.
+    func stillArriving(_ candidate: Candidate, _ key: LaneKey, why: String, lookAgainIn span: Span) {
+        wait(for: candidate, key, why: why, span: span)
+    }
+
+    private func wait(for candidate: Candidate, _ key: LaneKey, why: String, span: Span) {
+        let now = Clocks.monotonic
+        var entry = arriving[key]?[candidate.name]
+            ?? Arriving(candidate: candidate, firstSeen: now, lookAgain: 0, why: why, patience: now + Limits.arrivalPatience.nanoseconds)
+        // The settle time must end before a look by rule 3 makes sense.
+        entry.lookAgain = now + max(span.nanoseconds, 1_000_000)
+        entry.why = why
+        entry.candidate = candidate
+        if why == "open for writing" || why == "the disk is full" { entry.patience = now + Limits.arrivalPatience.nanoseconds }
+        if why == "the disk is full" { entry.cameWhileFull = true }
+        arriving[key, default: [:]][candidate.name] = entry
+    }
+
+    private func lookAgainAtArriving() {
+        let now = Clocks.monotonic
+        for (key, entries) in arriving {
+            for (name, entry) in entries where entry.lookAgain <= now {
+                arriving[key]?[name]?.lookAgain = .max
+                if entry.cameWhileFull, !hasEndMark(name, key) {
+                    refuse(name, key, "it was written while the disk was full, so its end may be missing")
+                } else if now >= entry.patience {
+                    refuse(name, key, entry.why)
+                } else {
+                    core.scheduler.offerAgain(entry.candidate, key)
+                }
+            }
+        }
+    }
+
+    private func hasEndMark(_ name: String, _ key: LaneKey) -> Bool {
+        guard !core.site.spool.isFull, let directory = core.lane(key) else { return true }
+        // Gone or unreadable: the gate will say which.
+        guard let bytes = try? directory.openForReading(name).read(upTo: Limits.dropBytes) else { return true }
+        return ArrivalGate.endsWithEndMark(bytes)
+    }
+
+    private func refuse(_ name: String, _ key: LaneKey, _ why: String) {
+        guard let directory = core.lane(key) else { return }
+        let requireEnd = core.policy(key.queue)?.requireEnd ?? false
+        let failure = why.hasPrefix("its name does not end")
+            ? Failure("E-NOT-A-JOB", why, whatToDo: "Rename it to end in .yaml and drop it again.")
+            : ArrivalGate.incomplete(requireEnd: requireEnd, why: why)
+        do {
+            try Rejecter(spool: core.site.spool, log: core.log).reject(name, from: directory, Rejection(failure))
+            gone(name, key)
+        } catch {
+            core.diskTrouble("rejecting \(directory.path)/\(name)", error)
+            arriving[key]?[name]?.lookAgain = Clocks.monotonic + 1_000_000_000
+        }
+    }
+
+    /// The file is no longer arriving: admitted, rejected or taken away.
+    private func gone(_ name: String, _ key: LaneKey) {
+        arriving[key]?[name] = nil
+        core.scheduler.forgetName(name, key)
+    }
+
+    /// Drops entries whose file has gone on its way; called after workers judged something.
+    func tidyArriving() {
+        for (key, entries) in arriving {
+            guard let directory = core.lane(key) else { continue }
+            for (name, entry) in entries where entry.lookAgain == .max {
+                // An error here means that the next look decides.
+                if (try? directory.statusIfPresent(name)) != nil { continue }
+                gone(name, key)
+            }
+        }
+    }
+    var hasArriving: Bool { arriving.values.contains { !$0.isEmpty } }
+
+    // MARK: scans
+
+    func tick() {
+        let now = Clocks.monotonic
+        lookAgainAtArriving()
+        if now >= nextCheck {
+            nextCheck = now + DropWatch.checkEvery
+            for (tag, lane) in lanes where isReplaced(lane) { reopen(tag) }
+            tidyArriving()
+        }
+        if now >= nextFullScan {
+            nextFullScan = now + DropWatch.fullScanEvery
+            nextRescan = now + DropWatch.rescanEvery
+            scanAll()
+        } else if now >= nextRescan {
+            nextRescan = now + DropWatch.rescanEvery
+            for (tag, lane) in lanes where hasChanged(lane) { scanLogging(tag) }
+        }
+    }
+
+    private func isReplaced(_ lane: Lane) -> Bool {
+        // Any error of the path means that it is not the directory we hold.
+        guard let status = try? core.site.spool.root.directory("\(lane.key.queue)/\(lane.key.priority.directory)").status() else { return true }
+        return status.inode != lane.inode
+    }
+    private func hasChanged(_ lane: Lane) -> Bool {
+        // An unreadable status is a reason to look.
+        (try? lane.directory.status().modified) != lane.lastModified
+    }
+
+    private func reopen(_ tag: Int) {
+        guard let lane = lanes[tag], let policy = core.policy(lane.key.queue), isReplaced(lane) else { return }
+        core.log.warn("watch", "\(lane.directory.path) was replaced or removed: watching it anew")
+        do {
+            watch.remove(tag: tag)
+            for (priority, directory) in try core.site.spool.dropDirectories(of: policy) where priority == lane.key.priority {
+                try open(lane.key, directory)
+            }
+        } catch {
+            core.diskTrouble("watching \(lane.directory.path)", error)
+        }
+    }
+
+    func scanAll() { for tag in lanes.keys.sorted() { scanLogging(tag) } }
+    private func scanLogging(_ tag: Int) {
+        do { try scan(tag) } catch { core.diskTrouble("scanning \(lanes[tag]?.directory.path ?? "")", error) }
+    }
+
+    private func scan(_ tag: Int) throws {
+        guard let lane = lanes[tag] else { return }
+        lanes[tag]?.lastModified = try lane.directory.status().modified
+        lanes[tag]?.lastScan = Clocks.monotonic
+        let now = Clocks.wall
+        let known = arriving[lane.key] ?? [:]
+        let names = try lane.directory.names().filter { known[$0] == nil && DropName.judge($0) != .ignored }.sorted()
+        core.scheduler.offer(names.map { Candidate(name: $0, evidence: .seen, seenAt: now) }, lane.key)
+    }
+}

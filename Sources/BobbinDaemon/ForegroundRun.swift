@@ -1,0 +1,77 @@
+// What this is: `bobbin run JOB`: one job, here and now, without daemon, queue or journal.
+// Owns: the run's temporary directory, the progress lines, the waiting out of retries.
+// Never: touches the spool: what is run this way is answered on the terminal, not in done/.
+// On failure: the record of the run says it; the caller turns it into an exit code.
+import JobLanguage
+import JobModel
+import LinuxSystem
+import RunEngine
+
+public final class ForegroundRun: Sendable {
+    /// Tells about each step as it starts and ends.
+    public typealias Progress = @Sendable (StepRecord) -> Void
+
+    private final class Recorder: RunRecorder {
+        let record: Monitor<RunRecord>
+        let progress: Progress
+        init(_ record: RunRecord, _ progress: @escaping Progress) {
+            self.record = Monitor(record)
+            self.progress = progress
+        }
+        func record(_ event: RunEvent, of run: RunID, durable: Bool) {
+            record.with { $0.apply(event) }
+            switch event {
+            case .stepStarted(let step), .stepEnded(let step): progress(step)
+            default: break
+            }
+        }
+    }
+
+    /// Runs a checked job to its end. `directory` is what relative paths are below; `runs` gets the logs.
+    public static func perform(
+        _ spec: JobSpec, bytes: [UInt8], name: String, directory: String, runs: Directory, signals: RunSignals,
+        progress: @escaping Progress
+    ) -> RunRecord {
+        let queue = QueuePolicy(name: spec.queue ?? .standard)
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        let uid = ProcessSetup.uid
+        let first = RunRecord(Acceptance(
+            id: Identities.fresh(), queue: queue.name, priority: spec.priority ?? .normal, dropName: name, jobName: spec.name,
+            submitter: Submitter(uid: uid, name: Host.userName(uid)), acceptedAt: now, arrivedAt: now,
+            identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: bytes, sha256: Digest.sha256(bytes),
+            runner: "foreground"))
+        let recorder = Recorder(first, progress)
+        let actions = Dictionary(Site.allActions.map { ($0.type.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let surroundings = RunSurroundings(
+            sitePath: directory, runsPath: runs.path, runDirectory: { try runs.makeDirectory($0.text) })
+        while true {
+            let record = recorder.record.with { $0 }
+            let driver = RunDriver(
+                record: record, spec: spec, actions: actions, recorder: recorder, surroundings: surroundings,
+                signals: signals, queue: queue)
+            let ending = driver.drive()
+            if let final = finish(ending, recorder, signals) { return final }
+        }
+    }
+
+    /// Nil after a wait: the run is driven again.
+    private static func finish(_ ending: RunEnding, _ recorder: Recorder, _ signals: RunSignals) -> RunRecord? {
+        let run = recorder.record.with { $0.id }
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        switch ending {
+        case .ended(let state, let failure, let outputs):
+            recorder.record(.ended(state, at: now, failure: failure, outputs: outputs, result: []), of: run, durable: false)
+            return recorder.record.with { $0 }
+        case .suspended(let wait) where wait.reason == .retry:
+            recorder.record(.parked(wait), of: run, durable: false)
+            let due = wait.until.map { $0.since(now).nanoseconds } ?? 0
+            signals.pause(until: Clocks.monotonic + max(0, due))
+            recorder.record(.resumed(at: Timestamp(nanoseconds: Clocks.wall)), of: run, durable: false)
+            return nil
+        case .suspended, .stopped:
+            let failure = Failure("E-STOPPED", "the run was stopped", kind: .cancelled, retry: .never)
+            recorder.record(.ended(.cancelled, at: now, failure: failure, outputs: [:], result: []), of: run, durable: false)
+            return recorder.record.with { $0 }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// What this is: inbox/: drops whose own words decide where they go; the leader re-files them by rename.
+// Owns: the table of inbox files that are not whole yet.
+// Never: claims: after the rename the file is a drop like any other.
+// On failure: a file that is no job is rejected from here; an error of the disk leaves it for the next sweep.
+import JobModel
+import LinuxSystem
+import SpoolQueue
+
+struct Inbox {
+    private let core: RunnerCore
+    init(_ core: RunnerCore) { self.core = core }
+
+    func sweep() {
+        do {
+            for name in try core.site.spool.inbox.names().sorted() where DropName.judge(name) != .ignored { try take(name) }
+        } catch {
+            core.diskTrouble("reading inbox/", error)
+        }
+    }
+
+    private func take(_ name: String) throws {
+        let inbox = core.site.spool.inbox
+        let rejecter = Rejecter(spool: core.site.spool, log: core.log)
+        switch DropName.judge(name) {
+        case .unfit(let why): return try refuse(name, Failure("E-NAME", "the file's name is not fit for a job: \(why)"), rejecter)
+        case .notAJob: return try refuse(name, Failure("E-NOT-A-JOB", "this is a result or reason file, not a job"), rejecter)
+        case .unknownEnding, .ignored: return
+        case .job: break
+        }
+        let gate = ArrivalGate(requireEnd: false, diskIsFull: core.site.spool.isFull, now: Timestamp(nanoseconds: Clocks.wall))
+        switch gate.examine(name, in: inbox, evidence: .seen) {
+        case .gone, .arriving: return
+        case .directory: core.warnOnce("inbox/\(name) is a directory: it stays where it is")
+        case .refused(let failure): try refuse(name, failure, rejecter)
+        case .complete(let drop):
+            defer { drop.file.dropLease() }
+            try refile(drop, rejecter)
+        }
+    }
+
+    private func refuse(_ name: String, _ failure: Failure, _ rejecter: Rejecter) throws {
+        try rejecter.reject(name, from: core.site.spool.inbox, Rejection(failure))
+    }
+
+    private func refile(_ drop: Drop, _ rejecter: Rejecter) throws {
+        let reading = core.site.reader().read(drop.bytes, name: drop.name, stem: drop.name)
+        guard let job = reading.job else {
+            try rejecter.reject(drop.name, from: core.site.spool.inbox, Rejection(reading.findings, queueName: SpoolName.inbox))
+            return
+        }
+        let queue = job.queue ?? .standard, priority = job.priority ?? .normal
+        guard let directory = core.lane(LaneKey(queue: queue, priority: priority)) else {
+            return try refuse(drop.name, Failure(
+                "E-QUEUE", "the job asks for queue \(queue), priority \(priority.level), which this site does not have",
+                whatToDo: "Add the queue to ops/orchestrator.yaml, or name another."), rejecter)
+        }
+        do {
+            _ = try Move(core.site.spool).refile(drop.name, from: core.site.spool.inbox, to: directory, as: drop.name)
+        } catch {
+            guard error.isExisting else { throw error }
+            let name = "\(drop.name.prefix(Limits.nameBytes - 40)).\(Identities.fresh()).yaml"
+            _ = try Move(core.site.spool).refile(drop.name, from: core.site.spool.inbox, to: directory, as: name)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// What this is: the feeder of the index: ended runs in batches, off the hot path, by the leader alone.
+// Owns: one thread; the comparison of result files with the index; the rebuild.
+// Never: holds up a run; is asked for a decision: the index is a memory, the files are the truth.
+// On failure: a damaged index is moved aside and rebuilt from the results; any other trouble is logged, and the
+//   missing runs are found by the next comparison.
+import JobModel
+import LinuxSystem
+import RunHistory
+import SpoolQueue
+
+public enum IndexFiles {
+    public static func path(_ spool: Spool) -> String { "\(spool.state.path)/\(SpoolName.index)" }
+
+    /// Reads results that the index lacks and adds them. Returns how many were added and which files were no results.
+    public static func reconcile(_ history: RunHistory, _ spool: Spool, onlyDays: ((String) -> Bool)? = nil) throws -> (added: Int, unread: [String]) {
+        var added = 0
+        var unread: [String] = []
+        for root in spool.finalRoots() {
+            for day in try root.names().sorted() where onlyDays?(day) ?? true {
+                let directory = try root.directory(day)
+                let results = try directory.names().filter { $0.hasSuffix(FinalName.resultEnding) && !$0.hasPrefix(".") }
+                var byRun: [RunID: String] = [:]
+                for name in results { if let run = RunID(name.prefix(RunID.length)) { byRun[run] = name } }
+                for run in try history.missing(from: byRun.keys.sorted()).chunked(500) {
+                    let records = try run.compactMap { id -> RunRecord? in
+                        guard let name = byRun[id] else { return nil }
+                        let record = ResultFile.read(try directory.openForReading(name).read(upTo: 64 << 20))
+                        if record == nil { unread.append("\(directory.path)/\(name)") }
+                        return record
+                    }
+                    try history.add(records)
+                    added += records.count
+                }
+            }
+        }
+        return (added, unread)
+    }
+
+    /// A new index beside the old one's place, filled from the result files.
+    public static func rebuild(_ spool: Spool) throws -> (added: Int, unread: [String]) {
+        for ending in ["", "-wal", "-shm"] { try spool.state.removeIfPresent(SpoolName.index + ending) }
+        let history = try RunHistory(path: path(spool))
+        return try reconcile(history, spool)
+    }
+}
+
+extension Array {
+    func chunked(_ size: Int) -> [ArraySlice<Element>] {
+        stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
+    }
+}
+
+final class Indexer: Sendable {
+    private enum Task: Sendable { case add([RunRecord]), reconcile(today: Bool) }
+    private struct State {
+        var tasks: [Task] = []
+        var isClosing = false
+        var isBusy = false
+    }
+    private let state = Monitor(State())
+    private let spool: Spool
+    private let log: DaemonLog
+    private let thread = Monitor<BlockingThread?>(nil)
+
+    init(_ spool: Spool, log: DaemonLog) throws {
+        self.spool = spool
+        self.log = log
+        let started = try BlockingThread.start("index") { [unowned self] in self.loop() }
+        thread.with { $0 = started }
+        state.signal { $0.tasks.append(.reconcile(today: false)) }
+    }
+    func add(_ records: [RunRecord]) { state.signal { $0.tasks.append(.add(records)) } }
+    /// Finds what other runners finished.
+    func lookForOthers() { state.signal { $0.tasks.append(.reconcile(today: true)) } }
+    func close() {
+        state.broadcast { $0.isClosing = true }
+        thread.with { $0 }?.join()
+    }
+
+    private func loop() {
+        var history: RunHistory?
+        while let tasks = nextTasks() {
+            do {
+                if history == nil { history = try open() }
+                if let history { try work(tasks, history) }
+            } catch {
+                log.error("index", "\(error); the index is rebuilt from the result files at the next start or by `bobbin index rebuild`")
+                history = nil
+            }
+        }
+    }
+
+    private func nextTasks() -> [Task]? {
+        state.wait { state -> [Task]?? in
+            guard !state.tasks.isEmpty else { return state.isClosing ? .some(nil) : nil }
+            defer { state.tasks.removeAll() }
+            return state.tasks
+        }
+    }
+
+    private func open() throws -> RunHistory {
+        do { return try RunHistory(path: IndexFiles.path(spool)) } catch is HistoryDamage {
+            let aside = "\(SpoolName.index).damaged-\(Identities.fresh())"
+            log.error("index", "the index is damaged: moved to .bobbin/\(aside) and rebuilt from the result files")
+            try spool.state.rename(SpoolName.index, to: spool.state, aside)
+            for ending in ["-wal", "-shm"] { try spool.state.removeIfPresent(SpoolName.index + ending) }
+            let history = try RunHistory(path: IndexFiles.path(spool))
+            _ = try IndexFiles.reconcile(history, spool)
+            return history
+        }
+    }
+
+    private func work(_ tasks: [Task], _ history: RunHistory) throws {
+        var records: [RunRecord] = []
+        var scope: Bool?
+        for task in tasks {
+            switch task {
+            case .add(let more): records += more
+            case .reconcile(let today): scope = (scope ?? true) && today
+            }
+        }
+        for chunk in records.chunked(500) { try history.add(Array(chunk)) }
+        guard let scope else { return }
+        let today = Timestamp(nanoseconds: Clocks.wall).utcDay
+        let found = try IndexFiles.reconcile(history, spool, onlyDays: scope ? { $0 == today } : nil)
+        for name in found.unread { log.warn("index", "\(name) is no result of ours and is left out") }
+    }
+}

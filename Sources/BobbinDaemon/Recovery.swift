@@ -1,0 +1,190 @@
+// What this is: what a starting runner does with what an earlier life left: its own, and that of runners that died.
+// Owns: killing leftovers, putting files where the journal says they belong, adopting claims without a record, takeover.
+// Never: starts a step; runs twice with another outcome (each part may be interrupted and done again).
+// On failure: throws; the runner does not start, and says why.
+import JobLanguage
+import JobModel
+import LinuxSystem
+import RunJournal
+import SpoolQueue
+
+/// Journals read without touching them.
+public enum Replays {
+    public static func of(_ runner: String, _ spool: Spool) throws -> Replay {
+        try Replay.read(spool.runners.directory("\(runner)/\(SpoolName.journal)"))
+    }
+    /// Every run in flight, of all runners. A journal that is being written may be read a little late, never wrongly.
+    public static func live(_ spool: Spool) -> [RunRecord] {
+        var live: [RunID: RunRecord] = [:]
+        for runner in (try? spool.runners.names()) ?? [] {  // no runners: nothing in flight
+            guard let replay = try? of(runner, spool) else { continue }
+            live.merge(replay.live) { first, _ in first }
+        }
+        return live.values.sorted { $0.id < $1.id }
+    }
+}
+
+struct Recovery {
+    let core: RunnerCore
+
+    /// Ends processes that steps of the former life left running. Before anything is decided about their runs.
+    func killLeftovers(_ records: [RunRecord]) {
+        for record in records where record.openStep != nil {
+            let killed = Host.killAll(marked: "BOBBIN_RUN_ID=\(record.id)")
+            if killed > 0 { core.log.warn("recovery", "ended \(killed) leftover process\(killed == 1 ? "" : "es")", run: record.id) }
+        }
+    }
+
+    /// Brings every file to where its record says it is, and every run back to work.
+    func resume(_ records: [RunRecord]) throws {
+        var places = try findFiles()
+        for record in records.sorted(by: { $0.id < $1.id }) {
+            let place = places.removeValue(forKey: record.id)
+            try place.map { try putRight(record, $0) } ?? recreate(record)
+            goOn(record)
+        }
+        try adopt(places.filter { $0.value.isClaimed })
+    }
+
+    private struct Place {
+        var directory: Directory
+        var name: String
+        var isClaimed: Bool
+    }
+    private func findFiles() throws -> [RunID: Place] {
+        var places: [RunID: Place] = [:]
+        let directories = core.site.spool.parked.values.map { ($0, false) } + [(core.claimed, true)]
+        for (directory, isClaimed) in directories {
+            for name in try directory.names() {
+                guard let parsed = ClaimedName(name) else { continue }
+                places[parsed.run] = Place(directory: directory, name: name, isClaimed: isClaimed)
+            }
+        }
+        return places
+    }
+
+    private func putRight(_ record: RunRecord, _ place: Place) throws {
+        let name = ClaimedName(record.acceptance)
+        if case .waiting(let wait) = record.state {
+            if place.isClaimed { try Move(core.site.spool).park(name, from: core.claimed, wait.reason) }
+        } else if !place.isClaimed {
+            _ = try Move(core.site.spool).takeOver(place.name, from: place.directory, to: core.claimed)
+        }
+    }
+
+    /// The claim's file did not survive, but what it said is in the journal.
+    private func recreate(_ record: RunRecord) throws {
+        guard record.finalState == nil else { return }
+        let name = ClaimedName(record.acceptance).text
+        var directory = core.claimed
+        if case .waiting(let wait) = record.state { directory = core.site.spool.parked[wait.reason] ?? directory }
+        core.log.warn("recovery", "the job's file was gone; written again from the journal", run: record.id)
+        try AtomicFile.write(record.acceptance.snapshot, to: name, in: directory, existing: .replace)
+    }
+
+    private func goOn(_ record: RunRecord) {
+        switch record.state {
+        case .ended: core.publish(record.id, 0)
+        case .waiting(let wait): core.post(.parked(record.id, wait))
+        case .queued, .running:
+            core.scheduler.ready(record.id, LaneKey(queue: record.acceptance.queue, priority: record.acceptance.priority))
+        }
+    }
+
+    /// Claims that never reached the journal: the name says what they are; the file is read again.
+    private func adopt(_ places: [RunID: Place]) throws {
+        guard !places.isEmpty else { return }
+        let reader = core.site.reader()
+        for (run, place) in places.sorted(by: { $0.key < $1.key }) {
+            guard let name = ClaimedName(place.name) else { continue }
+            let file = try place.directory.openForReading(place.name)
+            let bytes = try file.read(upTo: Limits.dropBytes + 1)
+            let status = try file.status()
+            let stem = name.name.split(separator: ".").first.map(String.init) ?? name.name
+            let reading = reader.read(bytes, name: name.name, stem: stem)
+            guard let job = reading.job else {
+                try Rejecter(spool: core.site.spool, log: core.log).reject(
+                    place.name, from: core.claimed, Rejection(reading.findings, queueName: name.queue.text))
+                continue
+            }
+            let now = Timestamp(nanoseconds: Clocks.wall)
+            let acceptance = Acceptance(
+                id: run, queue: name.queue, priority: name.priority, dropName: name.name, jobName: job.name,
+                submitter: Submitter(uid: status.uid, name: Host.userName(status.uid)), acceptedAt: now, arrivedAt: run.time,
+                identity: InodeIdentity(inode: status.inode, birthNanoseconds: status.birth), snapshot: bytes,
+                sha256: Digest.sha256(bytes), templateName: reading.template?.name,
+                templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name), runner: core.name)
+            core.journal.append(.accepted(acceptance), of: run, after: [core.claimed])
+            core.log.info("recovery", "adopted a claim without a record", run: run)
+            goOn(RunRecord(acceptance))
+        }
+    }
+}
+
+/// What the leader does for runners that died.
+struct Takeover {
+    let core: RunnerCore
+
+    /// Looks for runners whose lock is free and takes their runs over.
+    func sweep() {
+        let spool = core.site.spool
+        for runner in (try? spool.runners.names()) ?? [] where runner != core.name {  // unreadable now: the next sweep looks again
+            do { try take(runner) } catch {
+                core.log.error("takeover", "runner \(runner) is dead, but its journal cannot be taken over: \(error)")
+            }
+        }
+    }
+
+    private func take(_ runner: String) throws {
+        let spool = core.site.spool
+        let home = try spool.runners.directory(runner)
+        guard let lock = try FileLock.take(SpoolName.lock, in: home) else { return }
+        // Held until its journal is gone: whoever else looks meanwhile finds it taken.
+        defer { withExtendedLifetime(lock) {} }
+        let journal = try home.makeDirectory(SpoolName.journal, mode: 0o700)
+        let replay = try Replay.read(journal)
+        let records = Array(replay.live.values)
+        let recovery = Recovery(core: core)
+        recovery.killLeftovers(records)
+        var last: Journal.Sequence = 0
+        for record in records where core.journal.record(record.id) == nil {
+            last = core.journal.append(.carried(record), of: record.id)
+        }
+        core.journal.waitUntilDurable(last)
+        try moveClaims(of: runner)
+        for name in replay.segments { try journal.removeIfPresent(name) }
+        try journal.sync()
+        try remove(runner, home, journal)
+        try recovery.resume(records)
+        if !records.isEmpty { core.log.info("takeover", "took over \(records.count) run\(records.count == 1 ? "" : "s") of dead runner \(runner)") }
+    }
+
+    private func moveClaims(of runner: String) throws {
+        let spool = core.site.spool
+        guard try spool.claimed.statusIfPresent(runner) != nil else { return }
+        let claims = try spool.claimed.directory(runner)
+        for name in try claims.names() { _ = try Move(spool).takeOver(name, from: claims, to: core.claimed) }
+        try core.claimed.sync()
+        try claims.sync()
+        try spool.claimed.removeDirectory(runner)
+    }
+
+    /// The empty shell of the dead runner; what cannot be removed is left, an empty journal harms nobody.
+    private func remove(_ runner: String, _ home: Directory, _ journal: Directory) throws {
+        for name in try journal.names() { try journal.removeIfPresent(name) }
+        for folder in [SpoolName.orders, SpoolName.temporary] where try home.statusIfPresent(folder) != nil {
+            let inner = try home.directory(folder)
+            for name in try inner.names() {
+                if folder == SpoolName.orders {
+                    _ = try Move(core.site.spool).returnOrder(name, from: inner)
+                } else {
+                    try inner.removeIfPresent(name)
+                }
+            }
+            try home.removeDirectory(folder)
+        }
+        try home.removeDirectory(SpoolName.journal)
+        try home.removeIfPresent(SpoolName.lock)
+        try core.site.spool.runners.removeDirectory(runner)
+    }
+}

@@ -1,0 +1,303 @@
+// What this is: one runner from start to end: `bobbin up` and `bobbin run`. The roof that introduces the rooms.
+// Owns: the order of starting and stopping, the main loop, leadership, signals, the re-reading of the configuration.
+// Never: runs a step or reads a job on its own thread.
+// On failure: what cannot start says why and exits; a running one stops only for what it cannot promise any more.
+import Glibc
+import JobModel
+import LinuxSystem
+import RunJournal
+import SpoolQueue
+
+public struct RunnerOptions: Sendable {
+    public var name: String
+    /// End when nothing is left to do.
+    public var untilIdle: Bool
+    /// Standard error shows warnings as well as the log.
+    public var echo: Bool
+    public init(name: String, untilIdle: Bool, echo: Bool) {
+        self.name = name
+        self.untilIdle = untilIdle
+        self.echo = echo
+    }
+    public static func isFit(name: String) -> Bool {
+        (1...32).contains(name.utf8.count) && name.utf8.allSatisfy { $0 == 0x5F || $0 == 0x2D || ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || (0x30...0x39).contains($0) }
+    }
+}
+
+public final class Runner {
+    private let core: RunnerCore
+    private let options: RunnerOptions
+    private let lock: FileLock
+    private let publisher: Publisher
+    private let drops: DropWatch
+    private let desk: ControlDesk
+    private let orders: Directory
+    private let signals: SignalInbox
+    private var workers: [BlockingThread] = []
+    private var leaderLock: FileLock?
+    private var indexer: Indexer?
+    private var parked: [RunID: Timestamp] = [:]
+    private var configurationBytes: [UInt8] = []
+    private var nextHousekeeping: Int64 = 0
+    private var nextLeaderSweep: Int64 = 0
+    private var stopAt: Int64?
+    private var isDraining = false
+    private var isStopped = false
+    private static let controlTag = 1, ordersTag = 2, inboxTag = 3, configurationTag = 4
+    private static let housekeepingEvery = Span.seconds(5).nanoseconds
+
+    // MARK: start
+
+    /// Opens the site and takes its place in it. Throws SpoolProblem when another runner has the name.
+    public init(site: Site, options: RunnerOptions) throws {
+        self.options = options
+        ProcessSetup.prepare()
+        ProcessSetup.becomeSubreaper()
+        signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
+        let configuration = try site.configuration()
+        let spool = site.spool
+        let log = DaemonLog(spool.log, echo: options.echo)
+        let (home, lock) = try Runner.takePlace(options.name, spool)
+        self.lock = lock
+        let journalDirectory = try home.makeDirectory(SpoolName.journal, mode: 0o700)
+        orders = try home.makeDirectory(SpoolName.orders, mode: 0o700)
+        let temporary = try home.makeDirectory(SpoolName.temporary, mode: 0o700)
+        let claimed = try spool.claimed.makeDirectory(options.name)
+        let replay = try Replay.read(journalDirectory)
+        if replay.tornBytes > 0 { log.info("journal", "cut 1 torn record (\(replay.tornBytes) bytes)") }
+        let halt: @Sendable (any Error) -> Never = { RunnerCore.halt(log, $0) }
+        let settling = Monitor<Publisher?>(nil)
+        let journal = try Journal(
+            journalDirectory, replay: replay, salt: { Clocks.randomBits().1 },
+            settle: { try settling.with { $0 }?.settle() }, halt: halt)
+        let recovered = Array(replay.live.values)
+        let core = try RunnerCore(
+            site: site, name: options.name, journal: journal, log: log, claimed: claimed, configuration: configuration,
+            recovered: recovered)
+        self.core = core
+        publisher = try Publisher(
+            spool: spool, journal: journal, claimed: claimed, temporary: temporary, log: log,
+            told: { core.post(.ended($0)) }, halt: halt)
+        core.setPublisher(publisher)
+        settling.with { [publisher] in $0 = publisher }
+        drops = try DropWatch(core)
+        desk = ControlDesk(core)
+        let recovery = Recovery(core: core)
+        recovery.killLeftovers(recovered)
+        try recovery.resume(recovered)
+        if !recovered.isEmpty { log.info("recovery", "\(recovered.count) run\(recovered.count == 1 ? "" : "s") of the former life go on") }
+    }
+
+    private static func takePlace(_ name: String, _ spool: Spool) throws -> (Directory, FileLock) {
+        // A leader that takes a dead runner's place over may remove the directory under us: then begin anew.
+        for _ in 0..<3 {
+            let home = try spool.runners.makeDirectory(name, mode: 0o700)
+            guard let lock = try FileLock.take(SpoolName.lock, in: home) else { break }
+            guard try home.statusIfPresent(SpoolName.lock) != nil else { continue }
+            let text = "pid \(ProcessSetup.pid) since \(Timestamp(nanoseconds: Clocks.wall).rfc3339)\n"
+            try lock.file.truncate(to: 0)
+            try lock.file.write(Array(text.utf8), at: 0)
+            return (home, lock)
+        }
+        // Unreadable: the sentence is shown without it.
+        let holder = (try? spool.runners.directory(name).openForReading(SpoolName.lock).read(upTo: 200))
+            .map { String(decoding: $0, as: UTF8.self).trimmed } ?? ""
+        throw SpoolProblem(
+            "E-RUNNING", "runner `\(name)` is already running here\(holder.isEmpty ? "" : " (\(holder))")",
+            whatToDo: "A second runner on this spool needs a name of its own: bobbin run --runner NAME")
+    }
+
+    /// Works until told to stop, or until nothing is left where that was asked. Returns the exit code.
+    public func run() throws -> Int32 {
+        try watchOwnDirectories()
+        try becomeLeaderIfFree()
+        desk.sweep(isLeader: leaderLock != nil)
+        try drops.configure(core.configuration)
+        try startWorkers()
+        core.log.info("runner", "\(core.name) began (pid \(ProcessSetup.pid), \(leaderLock == nil ? "not leading" : "leading"), spool \(core.site.spool.id))")
+        while !isStopped { try turn() }
+        return stop()
+    }
+
+    private func watchOwnDirectories() throws {
+        try drops.watch.add(core.site.spool.control, tag: Runner.controlTag)
+        try drops.watch.add(orders, tag: Runner.ordersTag)
+        try drops.watch.add(core.site.spool.inbox, tag: Runner.inboxTag)
+        let ops = try core.site.spool.site.directory("ops")
+        try drops.watch.add(ops, tag: Runner.configurationTag)
+        configurationBytes = try ops.openForReading("orchestrator.yaml").read(upTo: 1 << 20)
+    }
+
+    private func startWorkers() throws {
+        let wanted = core.configuration.queues.reduce(0) { $0 + $1.maxConcurrent }
+        // One more than there are slots: it ends cancelled runs while every slot is busy.
+        while workers.count < min(wanted + 1, 1024) {
+            let worker = Worker(core)
+            workers.append(try BlockingThread.start("worker-\(workers.count + 1)") { worker.loop() })
+        }
+    }
+
+    // MARK: the main loop
+
+    private func turn() throws {
+        let ready = try Waker.sleep([drops.watch.fd, core.waker.fd, signals.fd], until: deadline)
+        if ready[0] { try takeHints() }
+        if ready[1] { takeMail() }
+        if ready[2] { while let number = signals.next() { obey(signal: number) } }
+        let now = Clocks.monotonic
+        resumeDue()
+        drops.tick()
+        if core.scheduler.isContended { contendedUntil = now + 50_000_000 }
+        if let instant = contendedUntil, now >= instant {
+            contendedUntil = nil
+            core.scheduler.wakeAll()
+        }
+        if now >= nextHousekeeping { try keepHouse() }
+        if let instant = stopAt, now >= instant { core.scheduler.raiseAll(.stop) }
+        considerStopping()
+    }
+    private var contendedUntil: Int64?
+
+    private var deadline: Int64 {
+        var nearest = min(drops.deadline, nextHousekeeping)
+        if let stopAt { nearest = min(nearest, stopAt) }
+        if let contendedUntil { nearest = min(nearest, contendedUntil) }
+        if let due = parked.values.min() { nearest = min(nearest, Clocks.monotonic + max(0, due.nanoseconds - Clocks.wall)) }
+        return nearest
+    }
+
+    private func takeHints() throws {
+        let report = try drops.watch.drain()
+        let tags = Set(report.hints.map(\.tag))
+        if tags.contains(Runner.controlTag) || report.overflowed { desk.sweep(isLeader: leaderLock != nil) }
+        if tags.contains(Runner.ordersTag) || report.overflowed { desk.sweepOrders(orders) }
+        if tags.contains(Runner.configurationTag) { rereadConfiguration() }
+        if (tags.contains(Runner.inboxTag) || report.overflowed) && leaderLock != nil { sweepInbox() }
+        try drops.take(report)
+        if desk.isDraining { beginDraining("control/drain") }
+    }
+
+    private func takeMail() {
+        core.waker.clear()
+        for message in core.takeMail() {
+            switch message {
+            case .arriving(let candidate, let key, let why, let span):
+                drops.stillArriving(candidate, key, why: why, lookAgainIn: span)
+            case .parked(let run, let wait): if wait.reason == .retry { parked[run] = wait.until } else { parked[run] = nil }
+            case .ended(let records):
+                indexer?.add(records)
+                core.log.write(records.map { record in
+                    let failure = record.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
+                    return core.log.line(.info, "runner", "\(record.acceptance.jobName) \(record.finalState?.rawValue ?? "")\(failure)", record.id)
+                })
+            case .worked: break
+            }
+        }
+        if drops.hasArriving { drops.tidyArriving() }
+    }
+
+    private func resumeDue() {
+        guard !parked.isEmpty else { return }
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        for (run, due) in parked where due <= now {
+            parked[run] = nil
+            guard let record = core.journal.record(run), case .waiting(let wait) = record.state, wait.reason == .retry else { continue }
+            do {
+                try core.unpark(record, with: .resumed(at: now))
+                core.scheduler.ready(run, LaneKey(queue: record.acceptance.queue, priority: record.acceptance.priority))
+            } catch {
+                core.diskTrouble("resuming \(run)", error)
+                parked[run] = now.adding(.seconds(5))
+            }
+        }
+    }
+
+    private func keepHouse() throws {
+        nextHousekeeping = Clocks.monotonic + Runner.housekeepingEvery
+        if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }
+        desk.sweep(isLeader: leaderLock != nil)
+        rereadConfiguration()
+        if leaderLock == nil { try becomeLeaderIfFree() }
+        guard leaderLock != nil else { return }
+        sweepInbox()
+        Takeover(core: core).sweep()
+        // Unreadable: nobody else's results are known of until the next look.
+        if ((try? core.site.spool.runners.names().count) ?? 1) > 1 { indexer?.lookForOthers() }
+    }
+
+    private func sweepInbox() { Inbox(core).sweep() }
+
+    private func becomeLeaderIfFree() throws {
+        guard leaderLock == nil, let lock = try FileLock.take(SpoolName.lock, in: core.site.spool.state) else { return }
+        leaderLock = lock
+        try lock.file.truncate(to: 0)
+        try lock.file.write(Array("runner \(core.name), pid \(ProcessSetup.pid)\n".utf8), at: 0)
+        indexer = try Indexer(core.site.spool, log: core.log)
+        try Rejecter(spool: core.site.spool, log: core.log).explainOrphans(core.site.reader())
+        Takeover(core: core).sweep()
+        sweepInbox()
+    }
+
+    // MARK: configuration
+
+    private func rereadConfiguration() {
+        do {
+            let bytes = try core.site.spool.site.directory("ops").openForReading("orchestrator.yaml").read(upTo: 1 << 20)
+            guard bytes != configurationBytes else { return }
+            configurationBytes = bytes
+            let configuration = try Configuration.read(bytes, name: SpoolName.configuration)
+            core.update { $0.configuration = configuration }
+            try drops.configure(configuration)
+            try startWorkers()
+            core.log.info("config", "\(SpoolName.configuration) was read again: \(configuration.queues.map(\.name.text).joined(separator: ", "))")
+        } catch let problem as ConfigurationProblem {
+            core.log.error("config", "the new \(SpoolName.configuration) is not used, the old one holds: \(problem.text)")
+        } catch {
+            core.diskTrouble(SpoolName.configuration, error)
+        }
+    }
+
+    // MARK: stopping
+
+    private func obey(signal: Int32) {
+        if signal == SIGHUP {
+            core.log.reopen()
+            return rereadConfiguration()
+        }
+        if isDraining {
+            core.log.warn("runner", "told to stop a second time: ending now")
+            stopAt = 0
+            return core.scheduler.raiseAll(.stop)
+        }
+        beginDraining("a signal")
+        stopAt = Clocks.monotonic + core.configuration.shutdownGrace.nanoseconds
+    }
+
+    private func beginDraining(_ why: String) {
+        guard !isDraining else { return }
+        isDraining = true
+        core.scheduler.drain()
+        core.log.info("runner", "draining (\(why)): what runs goes on to its end, nothing new starts")
+    }
+
+    private func considerStopping() {
+        if isDraining {
+            isStopped = core.scheduler.isQuiet && (!core.isPublishing || publisher.isStuck)
+        } else if options.untilIdle {
+            isStopped = parked.isEmpty && !drops.hasArriving && core.scheduler.isIdle && !core.isPublishing
+                && core.journal.liveRecords.allSatisfy { if case .waiting = $0.state { true } else { false } }
+        }
+    }
+
+    private func stop() -> Int32 {
+        core.scheduler.exit()
+        for worker in workers { worker.join() }
+        publisher.close()
+        takeMail()
+        core.journal.close()
+        indexer?.close()
+        if desk.isDraining && leaderLock != nil { desk.endDrain() }
+        core.log.info("runner", "\(core.name) ended")
+        return 0
+    }
+}

@@ -1,0 +1,162 @@
+// What this is: what the threads of one runner share: site, journal, scheduler, publisher, settings, and the post box
+// of the main loop.
+// Owns: the ways in which a run leaves a worker: ended or parked.
+// Never: decides when something starts.
+// On failure: the journal's and publisher's fail-stop; disk trouble elsewhere is logged, once a minute for the same file.
+import Glibc
+import JobLanguage
+import JobModel
+import LinuxSystem
+import RunEngine
+import RunJournal
+import SpoolQueue
+
+/// What workers tell the main loop.
+enum Message: Sendable {
+    case arriving(Candidate, LaneKey, why: String, lookAgainIn: Span)
+    case parked(RunID, Wait)
+    case ended([RunRecord])
+    case worked
+}
+
+final class RunnerCore: Sendable {
+    let site: Site
+    let name: String
+    let journal: Journal
+    let scheduler: Scheduler
+    let log: DaemonLog
+    let claimed: Directory
+    let surroundings: RunSurroundings
+    let remains: Remains
+    let waker: Waker
+    private let publisher = Monitor<Publisher?>(nil)
+    private let settings: Monitor<Settings>
+    private let mail = Monitor<[Message]>([])
+    private let warned = Monitor<[String: Int64]>([:])
+
+    struct Settings {
+        var configuration: Configuration
+        var lanes: [LaneKey: Directory] = [:]
+    }
+
+    init(
+        site: Site, name: String, journal: Journal, log: DaemonLog, claimed: Directory, configuration: Configuration,
+        recovered: [RunRecord]
+    ) throws {
+        self.site = site
+        self.name = name
+        self.journal = journal
+        self.log = log
+        self.claimed = claimed
+        scheduler = Scheduler()
+        waker = try Waker()
+        remains = Remains(recovered)
+        settings = Monitor(Settings(configuration: configuration))
+        let runs = site.spool.runs
+        surroundings = RunSurroundings(
+            sitePath: site.path, runsPath: runs.path, runDirectory: { try runs.makeDirectory($0.text) },
+            killGrace: configuration.killGrace)
+    }
+
+    // MARK: settings
+
+    var configuration: Configuration { settings.with { $0.configuration } }
+    func policy(_ queue: QueueName) -> QueuePolicy? { settings.with { $0.configuration.policy(queue) } }
+    func lane(_ key: LaneKey) -> Directory? { settings.with { $0.lanes[key] } }
+    func update(_ change: (inout Settings) -> Void) { settings.with { change(&$0) } }
+    func setPublisher(_ publisher: Publisher) { self.publisher.with { $0 = publisher } }
+    var isPublishing: Bool { publisher.with { $0.map { !$0.isIdle } ?? false } }
+
+    func admission() -> Admission {
+        Admission(
+            spool: site.spool, reader: site.reader(), journal: journal, claimed: claimed, runner: name,
+            rejecter: Rejecter(spool: site.spool, log: log), remains: remains)
+    }
+
+    /// The job of an accepted run, from its snapshot and the template text accepted with it.
+    func spec(of record: RunRecord) -> JobSpec? { RunnerCore.spec(of: record, catalogue: site.catalogue) }
+    static func spec(of record: RunRecord, catalogue: StepCatalogue) -> JobSpec? {
+        let text = record.acceptance.templateText
+        let reader = JobReader(catalogue: catalogue) { _ in text }
+        let stem = record.acceptance.stem.split(separator: ".").first.map(String.init) ?? record.acceptance.stem
+        return reader.read(record.acceptance.snapshot, name: record.acceptance.dropName, stem: stem).job
+    }
+
+    // MARK: endings
+
+    func end(_ run: RunID, _ state: FinalState, _ failure: Failure?, outputs: ValueMap) {
+        guard var record = journal.record(run), record.finalState == nil else { return }
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        record.apply(.ended(state, at: now, failure: failure, outputs: outputs, result: []))
+        let result = ResultFile.render(record)
+        let sequence = journal.append(.ended(state, at: now, failure: failure, outputs: outputs, result: result), of: run)
+        scheduler.forget(run)
+        publish(run, sequence)
+    }
+    func publish(_ run: RunID, _ sequence: Journal.Sequence) { publisher.with { $0?.add(run, sequence) } }
+
+    /// Puts a run aside without slot or thread; durable before its file moves.
+    func park(_ run: RunID, _ wait: Wait) {
+        guard let record = journal.record(run) else { return }
+        let before = record.state
+        journal.waitUntilDurable(journal.append(.parked(wait), of: run))
+        do {
+            let name = ClaimedName(record.acceptance)
+            if case .waiting(let old) = before {
+                if old.reason != wait.reason, try Move(site.spool).unpark(name, from: old.reason, to: claimed) {
+                    try Move(site.spool).park(name, from: claimed, wait.reason)
+                }
+            } else {
+                try Move(site.spool).park(name, from: claimed, wait.reason)
+            }
+        } catch {
+            // The journal says where the run is; its file follows at the next start.
+            diskTrouble("parking \(run)", error)
+        }
+        scheduler.forget(run)
+        log.info("runner", "waits (\(wait.reason.rawValue))\(wait.until.map { " until \($0.rfc3339)" } ?? "")", run: run)
+        post(.parked(run, wait))
+    }
+
+    /// Ends a wait: the file returns to the claims and the run is queued.
+    func unpark(_ record: RunRecord, with event: RunEvent) throws {
+        guard case .waiting(let wait) = record.state else { return }
+        let name = ClaimedName(record.acceptance)
+        if try !Move(site.spool).unpark(name, from: wait.reason, to: claimed), try claimed.statusIfPresent(name.text) == nil {
+            try AtomicFile.write(record.acceptance.snapshot, to: name.text, in: claimed)
+        }
+        journal.append(event, of: record.id)
+    }
+
+    // MARK: telling
+
+    func post(_ message: Message) {
+        mail.with { $0.append(message) }
+        waker.wake()
+    }
+    func takeMail() -> [Message] {
+        mail.with { mail in
+            defer { mail.removeAll(keepingCapacity: true) }
+            return mail
+        }
+    }
+    func diskTrouble(_ what: String, _ error: any Error) { warnOnce("\(what): \(error)") }
+    /// The same sentence at most once an hour.
+    func warnOnce(_ text: String) {
+        let now = Clocks.monotonic
+        let isNew = warned.with { warned -> Bool in
+            if let last = warned[text], now - last < 3_600_000_000_000 { return false }
+            if warned.count > 10_000 { warned.removeAll() }
+            warned[text] = now
+            return true
+        }
+        if isNew { log.warn("runner", text) }
+    }
+
+    /// After a failed sync nothing more may be promised: say so and stop (reliability.md E8).
+    static func halt(_ log: DaemonLog, _ error: any Error) -> Never {
+        log.error("journal", "stopped, because a write could not be made durable: \(error). Restart to replay the journal.")
+        StandardError.write("bobbin: stopped, because a write could not be made durable: \(error)\n")
+        _exit(74)
+    }
+}

@@ -1,0 +1,306 @@
+// What this is: what waits, what may start next, and who has which slot. Workers ask it; the main loop feeds it.
+// Owns: candidates and ready runs by queue and priority, slots, the active runs and their signals.
+// Never: touches a job file; blocks on the disk (a slot is one lock call).
+// On failure: a slot file that cannot be locked counts as taken, and the log says so once a minute.
+import JobModel
+import LinuxSystem
+import RunEngine
+import SpoolQueue
+
+/// A file that may be a job.
+struct Candidate: Sendable {
+    var name: String
+    var evidence: Evidence
+    /// Wall clock, nanoseconds: its wait begins here.
+    var seenAt: Int64
+}
+
+/// One drop directory.
+struct LaneKey: Hashable, Sendable {
+    var queue: QueueName
+    var priority: Priority
+}
+
+struct Slot: Hashable, Sendable {
+    var queue: QueueName
+    var number: Int
+}
+
+enum Work: Sendable {
+    case drop(Candidate, LaneKey, Slot)
+    /// A run that goes on: from a retry, a release, a restart. Without a slot it may only come to its end.
+    case run(RunID, Slot?)
+    case exit
+}
+
+/// First in, first out, without moving the rest at each step.
+struct Fifo<Element> {
+    private var items: [Element] = []
+    private var head = 0
+    var isEmpty: Bool { head == items.count }
+    var count: Int { items.count - head }
+    var first: Element? { isEmpty ? nil : items[head] }
+    mutating func append(_ item: Element) { items.append(item) }
+    mutating func popFirst() -> Element? {
+        guard !isEmpty else { return nil }
+        let item = items[head]
+        head += 1
+        if head == items.count {
+            items.removeAll(keepingCapacity: true)
+            head = 0
+        } else if head > 4096 && head * 2 > items.count {
+            items.removeFirst(head)
+            head = 0
+        }
+        return item
+    }
+    mutating func removeAll(where matches: (Element) -> Bool) {
+        items = items[head...].filter { !matches($0) }
+        head = 0
+    }
+    var all: ArraySlice<Element> { items[head...] }
+}
+
+/// What waits in one drop directory.
+struct LaneState {
+    var candidates = Fifo<Candidate>()
+    /// Names that are candidates, in the gate or arriving.
+    var known: Set<String> = []
+    var inGate: Set<String> = []
+    /// Names that were dropped again while the gate had them.
+    var again: Set<String> = []
+    var ready = Fifo<RunID>()
+    var hasWork: Bool { !ready.isEmpty || !candidates.isEmpty }
+}
+
+struct QueueState {
+    var policy: QueuePolicy
+    var isPaused = false
+    var lanes: [LaneState] = Array(repeating: LaneState(), count: 9)
+    var slots: SlotSet
+    /// Starts from the most urgent lane while others waited.
+    var passedOver = 0
+
+    /// The lane whose turn it is: the most urgent, but the longest waiting of the others once in `starvationBound`.
+    mutating func nextLane() -> Int? {
+        guard let top = lanes.firstIndex(where: \.hasWork) else { return nil }
+        let others = lanes.indices.filter { $0 != top && lanes[$0].hasWork }
+        guard !others.isEmpty else {
+            passedOver = 0
+            return top
+        }
+        passedOver += 1
+        guard passedOver > Limits.starvationBound else { return top }
+        passedOver = 0
+        return others.min { age(lanes[$0]) < age(lanes[$1]) }
+    }
+    private func age(_ lane: LaneState) -> Int64 { lane.ready.isEmpty ? lane.candidates.first?.seenAt ?? .max : 0 }
+}
+
+final class Scheduler: Sendable {
+    struct State {
+        var queues: [QueueName: QueueState] = [:]
+        var order: [QueueName] = []
+        var rotation = 0
+        /// Runs that must come to an end without waiting for a slot.
+        var urgent = Fifo<RunID>()
+        var signals: [RunID: RunSignals] = [:]
+        var driving: Set<RunID> = []
+        var inWork = 0
+        var isDraining = false
+        var isExiting = false
+        /// A slot was wanted that another runner has: ask again soon.
+        var isContended = false
+        var slotProblem: SystemError?
+    }
+    private let state = Monitor(State())
+
+    // MARK: for workers
+
+    func next() -> Work {
+        state.wait { state in
+            if state.isExiting { return .exit }
+            let work = Scheduler.choose(&state)
+            if work != nil { state.inWork += 1 }
+            return work
+        }
+    }
+
+    private static func choose(_ state: inout State) -> Work? {
+        while let run = state.urgent.popFirst() {
+            if state.driving.insert(run).inserted { return .run(run, nil) }
+        }
+        if state.isDraining { return nil }
+        for step in state.order.indices {
+            let index = (state.rotation + step) % state.order.count
+            let name = state.order[index]
+            if let work = choose(from: name, &state) {
+                state.rotation = (index + 1) % state.order.count
+                return work
+            }
+        }
+        return nil
+    }
+
+    private static func choose(from name: QueueName, _ state: inout State) -> Work? {
+        guard let queue = state.queues[name], !queue.isPaused, queue.lanes.contains(where: \.hasWork) else { return nil }
+        let number: Int?
+        do throws(SystemError) { number = try queue.slots.take(limit: queue.policy.maxConcurrent) } catch {
+            state.slotProblem = error
+            number = nil
+        }
+        guard let number else {
+            if queue.slots.taken < queue.policy.maxConcurrent { state.isContended = true }
+            return nil
+        }
+        let slot = Slot(queue: name, number: number)
+        guard let lane = state.queues[name]?.nextLane(), let priority = Priority(lane + 1) else { return nil }
+        while let run = state.queues[name]?.lanes[lane].ready.popFirst() {
+            if state.driving.insert(run).inserted { return .run(run, slot) }
+        }
+        if let candidate = state.queues[name]?.lanes[lane].candidates.popFirst() {
+            state.queues[name]?.lanes[lane].inGate.insert(candidate.name)
+            return .drop(candidate, LaneKey(queue: name, priority: priority), slot)
+        }
+        free(slot, &state)
+        return nil
+    }
+
+    private static func free(_ slot: Slot, _ state: inout State) {
+        do throws(SystemError) { try state.queues[slot.queue]?.slots.release(slot.number) } catch { state.slotProblem = error }
+    }
+
+    /// The worker is done with what it took.
+    func finish(slot: Slot?, run: RunID?) {
+        state.signal { state in
+            if let slot { Scheduler.free(slot, &state) }
+            if let run { state.driving.remove(run) }
+            state.inWork -= 1
+        }
+    }
+    /// The gate has judged the candidate. `stays`: it is still arriving.
+    func judged(_ name: String, _ key: LaneKey, stays: Bool) {
+        state.with { state in
+            let lane = key.priority.level - 1
+            guard state.queues[key.queue] != nil else { return }
+            state.queues[key.queue]?.lanes[lane].inGate.remove(name)
+            let again = state.queues[key.queue]?.lanes[lane].again.remove(name) != nil
+            if stays { return }
+            state.queues[key.queue]?.lanes[lane].known.remove(name)
+            guard again else { return }
+            state.queues[key.queue]?.lanes[lane].known.insert(name)
+            state.queues[key.queue]?.lanes[lane].candidates.append(Candidate(name: name, evidence: .seen, seenAt: Clocks.wall))
+        }
+    }
+    /// The signals of a run that begins to be driven.
+    func begin(_ run: RunID) -> RunSignals {
+        state.with { state in
+            state.driving.insert(run)
+            let signals = state.signals[run] ?? RunSignals()
+            state.signals[run] = signals
+            return signals
+        }
+    }
+    func forget(_ run: RunID) { state.with { $0.signals[run] = nil } }
+
+    // MARK: for the main loop
+
+    func configure(_ policies: [QueuePolicy], slots: Directory) throws {
+        try state.with { state in
+            for policy in policies {
+                if state.queues[policy.name] == nil {
+                    state.queues[policy.name] = QueueState(policy: policy, slots: try SlotSet(policy.name, in: slots))
+                }
+                state.queues[policy.name]?.policy = policy
+            }
+            state.order = policies.map(\.name)
+        }
+        state.broadcast { _ in }
+    }
+    func pause(_ paused: Set<QueueName>) {
+        state.broadcast { state in
+            for name in state.queues.keys { state.queues[name]?.isPaused = paused.contains(name) }
+        }
+    }
+    /// Offers files; those that are known already are left as they are (or looked at again after the gate).
+    func offer(_ candidates: [Candidate], _ key: LaneKey) {
+        let many = candidates.count > 1
+        let add: (inout State) -> Void = { state in
+            let index = key.priority.level - 1
+            guard var lane = state.queues[key.queue]?.lanes[index] else { return }
+            state.queues[key.queue]?.lanes[index] = LaneState()
+            for candidate in candidates {
+                if lane.known.insert(candidate.name).inserted {
+                    lane.candidates.append(candidate)
+                } else if lane.inGate.contains(candidate.name) {
+                    lane.again.insert(candidate.name)
+                }
+            }
+            state.queues[key.queue]?.lanes[index] = lane
+        }
+        if many { state.broadcast(add) } else { state.signal(add) }
+    }
+    /// An arriving file is to be judged again.
+    func offerAgain(_ candidate: Candidate, _ key: LaneKey) {
+        state.signal { $0.queues[key.queue]?.lanes[key.priority.level - 1].candidates.append(candidate) }
+    }
+    /// Takes a waiting candidate out, to cancel or hold it unclaimed; nil when no such file waits.
+    func remove(where matches: (String) -> Bool) -> (Candidate, LaneKey)? {
+        state.with { state in
+            for name in state.order {
+                for priority in Priority.all {
+                    let index = priority.level - 1
+                    guard let found = state.queues[name]?.lanes[index].candidates.all.first(where: { matches($0.name) }) else { continue }
+                    state.queues[name]?.lanes[index].candidates.removeAll { $0.name == found.name }
+                    state.queues[name]?.lanes[index].inGate.insert(found.name)
+                    return (found, LaneKey(queue: name, priority: priority))
+                }
+            }
+            return nil
+        }
+    }
+    func forgetName(_ name: String, _ key: LaneKey) {
+        state.with { _ = $0.queues[key.queue]?.lanes[key.priority.level - 1].known.remove(name) }
+    }
+    /// A run that may go on when a slot is free.
+    func ready(_ run: RunID, _ key: LaneKey) {
+        state.signal { $0.queues[key.queue]?.lanes[key.priority.level - 1].ready.append(run) }
+    }
+    /// A run that is to end now, slot or not.
+    func urgent(_ run: RunID) { state.signal { $0.urgent.append(run) } }
+
+    func signals(of run: RunID) -> RunSignals {
+        state.with { state in
+            let signals = state.signals[run] ?? RunSignals()
+            state.signals[run] = signals
+            return signals
+        }
+    }
+    func isDriving(_ run: RunID) -> Bool { state.with { $0.driving.contains(run) } }
+    func raiseAll(_ request: RunSignals.Request) { state.with { $0.signals.values.forEach { $0.raise(request) } } }
+    func drain() { state.broadcast { $0.isDraining = true } }
+    func exit() { state.broadcast { $0.isExiting = true } }
+    func wakeAll() { state.broadcast { _ in } }
+
+    var isContended: Bool {
+        state.with { state in
+            defer { state.isContended = false }
+            return state.isContended
+        }
+    }
+    var slotProblem: SystemError? {
+        state.with { state in
+            defer { state.slotProblem = nil }
+            return state.slotProblem
+        }
+    }
+    /// Nobody works.
+    var isQuiet: Bool { state.with { $0.inWork == 0 } }
+    /// Nobody works and nothing waits for a worker.
+    var isIdle: Bool {
+        state.with { state in
+            state.inWork == 0 && state.urgent.isEmpty
+                && !state.queues.values.contains { queue in !queue.isPaused && queue.lanes.contains(where: \.hasWork) }
+        }
+    }
+}

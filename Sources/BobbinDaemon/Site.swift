@@ -1,0 +1,113 @@
+// What this is: a site as the roof sees it: its directories, its configuration, its language.
+// Owns: finding the site, making one (`init`), reading configuration and templates.
+// Never: runs anything.
+// On failure: SpoolProblem or ConfigurationProblem, with what to do.
+import Archives
+import Crypto
+import JobLanguage
+import JobModel
+import LinuxSystem
+import SpoolQueue
+import StepLibrary
+import YamlText
+
+public enum SiteFinder {
+    /// `--site`, else $BOBBIN_SITE, else the nearest directory upward that holds ops/orchestrator.yaml.
+    public static func find(option: String?) throws -> String {
+        if let option { return try absolute(option) }
+        if let variable = Host.environment("BOBBIN_SITE"), !variable.isEmpty { return try absolute(variable) }
+        var path = try absolute(".")
+        while true {
+            if Host.exists("\(path)/\(SpoolName.configuration)") { return path }
+            guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { break }
+            path = String(path[..<slash])
+        }
+        throw SpoolProblem(
+            "E-SITE", "there is no site here: no \(SpoolName.configuration) in this directory or above it",
+            whatToDo: "Make one with `bobbin init DIR`, or name one with --site DIR or BOBBIN_SITE.")
+    }
+    public static func absolute(_ path: String) throws -> String {
+        guard let real = Host.realPath(path) else {
+            throw SpoolProblem("E-SITE", "\(path) does not exist", whatToDo: "Make a site with `bobbin init \(path)`.")
+        }
+        return real
+    }
+}
+
+public final class Site: Sendable {
+    public let path: String
+    public let spool: Spool
+    public let actions: [String: any StepAction]
+    public let catalogue: StepCatalogue
+
+    /// Opens a site; its spool directories are made if this is the first start.
+    public init(path: String) throws {
+        self.path = path
+        guard Host.exists("\(path)/\(SpoolName.configuration)") else {
+            throw SpoolProblem(
+                "E-SITE", "\(path) is no site: \(SpoolName.configuration) is missing", whatToDo: "Make one with `bobbin init \(path)`.")
+        }
+        spool = try Spool(site: path, newID: Identities.fresh().text)
+        let all = Site.allActions
+        actions = Dictionary(all.map { ($0.type.name, $0) }, uniquingKeysWith: { first, _ in first })
+        catalogue = StepCatalogue(all.map(\.type))
+    }
+
+    /// Every step type of this program; the catalogue is the same for every site.
+    public static let allActions: [any StepAction] = StepLibrary.actions(ports: StepPorts(zip: ZipPort.zip))
+    public static let standardCatalogue = StepCatalogue(allActions.map(\.type))
+
+    /// The checker of this site, with its templates.
+    public func reader() -> JobReader { Site.reader(path: path, catalogue: catalogue) }
+    public static func reader(path: String, catalogue: StepCatalogue = Site.standardCatalogue) -> JobReader {
+        JobReader(catalogue: catalogue) { name in
+            // No such template, or one that cannot be read: the checker says that there is none by this name.
+            guard let directory = try? Directory.open("\(path)/\(SpoolName.templates)") else { return nil }
+            var (folder, file) = (directory, name)
+            if let slash = name.lastIndex(of: "/") {
+                guard let inner = try? directory.directory(String(name[..<slash])) else { return nil }
+                (folder, file) = (inner, String(name[name.index(after: slash)...]))
+            }
+            return try? folder.openForReading(file).read(upTo: Limits.dropBytes)
+        }
+    }
+
+    public func configuration() throws -> Configuration {
+        let bytes = try Directory.open(path).directory("ops").openForReading("orchestrator.yaml").read(upTo: 1 << 20)
+        return try Configuration.read(bytes, name: SpoolName.configuration)
+    }
+
+    /// Makes a site in `path`; an existing one is only completed. Returns whether it is new.
+    public static func make(at path: String) throws -> Bool {
+        try Host.makeDirectories(path)
+        let directory = try Directory.open(path)
+        let ops = try directory.makeDirectory("ops")
+        let isNew = try ops.statusIfPresent("orchestrator.yaml") == nil
+        if isNew { try AtomicFile.write(Array(Configuration.initialText.utf8), to: "orchestrator.yaml", in: ops) }
+        let site = try Site(path: try SiteFinder.absolute(path))
+        for policy in try site.configuration().queues { _ = try site.spool.dropDirectories(of: policy) }
+        return isNew
+    }
+}
+
+/// The one maker of ids of this process.
+public enum Identities {
+    private static let maker = Monitor(RunIDMaker())
+    public static func fresh() -> RunID {
+        maker.with { $0.next(now: Timestamp(nanoseconds: Clocks.wall), random: Clocks.randomBits()) }
+    }
+}
+
+public enum Digest {
+    public static func sha256(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        let digest = SHA256.hash(data: bytes)
+        return String(unsafeUninitializedCapacity: 64) { out in
+            for (index, byte) in digest.enumerated() {
+                out[2 * index] = digits[Int(byte >> 4)]
+                out[2 * index + 1] = digits[Int(byte & 15)]
+            }
+            return 64
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// What this is: a site as a person asks for it: what waits, runs, went wrong, and whether anybody works on it.
+// Owns: the counting, from directories, locks and journals; it needs no daemon and no index.
+// Never: writes, takes a lock, or waits.
+// On failure: what cannot be read counts as nothing there; the spool itself missing is thrown.
+import JobModel
+import LinuxSystem
+import RunHistory
+import RunJournal
+import SpoolQueue
+
+public struct SiteView: Sendable {
+    public struct QueueRow: Sendable {
+        public var policy: QueuePolicy
+        public var isPaused: Bool
+        public var waiting: [Int]
+        public var running: Int
+        public var parked: [Wait.Reason: Int]
+        /// When the oldest of the waiting drops was last changed; nil when none waits.
+        public var oldest: Timestamp?
+    }
+    public struct RunnerRow: Sendable {
+        public var name: String
+        public var isAlive: Bool
+        public var isLeader: Bool
+        public var detail: String
+    }
+    public var queues: [QueueRow] = []
+    public var runners: [RunnerRow] = []
+    public var live: [RunRecord] = []
+    public var inbox = 0
+    public var doneToday = 0
+    public var failedToday = 0
+    public var rejected = 0
+    public var isDraining = false
+    public var isDiskFull = false
+    public var freeBytes: UInt64 = 0
+
+    /// How many waiting files are asked for their age in each directory.
+    private static let agesAsked = 200
+
+    public init(_ site: Site) throws {
+        let spool = site.spool
+        live = Replays.live(spool)
+        let control = try spool.control.names().map { ControlFile(name: $0) }
+        isDraining = control.contains(.drain)
+        for policy in try site.configuration().queues {
+            queues.append(try SiteView.row(policy, spool, live, isPaused: control.contains(.pause(policy.name))))
+        }
+        inbox = try spool.inbox.names().count { DropName.judge($0) != .ignored }
+        runners = SiteView.runners(spool)
+        let today = Timestamp(nanoseconds: Clocks.wall).utcDay
+        doneToday = SiteView.results(spool.done, today)
+        failedToday = SiteView.results(spool.failed, today)
+        rejected = try spool.rejected.names().count { !$0.hasPrefix(".") && !$0.hasSuffix(FinalName.reasonEnding) }
+        let disk = try spool.root.fileSystem()
+        isDiskFull = disk.isFull
+        freeBytes = disk.freeBytes
+    }
+
+    private static func row(_ policy: QueuePolicy, _ spool: Spool, _ live: [RunRecord], isPaused: Bool) throws -> QueueRow {
+        var row = QueueRow(policy: policy, isPaused: isPaused, waiting: [], running: 0, parked: [:], oldest: nil)
+        for priority in Priority.all.prefix(policy.priorityLevels) {
+            // A queue whose directories were not made yet has nothing waiting.
+            guard let lane = try? spool.root.directory("\(policy.name)/\(priority.directory)") else {
+                row.waiting.append(0)
+                continue
+            }
+            let names = try lane.names().filter { DropName.judge($0) != .ignored }
+            row.waiting.append(names.count)
+            for name in names.sorted().prefix(agesAsked) {
+                guard let status = try lane.statusIfPresent(name) else { continue }
+                row.oldest = min(row.oldest ?? Timestamp(nanoseconds: .max), Timestamp(nanoseconds: status.changed))
+            }
+        }
+        for record in live where record.acceptance.queue == policy.name {
+            if case .waiting(let wait) = record.state { row.parked[wait.reason, default: 0] += 1 } else { row.running += 1 }
+        }
+        return row
+    }
+
+    private static func runners(_ spool: Spool) -> [RunnerRow] {
+        // Each failure here means that the runner is just coming or going.
+        let leader = text(spool.state, SpoolName.lock)
+        let isLed = (try? FileLock.isHeld(SpoolName.lock, in: spool.state)) ?? false
+        return ((try? spool.runners.names()) ?? []).sorted().compactMap { name in
+            guard let home = try? spool.runners.directory(name) else { return nil }
+            let alive = (try? FileLock.isHeld(SpoolName.lock, in: home)) ?? false
+            return RunnerRow(
+                name: name, isAlive: alive, isLeader: alive && isLed && leader.hasPrefix("runner \(name),"),
+                detail: text(home, SpoolName.lock))
+        }
+    }
+    private static func text(_ directory: Directory, _ name: String) -> String {
+        let bytes = (try? directory.openForReading(name).read(upTo: 200)) ?? []  // no file, no text
+        return String(decoding: bytes, as: UTF8.self).trimmed
+    }
+    private static func results(_ root: Directory, _ day: String) -> Int {
+        // No directory for today: nothing ended today.
+        guard let names = try? root.directory(day).names() else { return 0 }
+        return names.count { $0.hasSuffix(FinalName.resultEnding) }
+    }
+
+    public var isAnyoneWorking: Bool { runners.contains(where: \.isAlive) }
+}
+
+/// What a person may mean by a run id, a prefix of one, a ticket, or the path of a drop.
+public struct RunLookup {
+    public enum Found {
+        case live(RunRecord)
+        case ended(RunRecord)
+        case drop(path: String, ticket: String?)
+    }
+    private let site: Site
+    public init(_ site: Site) { self.site = site }
+
+    /// Every match, live runs first. A full id gives one at most.
+    public func find(_ text: String) throws -> [Found] {
+        if text.contains("/") || text.hasSuffix(".yaml") { return try byPath(text) }
+        guard RunID.isPrefix(text) else { return [] }
+        let needle = text.uppercased()
+        let live = Replays.live(site.spool).filter { matches($0, needle) }
+        let known = Set(live.map(\.id))
+        let ended = FinalFiles(site.spool).find(prefix: needle).filter { !known.contains($0.run) }
+            .compactMap { FinalFiles(site.spool).read($0) }
+        let drops = try waiting { DropName.ticket(in: $0)?.hasPrefix(needle) ?? false }
+        return live.filter { $0.finalState == nil }.map(Found.live) + live.filter { $0.finalState != nil }.map(Found.ended)
+            + ended.map(Found.ended) + drops
+    }
+    private func matches(_ record: RunRecord, _ needle: String) -> Bool {
+        record.id.text.hasPrefix(needle) || record.acceptance.ticket?.hasPrefix(needle) ?? false
+    }
+
+    private func byPath(_ path: String) throws -> [Found] {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let (plain, run) = DropName.withoutRunPrefix(name)
+        if let run { return try find(run.text) }
+        if let ticket = DropName.ticket(in: plain) { return try find(ticket) }
+        let live = Replays.live(site.spool).filter { $0.acceptance.dropName == plain }.map(Found.live)
+        return try live + waiting { $0 == name }
+    }
+
+    private func waiting(_ isWanted: (String) -> Bool) throws -> [Found] {
+        var found: [Found] = []
+        for policy in try site.configuration().queues {
+            for (priority, lane) in try site.spool.dropDirectories(of: policy) {
+                for name in try lane.names() where isWanted(name) {
+                    found.append(.drop(path: "spool/\(policy.name)/\(priority.directory)/\(name)", ticket: DropName.ticket(in: name)))
+                }
+            }
+        }
+        return found
+    }
+}

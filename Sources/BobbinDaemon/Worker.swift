@@ -1,0 +1,94 @@
+// What this is: a thread that carries runs: it takes work, admits, drives, parks or ends, and takes the next.
+// Owns: the way from a driver's ending to the journal and the publisher.
+// Never: waits for a result to be published: the slot is free when the steps are done.
+// On failure: an error of the disk is logged with the run and the file, and the worker goes on with other work.
+import JobLanguage
+import JobModel
+import LinuxSystem
+import RunEngine
+import RunJournal
+import SpoolQueue
+
+/// The journal as the engine's recorder.
+struct JournalRecorder: RunRecorder {
+    let journal: Journal
+    func record(_ event: RunEvent, of run: RunID, durable: Bool) {
+        let sequence = journal.append(event, of: run)
+        if durable { journal.waitUntilDurable(sequence) }
+    }
+}
+
+final class Worker: Sendable {
+    private let core: RunnerCore
+
+    init(_ core: RunnerCore) { self.core = core }
+
+    func loop() {
+        let admission = core.admission()
+        while true {
+            switch core.scheduler.next() {
+            case .exit: return
+            case .drop(let candidate, let key, let slot): take(candidate, key, slot, admission)
+            case .run(let run, let slot): goOn(run, slot)
+            }
+        }
+    }
+
+    private func take(_ candidate: Candidate, _ key: LaneKey, _ slot: Slot, _ admission: Admission) {
+        guard let lane = core.lane(key), let policy = core.policy(key.queue) else {
+            core.scheduler.judged(candidate.name, key, stays: false)
+            return core.scheduler.finish(slot: slot, run: nil)
+        }
+        var driven: RunID?
+        do {
+            switch try admission.admit(candidate, key, from: lane, policy: policy) {
+            case .settled: core.scheduler.judged(candidate.name, key, stays: false)
+            case .directory:
+                core.scheduler.judged(candidate.name, key, stays: false)
+                core.warnOnce("\(lane.path)/\(candidate.name) is a directory: it stays where it is and is not looked into")
+            case .arriving(let why, let span):
+                core.scheduler.judged(candidate.name, key, stays: true)
+                core.post(.arriving(candidate, key, why: why, lookAgainIn: span))
+            case .accepted(let record, let spec):
+                core.scheduler.judged(candidate.name, key, stays: false)
+                driven = record.id
+                drive(record, spec)
+            }
+        } catch {
+            core.diskTrouble("\(lane.path)/\(candidate.name)", error)
+            core.scheduler.judged(candidate.name, key, stays: true)
+            core.post(.arriving(candidate, key, why: "\(error)", lookAgainIn: .seconds(1)))
+        }
+        core.scheduler.finish(slot: slot, run: driven)
+        core.post(.worked)
+    }
+
+    private func goOn(_ run: RunID, _ slot: Slot?) {
+        if let record = core.journal.record(run), record.finalState == nil {
+            if let spec = core.spec(of: record) { drive(record, spec) } else { endUnreadable(record) }
+        }
+        core.scheduler.finish(slot: slot, run: run)
+        core.post(.worked)
+    }
+
+    /// A snapshot that this program's checker refuses: the language changed under a run that waited.
+    private func endUnreadable(_ record: RunRecord) {
+        let failure = Failure(
+            "E-SNAPSHOT", "the job as it was accepted is not valid for this version of Bobbin",
+            whatToDo: "bobbin check the job file beside this result, correct it, and drop it again.", retry: .never)
+        core.end(record.id, .failed, failure, outputs: [:])
+    }
+
+    private func drive(_ record: RunRecord, _ spec: JobSpec) {
+        let signals = core.scheduler.begin(record.id)
+        let driver = RunDriver(
+            record: record, spec: spec, actions: core.site.actions, recorder: JournalRecorder(journal: core.journal),
+            surroundings: core.surroundings, signals: signals,
+            queue: core.policy(record.acceptance.queue) ?? QueuePolicy(name: record.acceptance.queue))
+        switch driver.drive() {
+        case .ended(let state, let failure, let outputs): core.end(record.id, state, failure, outputs: outputs)
+        case .suspended(let wait): core.park(record.id, wait)
+        case .stopped: break
+        }
+    }
+}

@@ -1,0 +1,3 @@
+// The border to libarchive: its two headers, nothing of ours. Only Archives imports it.
+#include <archive.h>
+#include <archive_entry.h>

@@ -1,0 +1,190 @@
+// What this is: the wrappers of clinux.h.
+// Owns: the errno convention (negative return), the child's side of a spawn.
+// Never: calls anything in the child that is not async-signal-safe.
+// On failure: -errno.
+#define _GNU_SOURCE
+#include "clinux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+static int outcome(long result) { return result < 0 ? -errno : (int)result; }
+
+int bb_openat(int directory, const char *name, int flags, unsigned mode) {
+    return outcome(openat(directory, name, flags | O_CLOEXEC, mode));
+}
+
+int bb_openat_beneath(int directory, const char *path, int flags, unsigned mode) {
+    struct open_how how = {
+        .flags = (unsigned)(flags | O_CLOEXEC),
+        .mode = (flags & O_CREAT) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
+    };
+    return outcome(syscall(SYS_openat2, directory, path, &how, sizeof how));
+}
+
+int bb_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags) {
+    return outcome(syscall(SYS_renameat2, from_directory, from, to_directory, to, flags));
+}
+
+int bb_syncfs(int fd) { return outcome(syncfs(fd)); }
+int bb_pidfd_open(int pid) { return outcome(syscall(SYS_pidfd_open, pid, 0)); }
+int bb_pidfd_send_signal(int pidfd, int signal) {
+    return outcome(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+int bb_set_subreaper(void) { return outcome(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
+void bb_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+int bb_pipe(int ends[2]) { return outcome(pipe2(ends, O_CLOEXEC)); }
+int bb_eventfd(void) { return outcome(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int bb_signalfd(const int *signals, int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    int blocked = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (blocked) return -blocked;
+    return outcome(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int bb_getrandom(void *buffer, size_t length) { return outcome(getrandom(buffer, length, 0)); }
+
+int bb_take_read_lease(int fd) { return outcome(fcntl(fd, F_SETLEASE, F_RDLCK)); }
+int bb_drop_lease(int fd) { return outcome(fcntl(fd, F_SETLEASE, F_UNLCK)); }
+
+static int lock(int fd, int command, short type, short *found) {
+    struct flock request = {.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0, .l_pid = 0};
+    int result = outcome(fcntl(fd, command, &request));
+    if (found) *found = request.l_type;
+    return result;
+}
+int bb_lock_exclusive(int fd) { return lock(fd, F_OFD_SETLK, F_WRLCK, NULL); }
+int bb_unlock(int fd) { return lock(fd, F_OFD_SETLK, F_UNLCK, NULL); }
+int bb_is_locked(int fd) {
+    short found = F_UNLCK;
+    int result = lock(fd, F_OFD_GETLK, F_WRLCK, &found);
+    return result < 0 ? result : found != F_UNLCK;
+}
+
+static int64_t nanoseconds(struct statx_timestamp t) { return t.tv_sec * 1000000000LL + t.tv_nsec; }
+
+int bb_status(int directory, const char *name, struct bb_status *out) {
+    struct statx x;
+    int flags = AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH);
+    int result = outcome(statx(directory, name, flags, STATX_BASIC_STATS | STATX_BTIME, &x));
+    if (result < 0) return result;
+    *out = (struct bb_status){
+        .inode = x.stx_ino, .device_major = x.stx_dev_major, .device_minor = x.stx_dev_minor, .size = x.stx_size,
+        .links = x.stx_nlink, .modified_ns = nanoseconds(x.stx_mtime), .changed_ns = nanoseconds(x.stx_ctime),
+        .birth_ns = x.stx_mask & STATX_BTIME ? nanoseconds(x.stx_btime) : 0,
+        .mode = x.stx_mode, .uid = x.stx_uid, .gid = x.stx_gid,
+    };
+    return 0;
+}
+
+int bb_filesystem(int fd, struct bb_filesystem *out) {
+    struct statfs s;
+    int result = outcome(fstatfs(fd, &s));
+    if (result < 0) return result;
+    *out = (struct bb_filesystem){
+        .type = s.f_type, .free_bytes = (uint64_t)s.f_bavail * (uint64_t)s.f_bsize,
+        .total_bytes = (uint64_t)s.f_blocks * (uint64_t)s.f_bsize, .free_inodes = s.f_ffree, .total_inodes = s.f_files,
+    };
+    return 0;
+}
+
+int bb_getdents(int fd, void *buffer, unsigned length) { return outcome(syscall(SYS_getdents64, fd, buffer, length)); }
+
+// The child shares our memory until exec (CLONE_VM | CLONE_VFORK), which is why it reports errors by a plain store
+// and why every signal is blocked around it: a handler of ours must not run in the child.
+struct child {
+    const struct bb_spawn *request;
+    sigset_t mask;
+    int error;
+};
+
+static int confine(const struct bb_spawn *request) {
+    (void)request;  // Landlock rules are applied here once a policy exists; see docs/decisions/0003-spawn.md.
+    return 0;
+}
+
+static int child_main(void *argument) {
+    struct child *child = argument;
+    const struct bb_spawn *r = child->request;
+    struct sigaction normal = {.sa_handler = SIG_DFL};
+    for (int s = 1; s < NSIG; s++) sigaction(s, &normal, NULL);
+    if ((r->own_session ? setsid() : setpgid(0, 0)) < 0) goto failed;
+    // The three descriptors are above 2 (the daemon keeps 0, 1 and 2 open), so no dup2 overwrites a later source.
+    if (dup2(r->input, 0) < 0 || dup2(r->output, 1) < 0 || dup2(r->error, 2) < 0) goto failed;
+    if (r->directory >= 0 && fchdir(r->directory) < 0) goto failed;
+    if (syscall(SYS_close_range, 3U, ~0U, 0) < 0) goto failed;
+    umask(022);
+    if (confine(r) < 0) goto failed;
+    sigprocmask(SIG_SETMASK, &child->mask, NULL);
+    execve(r->path, r->arguments, r->environment);
+failed:
+    child->error = errno;
+    _exit(127);
+}
+
+int bb_spawn_child(const struct bb_spawn *request, int *pid) {
+    enum { STACK = 64 * 1024 };
+    char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED) return -errno;
+    struct child child = {.request = request, .error = 0};
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigemptyset(&child.mask);
+    int pidfd = -1;
+    int result = clone(child_main, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, &pidfd);
+    int error = result < 0 ? errno : child.error;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    munmap(stack, STACK);
+    if (error) {
+        if (result > 0) {
+            int code, killed;
+            bb_reap(pidfd, &code, &killed);
+            close(pidfd);
+        }
+        return -error;
+    }
+    fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+    *pid = result;
+    return pidfd;
+}
+
+int bb_reap(int pidfd, int *code, int *killed) {
+    siginfo_t info;
+    int result;
+    do result = outcome(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED)); while (result == -EINTR);
+    if (result < 0) return result;
+    *code = info.si_status;
+    *killed = info.si_code != CLD_EXITED;
+    return 0;
+}
+
+int bb_has_ended(int pidfd) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    int result = outcome(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT));
+    return result < 0 ? result : info.si_pid != 0;
+}

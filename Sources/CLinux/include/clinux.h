@@ -1,0 +1,70 @@
+// What this is: the C border to the Linux calls that Swift's Glibc module lacks or cannot spell.
+// Owns: thin wrappers; each returns >= 0 or -errno, so that no wrapper depends on the thread's errno variable.
+// Never: decides anything, allocates, or keeps state (but for the one stack a spawn needs).
+// On failure: -errno.
+#ifndef BOBBIN_CLINUX_H
+#define BOBBIN_CLINUX_H
+
+#include <dirent.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { BB_RENAME_NOREPLACE = 1, BB_RENAME_EXCHANGE = 2 };
+
+int bb_openat(int directory, const char *name, int flags, unsigned mode);
+/// openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV.
+int bb_openat_beneath(int directory, const char *path, int flags, unsigned mode);
+int bb_renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+int bb_syncfs(int fd);
+int bb_pidfd_open(int pid);
+int bb_pidfd_send_signal(int pidfd, int signal);
+int bb_set_subreaper(void);
+void bb_name_thread(const char *name);
+int bb_eventfd(void);
+int bb_pipe(int ends[2]);
+int bb_signalfd(const int *signals, int count);
+int bb_getrandom(void *buffer, size_t length);
+
+/// F_SETLEASE F_RDLCK then F_UNLCK: 0 = nobody has the file open for writing, -EAGAIN = somebody has,
+/// -EACCES = may not ask about this file.
+int bb_take_read_lease(int fd);
+int bb_drop_lease(int fd);
+
+/// Open file description locks: they die with the process and can be queried without being taken.
+int bb_lock_exclusive(int fd);
+int bb_unlock(int fd);
+int bb_is_locked(int fd);
+
+struct bb_status {
+    uint64_t inode, device_major, device_minor, size, links;
+    int64_t modified_ns, changed_ns, birth_ns;
+    uint32_t mode, uid, gid;
+};
+/// statx of a name below `directory` (empty name: of the descriptor itself), never following a symbolic link.
+int bb_status(int directory, const char *name, struct bb_status *out);
+
+struct bb_filesystem { int64_t type; uint64_t free_bytes, total_bytes, free_inodes, total_inodes; };
+int bb_filesystem(int fd, struct bb_filesystem *out);
+
+/// One batch of directory entries (getdents64). Returns bytes filled, 0 at the end.
+int bb_getdents(int fd, void *buffer, unsigned length);
+
+struct bb_spawn {
+    const char *path;
+    char *const *arguments;
+    char *const *environment;
+    int input, output, error;        // descriptors that become 0, 1, 2
+    int directory;                   // becomes the working directory
+    int own_session;                 // setsid instead of a process group of its own
+    const char *const *writable;     // Landlock: NULL = no confinement (the one place where a step is confined)
+};
+/// Starts a program; the child is the leader of a new session or group. Fills the pid; returns a pidfd or -errno of
+/// whatever failed, the exec included.
+int bb_spawn_child(const struct bb_spawn *request, int *pid);
+/// Reaps the child behind a pidfd. Returns 0 and fills code (exit code, or signal number when killed = 1).
+int bb_reap(int pidfd, int *code, int *killed);
+/// Whether the child behind a pidfd has ended (without reaping it).
+int bb_has_ended(int pidfd);
+
+#endif

@@ -1,0 +1,177 @@
+// What this is: the checker: the bytes of a drop to a validated job. `bobbin check` and the runner use this and nothing else.
+// Owns: the keys of a job, the joining of a job with the template it names, dsl_version.
+// Never: runs, renders or reads files; templates come through the closure it is given.
+// On failure: findings, all of them, each with file, line, column and a hint; no job.
+import JobModel
+import YamlText
+
+public struct JobReader: Sendable {
+    /// A template's bytes by name, or nil where there is none.
+    public typealias TemplateSource = @Sendable (String) -> [UInt8]?
+
+    public struct Reading: Sendable {
+        public var job: JobSpec?
+        public var template: (name: String, bytes: [UInt8])?
+        public var findings: [Finding]
+        public var errors: [Finding] { findings.filter { $0.diagnostic.severity == .error } }
+    }
+
+    let catalogue: StepCatalogue
+    let templates: TemplateSource
+    public static let version = "1.1"
+    static let jobKeys = [
+        "dsl_version", "name", "description", "queue", "priority", "variables", "template", "retry", "timeout", "steps",
+        "on_failure", "finally", "outputs",
+    ]
+    static let laterKeys = ["concurrency_key", "idempotency_key", "execution"]
+
+    public init(catalogue: StepCatalogue, templates: @escaping TemplateSource) {
+        self.catalogue = catalogue
+        self.templates = templates
+    }
+
+    /// Reads a job; `stem` names it when the file gives no name.
+    public func read(_ bytes: [UInt8], name: String, stem: String) -> Reading {
+        let findings = Findings(SourceFile(name: name, bytes: bytes))
+        guard let fields = fields(bytes, "the job", findings) else { return Reading(job: nil, findings: findings.all) }
+        guard let node = fields.field("template") else {
+            let job = read(fields, findings, stem: stem)
+            return Reading(job: findings.hasErrors ? nil : job, findings: findings.all)
+        }
+        return readWithTemplate(fields, node, findings, stem: stem)
+    }
+
+    private func fields(_ bytes: [UInt8], _ what: String, _ findings: Findings) -> FieldReader? {
+        do throws(YamlError) {
+            let tree = try YamlReader.parse(bytes)
+            return FieldReader(tree, what, findings)
+        } catch {
+            findings.add(Diagnostic(error))
+            return nil
+        }
+    }
+
+    // MARK: the job itself
+
+    private func read(_ fields: FieldReader, _ findings: Findings, stem: String) -> JobSpec {
+        fields.refuseUnknown(JobReader.jobKeys, later: JobReader.laterKeys)
+        checkVersion(fields, required: true)
+        var job = JobSpec(name: fields.text("name") ?? stem, steps: [])
+        readHead(fields, into: &job)
+        job.description = fields.text("description") ?? ""
+        job.retry = fields.retry("retry", standard: .standard)
+        job.timeout = fields.span("timeout")
+        let steps = StepReader(catalogue: catalogue, findings: findings)
+        if fields.field("steps") == nil {
+            findings.error(
+                "E-STEPS", "the job has no `steps:`", hint: "add steps, or name a template: `template: example.yaml`",
+                at: fields.node.start)
+        }
+        job.steps = steps.read(fields, .main)
+        if job.steps.isEmpty, let node = fields.field("steps"), node.items?.isEmpty == true {
+            findings.error("E-STEPS", "`steps` is empty", at: node.start)
+        }
+        job.onFailure = steps.read(fields, .onFailure)
+        job.finally = steps.read(fields, .finally)
+        job.outputs = fields.map("outputs") ?? [:]
+        if !findings.hasErrors { StaticCheck(job: job, findings: findings).check(fields) }
+        return job
+    }
+
+    private func checkVersion(_ fields: FieldReader, required: Bool) {
+        guard let node = fields.field("dsl_version") else {
+            if required {
+                fields.findings.error(
+                    "E-VERSION", "the job does not say its `dsl_version`", hint: "begin with: dsl_version: \"1.1\"",
+                    at: fields.node.start)
+            }
+            return
+        }
+        // 1.1 without quotes is a number in YAML; people mean the version.
+        guard node.scalar?.text == JobReader.version else {
+            return fields.findings.error(
+                "E-VERSION", "`dsl_version` must be \"1.1\"", hint: "this program knows version 1.1 of the language",
+                at: node.start)
+        }
+    }
+
+    private func readHead(_ fields: FieldReader, into job: inout JobSpec) {
+        if let node = fields.field("queue"), let text = fields.text("queue") {
+            job.queue = QueueName(text)
+            if job.queue == nil {
+                fields.findings.error(
+                    "E-QUEUE", "`\(text)` cannot name a queue", hint: "1 to 32 of a-z, 0-9 and _", at: node.start)
+            }
+        }
+        job.priority = fields.integer("priority", in: 1...9).flatMap(Priority.init)
+        job.variables = fields.map("variables") ?? [:]
+        checkVariableNames(fields)
+    }
+
+    private func checkVariableNames(_ fields: FieldReader) {
+        for pair in fields.field("variables")?.pairs ?? []
+        where Scope.reservedNames.contains(pair.key) || Scope.words.contains(pair.key) {
+            fields.findings.error("E-VARIABLE", "`\(pair.key)` cannot name a variable: it is a word of the language", at: pair.keyStart)
+        }
+    }
+
+    // MARK: a job that names a template
+
+    private static let callKeys = ["dsl_version", "name", "template", "variables", "queue", "priority"]
+
+    private func readWithTemplate(_ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String) -> Reading {
+        fields.refuseUnknown(JobReader.callKeys)
+        checkVersion(fields, required: false)
+        var call = JobSpec(name: "", steps: [])
+        readHead(fields, into: &call)
+        guard let name = fields.text("template"), let bytes = template(name, node, findings) else {
+            return Reading(job: nil, findings: findings.all)
+        }
+        let inner = Findings(SourceFile(name: "templates/\(name)", bytes: bytes))
+        guard let templateFields = self.fields(bytes, "the template", inner) else {
+            return Reading(job: nil, findings: findings.all + inner.all)
+        }
+        if let nested = templateFields.field("template") {
+            inner.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
+        }
+        var job = read(templateFields, inner, stem: JobReader.stem(name))
+        warnAboutUnknownVariables(fields, known: job.variables, findings)
+        job.variables.merge(call.variables)
+        job.name = fields.text("name") ?? job.name
+        job.queue = call.queue ?? job.queue
+        job.priority = call.priority ?? job.priority
+        findings.append(inner.all)
+        return Reading(job: findings.hasErrors ? nil : job, template: (name, bytes), findings: findings.all)
+    }
+
+    private func template(_ name: String, _ node: YamlNode, _ findings: Findings) -> [UInt8]? {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        let legal = parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") }
+        guard legal, name.hasSuffix(".yaml") || name.hasSuffix(".yml") else {
+            findings.error(
+                "E-TEMPLATE", "`\(name)` cannot name a template", hint: "a file name below templates/ that ends in .yaml",
+                at: node.start)
+            return nil
+        }
+        guard let bytes = templates(name) else {
+            findings.error(
+                "E-TEMPLATE", "there is no template `\(name)`", hint: "it would be templates/\(name) of this site", at: node.start)
+            return nil
+        }
+        return bytes
+    }
+
+    private func warnAboutUnknownVariables(_ fields: FieldReader, known: ValueMap, _ findings: Findings) {
+        for pair in fields.field("variables")?.pairs ?? [] where known[pair.key] == nil {
+            let near = NearestName.find(pair.key, in: known.keys)
+            findings.warning(
+                "W-VARIABLE", "the template does not declare a variable `\(pair.key)`",
+                hint: near.map { "did you mean `\($0)`?" } ?? "", at: pair.keyStart)
+        }
+    }
+
+    static func stem(_ name: String) -> String {
+        let base = name.split(separator: "/").last.map(String.init) ?? name
+        return base.split(separator: ".").first.map(String.init) ?? base
+    }
+}

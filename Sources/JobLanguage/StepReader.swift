@@ -1,0 +1,180 @@
+// What this is: the reading of `steps:`, `on_failure:` and `finally:`.
+// Owns: the keys that stand beside a step type, the shorthand forms, the check of literal parameters.
+// Never: knows what a step does: the catalogue's table says what it takes.
+// On failure: findings; a broken step is left out so that the others are still checked.
+import JobModel
+import YamlText
+
+struct StepReader {
+    let catalogue: StepCatalogue
+    let findings: Findings
+
+    static let besides = ["id", "name", "when", "retry", "timeout", "idempotent", "continue_on_error", "env"]
+    static let later = ["needs", "foreach", "parallel", "repeat", "on_error"]
+
+    func read(_ fields: FieldReader, _ section: Section) -> [StepSpec] {
+        guard let items = fields.items(section.rawValue) else { return [] }
+        if items.count > Limits.steps {
+            findings.error("E-STEPS", "more than \(Limits.steps) steps", at: items[Limits.steps].start)
+        }
+        var steps: [StepSpec] = []
+        for (index, node) in items.prefix(Limits.steps).enumerated() {
+            if let step = read(node, section, number: index + 1) { steps.append(step) }
+        }
+        return steps
+    }
+
+    private func read(_ node: YamlNode, _ section: Section, number: Int) -> StepSpec? {
+        let label = "step \(section.label(number))"
+        if let word = node.scalar?.text, catalogue[word] != nil {
+            findings.error("E-STEP", "\(label) is a bare word", hint: "write `- \(word): …`", at: node.start)
+            return nil
+        }
+        guard let fields = FieldReader(node, label, findings) else { return nil }
+        guard let (pair, type) = type(fields, label) else { return nil }
+        var step = StepSpec(section: section, number: number, type: type, parameters: [:], line: node.start.line)
+        step.parameters = parameters(pair, type, label)
+        readBesides(fields, into: &step)
+        return step
+    }
+
+    /// The one key that is not one of the common ones must be a step type.
+    private func type(_ fields: FieldReader, _ label: String) -> (YamlPair, StepType)? {
+        let pairs = (fields.node.pairs ?? []).filter { !StepReader.besides.contains($0.key) }
+        let known = pairs.filter { catalogue[$0.key] != nil }
+        if known.count > 1 {
+            findings.error(
+                "E-STEP", "\(label) has two step types, `\(known[0].key)` and `\(known[1].key)`",
+                hint: "each step begins with its own `- `", at: known[1].keyStart)
+            return nil
+        }
+        if let pair = known.first, let type = catalogue[pair.key] {
+            for stray in pairs where stray.key != pair.key { refuse(stray, label, type) }
+            return (pair, type)
+        }
+        guard let stray = pairs.first else {
+            findings.error("E-STEP", "\(label) has no step type", hint: "`bobbin steps` lists them", at: fields.node.start)
+            return nil
+        }
+        if StepReader.later.contains(stray.key) {
+            findings.error("E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
+            return nil
+        }
+        let near = NearestName.find(stray.key, in: catalogue.names + StepReader.besides)
+        findings.error(
+            "E-STEP-TYPE", "\(label): there is no step type `\(stray.key)`",
+            hint: near.map { "did you mean `\($0)`?" } ?? "`bobbin steps` lists them", at: stray.keyStart)
+        return nil
+    }
+
+    private func refuse(_ stray: YamlPair, _ label: String, _ type: StepType) {
+        if StepReader.later.contains(stray.key) {
+            return findings.error("E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
+        }
+        let near = NearestName.find(stray.key, in: StepReader.besides + catalogue.names)
+        let isParameter = type.parameters.contains { $0.name == stray.key }
+        findings.error(
+            "E-KEY", "\(label) has no key `\(stray.key)`",
+            hint: isParameter
+                ? "`\(stray.key)` belongs inside `\(type.name)`: {…}, indented below it" : near.map { "did you mean `\($0)`?" } ?? "",
+            at: stray.keyStart)
+    }
+
+    private func parameters(_ pair: YamlPair, _ type: StepType, _ label: String) -> ValueMap {
+        let short = type.parameters.first { $0.name == type.shorthand }
+        if let short, isShorthand(pair.value, short) {
+            check(pair.value, short, type)
+            var map: ValueMap = [short.name: Value(pair.value)]
+            requireAll(&map, type, pair)
+            return map
+        }
+        if pair.value.scalar?.value == .null {
+            var map = ValueMap()
+            requireAll(&map, type, pair)
+            return map
+        }
+        guard let fields = FieldReader(pair.value, "`\(type.name)`", findings) else { return [:] }
+        fields.refuseUnknown(type.parameters.map(\.name))
+        var map = ValueMap()
+        for parameter in type.parameters {
+            guard let node = fields.field(parameter.name) else { continue }
+            check(node, parameter, type)
+            map[parameter.name] = Value(node)
+        }
+        requireAll(&map, type, pair)
+        return map
+    }
+
+    /// A scalar or list is the shorthand; so is a map where the shorthand parameter is itself a map and none of its
+    /// keys is a parameter (`set: {total: 3}`).
+    private func isShorthand(_ node: YamlNode, _ short: Parameter) -> Bool {
+        guard let pairs = node.pairs else { return node.scalar?.value != .null }
+        return short.kind == .map && !pairs.contains { $0.key == short.name }
+    }
+
+    private func requireAll(_ map: inout ValueMap, _ type: StepType, _ pair: YamlPair) {
+        for parameter in type.parameters where parameter.required && map[parameter.name] == nil {
+            findings.error(
+                "E-STEP-PARAM", "`\(type.name)` needs `\(parameter.name)` (\(parameter.kind.title))",
+                hint: parameter.summary, at: pair.keyStart)
+        }
+    }
+
+    /// Literal values are checked now; what holds `{{` can be judged only when it is rendered.
+    private func check(_ node: YamlNode, _ parameter: Parameter, _ type: StepType) {
+        let value = Value(node)
+        if case .string(let text) = value, text.contains("{{"), parameter.kind != .condition { return }
+        if case .list(let items) = value, items.contains(where: { $0.stringValue?.contains("{{") == true }) { return }
+        guard parameter.kind.accept(value) == nil else { return }
+        findings.error(
+            "E-TYPE", "`\(parameter.name)` of \(type.name) must be a \(parameter.kind.title), but is a \(node.kindName)",
+            at: node.start)
+    }
+
+    private func readBesides(_ fields: FieldReader, into step: inout StepSpec) {
+        if let id = fields.text("id"), let node = fields.field("id") {
+            let legal = id.utf8.first.map { ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || $0 == 0x5F } ?? false
+            if legal, id.utf8.count <= 64, id.unicodeScalars.allSatisfy({ $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == "-") }) {
+                step.id = id
+            } else {
+                findings.error("E-STEP-ID", "`\(id)` cannot name a step", hint: "a letter or _, then letters, digits, _ or -", at: node.start)
+            }
+        }
+        step.name = fields.text("name")
+        if let node = fields.field("when") {
+            switch node.scalar?.value {
+            case .string(let text): step.when = text
+            case .bool(let flag): step.when = flag ? "true" : "false"
+            default: fields.wrong("when", "condition", node)
+            }
+        }
+        step.retry = fields.retry("retry", standard: .standard)
+        step.timeout = fields.span("timeout")
+        step.idempotent = fields.flag("idempotent")
+        step.continueOnError = fields.flag("continue_on_error") ?? false
+        step.environment = fields.map("env") ?? [:]
+        checkEnvironment(fields)
+    }
+
+    private func checkEnvironment(_ fields: FieldReader) {
+        for pair in fields.field("env")?.pairs ?? [] {
+            if let why = EnvironmentName.unfitness(pair.key) {
+                findings.error("E-ENV", "`\(pair.key)` \(why)", at: pair.keyStart)
+            }
+            if pair.value.scalar == nil { findings.error("E-TYPE", "`\(pair.key)` must be a text", at: pair.value.start) }
+        }
+    }
+}
+
+/// Which environment variables a job may set.
+public enum EnvironmentName {
+    /// Variables that change how programs load or how a shell reads, and so make code of data.
+    private static let dangerous: Set<String> = ["BASH_ENV", "ENV", "IFS", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "GCONV_PATH"]
+
+    public static func unfitness(_ name: String) -> String? {
+        let isName = name.utf8.allSatisfy { $0 == 0x5F || ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || (0x30...0x39).contains($0) }
+        guard isName, let first = name.utf8.first, !(0x30...0x39).contains(first) else { return "cannot name an environment variable" }
+        if dangerous.contains(name) || name.hasPrefix("LD_") { return "may not be set: it changes how programs are loaded" }
+        return name.hasPrefix("BOBBIN_") ? "is set by Bobbin itself" : nil
+    }
+}

@@ -1,0 +1,29 @@
+// What this is: every bound that has no better home, by name, with its reason.
+// Owns: the numbers; docs/JOBFILE.md and docs/SPOOL.md quote them.
+// Never: is changed by configuration; what an operator may tune is in ops/orchestrator.yaml.
+// On failure: nothing here fails.
+
+public enum Limits {
+    /// A larger drop is E-SIZE before it is read.
+    public static let dropBytes = 1 << 20
+    /// So that `<run-id>~<queue>~p5~<name>` stays below the 255 bytes of a file name.
+    public static let nameBytes = 150
+    public static let steps = 1_000
+    /// What one step may hand to later steps; more is a failure that says so.
+    public static let outputBytes = 1 << 20
+    /// What is kept of a step's output on disk: the head, then the tail.
+    public static let logHeadBytes = 12 << 20
+    public static let logTailBytes = 4 << 20
+    /// Files that find_files returns unless told otherwise.
+    public static let foundFiles = 10_000
+    /// Time between SIGTERM and SIGKILL of a step's process group.
+    public static let killGrace = Span.seconds(10)
+    /// A file without a proper end is rejected after this.
+    public static let arrivalPatience = Span.seconds(60)
+    /// An unchanged file found by a scan counts as complete after this.
+    public static let settle = Span.seconds(1)
+    /// The same where the kernel cannot be asked who writes.
+    public static let settleUnproven = Span.seconds(2)
+    /// After this many starts from more urgent directories, the oldest other candidate of the queue has its turn.
+    public static let starvationBound = 50
+}

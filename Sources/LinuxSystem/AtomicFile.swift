@@ -1,0 +1,34 @@
+// What this is: the durable write of a whole file, each step with its reason.
+// Owns: temporary name, write, sync, rename, sync of the directory.
+// Never: leaves a half file under the final name.
+// On failure: SystemError; the temporary file is removed, and a stale one is replaced by the next try.
+import Glibc
+
+public enum AtomicFile {
+    public enum Existing: Sendable { case fail, replace }
+
+    /// Writes `bytes` as `name` in `directory`. With `durable`, data is on disk before the name appears and the
+    /// name before this returns; without, readers still never see a part.
+    public static func write(
+        _ bytes: [UInt8], to name: String, in directory: Directory, mode: UInt32 = 0o644,
+        existing: Existing = .fail, durable: Bool = true
+    ) throws(SystemError) {
+        // A dot name: no scan, watcher or person takes it for the file.
+        let temporary = ".\(name.utf8.count > 200 ? String(name.prefix(120)) : name).\(getpid()).tmp"
+        try directory.removeIfPresent(temporary)
+        do {
+            let file = try directory.create(temporary, mode: mode)
+            try file.append(bytes)
+            if durable { try file.syncData() }
+            switch existing {
+            case .fail: try directory.rename(temporary, to: directory, name)
+            case .replace: try directory.renameReplacing(temporary, to: directory, name)
+            }
+        } catch {
+            // The write already failed and is reported; a leftover dot file harms nobody.
+            try? directory.remove(temporary)
+            throw error
+        }
+        if durable { try directory.sync() }
+    }
+}

@@ -1,0 +1,159 @@
+// What this is: an open directory; names below it are single components, never paths.
+// Owns: opening, listing, renaming, removing and syncing relative to one held descriptor.
+// Never: follows a symbolic link, replaces an existing file by rename.
+// On failure: SystemError with directory and name.
+import CLinux
+import Glibc
+
+public final class Directory: Sendable {
+    public let fd: Int32
+    /// The path it was opened by: for messages and for watches, never to reach a file again.
+    public let path: String
+
+    public static func open(_ path: String) throws(SystemError) -> Directory {
+        let fd = try SystemCalls.wrapped("open", path) { bb_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0) }
+        return Directory(fd: fd, path: path)
+    }
+    init(fd: Int32, path: String) {
+        self.fd = fd
+        self.path = path
+    }
+    deinit { close(fd) }
+
+    /// A directory below this one, reached without symbolic links or leaving the file system.
+    public func directory(_ relative: String) throws(SystemError) -> Directory {
+        let fd = try SystemCalls.wrapped("openat2", label(relative)) {
+            bb_openat_beneath(self.fd, relative, O_RDONLY | O_DIRECTORY, 0)
+        }
+        return Directory(fd: fd, path: label(relative))
+    }
+    /// The directory, made with `mode` if it is missing.
+    public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(SystemError) -> Directory {
+        do {
+            _ = try SystemCalls.plain("mkdirat", label(name)) { Int(mkdirat(fd, name, mode)) }
+        } catch where error.isExisting {}
+        return try directory(name)
+    }
+
+    public func openForReading(_ name: String) throws(SystemError) -> OpenFile {
+        // O_NONBLOCK: neither a FIFO nor somebody's lease may hold us (reliability.md, findings 7 and I8).
+        try open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0)
+    }
+    public func create(_ name: String, mode: UInt32 = 0o644) throws(SystemError) -> OpenFile {
+        try open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
+    }
+    public func openForAppending(_ name: String, mode: UInt32 = 0o644) throws(SystemError) -> OpenFile {
+        try open(name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, mode)
+    }
+    /// For reading and writing in place, made if missing.
+    public func openForUpdate(_ name: String, mode: UInt32 = 0o644) throws(SystemError) -> OpenFile {
+        try open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
+    }
+    private func open(_ name: String, _ flags: Int32, _ mode: UInt32) throws(SystemError) -> OpenFile {
+        let opened = try SystemCalls.wrapped("openat", label(name)) { bb_openat(fd, name, flags, mode) }
+        return OpenFile(fd: opened, label: name)
+    }
+
+    public func status(_ name: String) throws(SystemError) -> FileStatus { try FileStatus.read(fd, name, label(name)) }
+    public func status() throws(SystemError) -> FileStatus { try FileStatus.read(fd, "", path) }
+    /// The status, or nil where the name is free.
+    public func statusIfPresent(_ name: String) throws(SystemError) -> FileStatus? {
+        do { return try status(name) } catch where error.isMissing { return nil }
+    }
+
+    /// Renames without ever replacing: EEXIST when the target is taken.
+    public func rename(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
+        _ = try SystemCalls.wrapped("renameat2", "\(label(name)) -> \(target.label(newName))") {
+            bb_renameat2(fd, name, target.fd, newName, UInt32(BB_RENAME_NOREPLACE))
+        }
+    }
+    /// Renames over whatever is there: only for files that are rewritten whole (settings, counters, metrics).
+    public func renameReplacing(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
+        _ = try SystemCalls.wrapped("renameat2", "\(label(name)) -> \(target.label(newName))") {
+            bb_renameat2(fd, name, target.fd, newName, 0)
+        }
+    }
+    public func remove(_ name: String) throws(SystemError) {
+        _ = try SystemCalls.plain("unlinkat", label(name)) { Int(unlinkat(fd, name, 0)) }
+    }
+    public func removeIfPresent(_ name: String) throws(SystemError) {
+        do { try remove(name) } catch where error.isMissing {}
+    }
+    public func removeDirectory(_ name: String) throws(SystemError) {
+        _ = try SystemCalls.plain("unlinkat", label(name)) { Int(unlinkat(fd, name, AT_REMOVEDIR)) }
+    }
+    public func sync() throws(SystemError) { _ = try SystemCalls.plain("fsync", path) { Int(fsync(fd)) } }
+    /// Syncs the whole file system this directory is on.
+    public func syncFileSystem() throws(SystemError) { _ = try SystemCalls.wrapped("syncfs", path) { bb_syncfs(fd) } }
+
+    public func fileSystem() throws(SystemError) -> FileSystemFacts {
+        var raw = bb_filesystem()
+        _ = try SystemCalls.wrapped("fstatfs", path) { bb_filesystem(fd, &raw) }
+        return FileSystemFacts(raw)
+    }
+
+    /// Every name but `.` and `..`, in directory order.
+    public func names() throws(SystemError) -> [String] {
+        var names: [String] = []
+        try forEachName { names.append($0) }
+        return names
+    }
+    /// Calls `body` for each name; the listing is read through a descriptor of its own, so calls do not disturb each other.
+    public func forEachName(_ body: (String) -> Void) throws(SystemError) {
+        let listing = try SystemCalls.wrapped("openat", path) { bb_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0) }
+        defer { close(listing) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
+        defer { buffer.deallocate() }
+        while true {
+            let filled = try SystemCalls.wrapped("getdents64", path) {
+                bb_getdents(listing, buffer.baseAddress, UInt32(buffer.count))
+            }
+            guard filled > 0 else { return }
+            Directory.entries(buffer, Int(filled), body)
+        }
+    }
+    // struct linux_dirent64: u64 inode, s64 offset, u16 record length, u8 type, name with a final NUL.
+    private static func entries(_ buffer: UnsafeMutableRawBufferPointer, _ filled: Int, _ body: (String) -> Void) {
+        var offset = 0
+        while offset + 19 <= filled, let base = buffer.baseAddress {
+            let length = Int(buffer.loadUnaligned(fromByteOffset: offset + 16, as: UInt16.self))
+            guard length > 19 else { return }
+            let name = String(cString: (base + offset + 19).assumingMemoryBound(to: UInt8.self))
+            if name != "." && name != ".." { body(name) }
+            offset += length
+        }
+    }
+    func label(_ name: String) -> String { path == "." ? name : path + "/" + name }
+}
+
+public struct FileSystemFacts: Hashable, Sendable {
+    public var type: Int64
+    public var freeBytes: UInt64
+    public var totalBytes: UInt64
+    public var freeInodes: UInt64
+    public var totalInodes: UInt64
+
+    init(_ raw: bb_filesystem) {
+        type = raw.type
+        freeBytes = raw.free_bytes
+        totalBytes = raw.total_bytes
+        freeInodes = raw.free_inodes
+        totalInodes = raw.total_inodes
+    }
+
+    private static let local: [Int64: String] = [
+        0xEF53: "ext4", 0x5846_5342: "xfs", 0x9123_683E: "btrfs", 0x0102_1994: "tmpfs", 0x2FC1_2FC1: "zfs",
+        0xF2F5_2010: "f2fs", 0x794C_7630: "overlay", 0xCA45_1A4E: "bcachefs",
+    ]
+    private static let remote: [Int64: String] = [
+        0x6969: "NFS", 0x6573_5546: "FUSE", 0xFF53_4D42: "CIFS", 0xFE53_4D42: "SMB", 0x517B: "SMB",
+        0x0102_1997: "9P", 0x00C3_6400: "Ceph", 0x5346_414F: "AFS",
+    ]
+    /// The name of a local file system on which a spool may live, or nil.
+    public var localName: String? { FileSystemFacts.local[type] }
+    public var name: String {
+        FileSystemFacts.local[type] ?? FileSystemFacts.remote[type] ?? "type 0x" + String(type, radix: 16)
+    }
+    /// Nothing more can be written: file systems without inode counts (btrfs) report zero of zero.
+    public var isFull: Bool { freeBytes < 65_536 || (totalInodes > 0 && freeInodes == 0) }
+}

@@ -1,0 +1,98 @@
+// What this is: facts of this machine: boot id, accounts, programs on the path, processes and their marks.
+// Owns: the reading of /proc and of the account database.
+// Never: trusts a pid alone: a process is named by pid, start time and boot id together.
+// On failure: nil, which callers treat as "unknown", never as "gone".
+import Glibc
+
+public enum Host {
+    public static let bootID: String = firstLine("/proc/sys/kernel/random/boot_id") ?? "unknown"
+    public static let name: String = firstLine("/proc/sys/kernel/hostname") ?? "unknown"
+
+    /// The account name of a uid, or the number where there is none.
+    public static func userName(_ uid: UInt32) -> String {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 4096)
+        guard getpwuid_r(uid, &entry, &buffer, buffer.count, &found) == 0, let found else { return String(uid) }
+        return String(cString: found.pointee.pw_name)
+    }
+
+    /// Start time of a process in clock ticks since boot (field 22 of /proc/pid/stat).
+    public static func startTicks(_ pid: Int32) -> UInt64? {
+        guard let text = firstLine("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        return fields.count > 19 ? UInt64(fields[19]) : nil
+    }
+
+    /// Kills every process whose environment holds `mark` (NAME=value), wherever it moved to, and says how many.
+    /// A step that left its process group still carries the mark, because exec passes the environment on.
+    public static func killAll(marked mark: String) -> Int {
+        guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }  // no /proc: nothing to find
+        var killed = 0
+        for pid in names.compactMap({ Int32($0) }) where pid != getpid() {
+            guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { continue }
+            let wanted = Array(mark.utf8)
+            guard bytes.split(separator: 0).contains(where: { $0.elementsEqual(wanted) }) else { continue }
+            if kill(pid, SIGKILL) == 0 { killed += 1 }
+        }
+        return killed
+    }
+
+    /// The absolute path of a program, looked up in `path` (colon separated) unless it holds a slash.
+    public static func program(_ name: String, path: String) -> String? {
+        if name.contains("/") { return name }
+        for folder in path.split(separator: ":", omittingEmptySubsequences: true) {
+            let candidate = "\(folder)/\(name)"
+            if access(candidate, X_OK) == 0 { return candidate }
+        }
+        return nil
+    }
+
+    public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    static func firstLine(_ path: String) -> String? {
+        read(path, limit: 4096).map { String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self) }
+    }
+    private static func read(_ path: String, limit: Int) -> [UInt8]? {
+        let fd = open(path, O_RDONLY | O_CLOEXEC)
+        guard fd >= 0 else { return nil }
+        // Files of /proc have no size: read until the end or the limit.
+        return try? OpenFile(fd: fd, label: path).read(upTo: limit)
+    }
+
+    /// Signal names as people know them.
+    public static func signalName(_ number: Int32) -> String {
+        let names: [Int32: String] = [
+            SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGABRT: "SIGABRT", SIGBUS: "SIGBUS",
+            SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGSEGV: "SIGSEGV", SIGPIPE: "SIGPIPE", SIGALRM: "SIGALRM",
+            SIGTERM: "SIGTERM", SIGUSR1: "SIGUSR1", SIGUSR2: "SIGUSR2", SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ",
+        ]
+        return names[number] ?? "signal \(number)"
+    }
+}
+
+extension Host {
+    /// Whether a path leads to anything, links followed.
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+}
+
+extension Host {
+    /// The path without links and dots, or nil where it leads nowhere.
+    public static func realPath(_ path: String) -> String? {
+        guard let resolved = realpath(path, nil) else { return nil }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+    /// Makes a directory and those above it.
+    public static func makeDirectories(_ path: String) throws(SystemError) {
+        var built = path.hasPrefix("/") ? "/" : ""
+        for part in path.split(separator: "/") {
+            built += (built.isEmpty || built == "/" ? "" : "/") + part
+            do {
+                _ = try SystemCalls.plain("mkdir", built) { Int(mkdir(built, 0o755)) }
+            } catch {
+                if !error.isExisting { throw error }
+            }
+        }
+    }
+}

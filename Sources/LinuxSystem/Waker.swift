@@ -1,0 +1,74 @@
+// What this is: what the main loop sleeps on: descriptors that became readable, a wake-up from another thread, a deadline.
+// Owns: one eventfd, one signalfd, the poll call.
+// Never: spins: without an event or a deadline it sleeps.
+// On failure: SystemError.
+import CLinux
+import Glibc
+
+public final class Waker: Sendable {
+    public let fd: Int32
+    public init() throws(SystemError) { fd = try SystemCalls.wrapped("eventfd") { bb_eventfd() } }
+    deinit { close(fd) }
+
+    public func wake() {
+        var one: UInt64 = 1
+        // A full counter means that a wake-up is already pending.
+        _ = write(fd, &one, 8)
+    }
+    public func clear() {
+        var count: UInt64 = 0
+        // Nothing to read means that nobody woke us.
+        _ = read(fd, &count, 8)
+    }
+
+    /// Sleeps until one of `descriptors` is readable or the deadline (monotonic nanoseconds) has passed.
+    public static func sleep(_ descriptors: [Int32], until deadline: Int64?) throws(SystemError) -> [Bool] {
+        var polls = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        let milliseconds = deadline.map { max(0, min(($0 - Clocks.monotonic + 999_999) / 1_000_000, 3_600_000)) } ?? -1
+        let ready = poll(&polls, nfds_t(polls.count), Int32(milliseconds))
+        if ready < 0 && errno != EINTR { throw SystemError("poll", "", errno: errno) }
+        return polls.map { ready > 0 && $0.revents != 0 }
+    }
+}
+
+public final class SignalInbox: Sendable {
+    public let fd: Int32
+    /// Blocks the signals in this thread and all that it starts, and queues them here instead.
+    public init(_ signals: [Int32]) throws(SystemError) {
+        fd = try SystemCalls.wrapped("signalfd") { bb_signalfd(signals, Int32(signals.count)) }
+    }
+    deinit { close(fd) }
+    public func next() -> Int32? {
+        var info = signalfd_record()
+        let got = withUnsafeMutableBytes(of: &info) { read(fd, $0.baseAddress, $0.count) }
+        return got > 0 ? Int32(info.number) : nil
+    }
+    /// struct signalfd_siginfo begins with the signal number; the rest of its 128 bytes is not used.
+    private struct signalfd_record {
+        var number: UInt32 = 0
+        var rest: (
+            UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64,
+            UInt64, UInt64
+        ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        var tail: UInt32 = 0
+    }
+}
+
+public enum ProcessSetup {
+    /// What a long-running process of ours needs once: writes to a closed pipe are errors, not deaths; a broken lease
+    /// is no death either; descriptors 0 to 2 exist, so that no file of ours ever takes their place.
+    public static func prepare() {
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGIO, SIG_IGN)
+        while true {
+            let fd = open("/dev/null", O_RDWR)
+            if fd > 2 || fd < 0 {
+                if fd > 2 { close(fd) }
+                return
+            }
+        }
+    }
+    public static func becomeSubreaper() { _ = bb_set_subreaper() }
+    public static var pid: Int32 { getpid() }
+    public static var uid: UInt32 { getuid() }
+}

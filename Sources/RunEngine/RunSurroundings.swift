@@ -1,0 +1,48 @@
+// What this is: what a run needs from outside, handed in by whoever drives it (the daemon, `bobbin run JOB`, a test).
+// Owns: the environment that steps start with.
+// Never: passes the daemon's own environment on: a step sees what is listed here, its `env:`, and nothing else.
+// On failure: nothing here fails.
+import JobModel
+import LinuxSystem
+
+/// Where the facts of a run go. The daemon's is the journal.
+public protocol RunRecorder: Sendable {
+    /// Keeps the event; with `durable` it returns only when the event would survive a power cut.
+    func record(_ event: RunEvent, of run: RunID, durable: Bool)
+}
+
+public struct RunSurroundings: Sendable {
+    public var sitePath: String
+    public var runsPath: String
+    /// Opens (makes on first use) the directory of a run's logs and files.
+    public var runDirectory: @Sendable (RunID) throws -> Directory
+    public var baseEnvironment: ValueMap
+    public var outputFilter: @Sendable () -> any OutputFilter
+    public var killGrace: Span
+    public static let standardPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    public init(
+        sitePath: String, runsPath: String, runDirectory: @escaping @Sendable (RunID) throws -> Directory,
+        baseEnvironment: ValueMap = RunSurroundings.environment(),
+        outputFilter: @escaping @Sendable () -> any OutputFilter = { PlainFilter() }, killGrace: Span = Limits.killGrace
+    ) {
+        self.sitePath = sitePath
+        self.runsPath = runsPath
+        self.runDirectory = runDirectory
+        self.baseEnvironment = baseEnvironment
+        self.outputFilter = outputFilter
+        self.killGrace = killGrace
+    }
+
+    /// PATH, HOME, USER, LOGNAME, SHELL, LANG, TZ and TMPDIR as the service has them; everything else stays out.
+    public static func environment() -> ValueMap {
+        var variables = ValueMap()
+        variables["PATH"] = .string(Host.environment("PATH") ?? standardPath)
+        variables["SHELL"] = "/bin/sh"
+        for name in ["HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"] {
+            if let value = Host.environment(name) { variables[name] = .string(value) }
+        }
+        variables["LANG"] = variables["LANG"] ?? "C.UTF-8"
+        return variables
+    }
+}

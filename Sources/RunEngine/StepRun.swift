@@ -1,0 +1,152 @@
+// What this is: the surroundings of one attempt of one step: what JobModel's StepContext promises.
+// Owns: the step's deadline, its log, its processes from start to reaping.
+// Never: renders or decides on retries (RunDriver does); leaves a process of the step behind.
+// On failure: Failure: E-CANCELLED, E-TIMEOUT, E-STOPPED, E-EXEC, E-SPAWN.
+import JobModel
+import LinuxSystem
+
+final class StepRun: StepContext {
+    let runID: RunID
+    let idempotencyKey: String
+    let attempt: Int
+    let isRerun: Bool
+    let baseDirectory: String
+    let log: StepLog
+    private let step: StepSpec
+    private let environment: ValueMap
+    private let surroundings: RunSurroundings
+    private let signals: RunSignals
+    /// Monotonic; the nearer of the step's and the run's.
+    private let deadline: Deadline?
+
+    struct Deadline {
+        var instant: Int64
+        var what: String
+        var span: Span
+    }
+
+    init(
+        record: RunRecord, step: StepSpec, attempt: Int, isRerun: Bool, environment: ValueMap, deadline: Deadline?,
+        surroundings: RunSurroundings, signals: RunSignals
+    ) {
+        runID = record.id
+        self.step = step
+        self.attempt = attempt
+        self.isRerun = isRerun
+        self.environment = environment
+        self.surroundings = surroundings
+        self.signals = signals
+        self.deadline = deadline
+        baseDirectory = surroundings.sitePath
+        idempotencyKey = "\(record.id)/\(step.label)"
+        let run = record.id
+        let open = surroundings.runDirectory
+        log = StepLog(name: StepRun.logName(step, runAttempt: record.attempt, attempt: attempt)) { try open(run) }
+    }
+
+    private static func logName(_ step: StepSpec, runAttempt: Int, attempt: Int) -> String {
+        let tries = runAttempt == 1 && attempt == 1 ? "" : ".try\(runAttempt)-\(attempt)"
+        return "\(step.label).\(step.id ?? step.type.name)\(tries).log"
+    }
+
+    // MARK: StepContext
+
+    func runFile(_ name: String) throws(Failure) -> String {
+        do {
+            _ = try surroundings.runDirectory(runID)
+            return "\(surroundings.runsPath)/\(runID)/\(name)"
+        } catch {
+            throw Failure("E-DISK", "the run's directory cannot be made: \(error)", retry: .transient)
+        }
+    }
+
+    func log(_ line: String) throws(Failure) {
+        let filter = surroundings.outputFilter()
+        log.add(filter.pass(Array((line + "\n").utf8)) + filter.finish())
+    }
+
+    func checkpoint() throws(Failure) {
+        switch signals.request {
+        case .cancel: throw StepRun.cancelled
+        case .stop: throw StepRun.stopped
+        case .none, .hold: break
+        }
+        if let deadline, Clocks.monotonic >= deadline.instant { throw StepRun.late(deadline) }
+    }
+
+    func pause(_ span: Span) throws(Failure) {
+        let end = Clocks.monotonic + span.nanoseconds
+        try checkpoint()
+        signals.pause(until: min(end, deadline?.instant ?? end))
+        try checkpoint()
+    }
+
+    func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
+        try checkpoint()
+        let child = try start(request)
+        let watch = ProcessWatch(
+            child: child, request: request, log: log, mark: "BOBBIN_STEP_KEY=\(idempotencyKey)",
+            filters: (surroundings.outputFilter(), surroundings.outputFilter()), grace: surroundings.killGrace)
+        return try watch.wait(waker: signals.descriptor(), deadline: deadline?.instant) { () throws(Failure) in
+            try checkpoint()
+        }
+    }
+
+    private func start(_ request: ProcessRequest) throws(Failure) -> ChildProcess {
+        let variables = environmentOfChild(request)
+        guard let name = request.arguments.first, !name.isEmpty else {
+            throw Failure("E-EXEC", "there is no program to run", retry: .never)
+        }
+        let path = variables["PATH"]?.text ?? RunSurroundings.standardPath
+        guard let program = Host.program(name, path: path) else {
+            throw Failure(
+                "E-EXEC", "the program `\(name)` was not found in \(path)",
+                whatToDo: "Install it, or give its full path.", retry: .never)
+        }
+        do throws(SystemError) {
+            let directory = try Directory.open(resolve(request.workingDirectory))
+            return try ChildProcess.start(
+                path: program, arguments: request.arguments,
+                environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory)
+        } catch {
+            throw StepRun.spawnFailure(error, program: name, directory: request.workingDirectory)
+        }
+    }
+
+    private func resolve(_ path: String?) -> String {
+        guard let path else { return baseDirectory }
+        return path.hasPrefix("/") ? path : baseDirectory + "/" + path
+    }
+
+    private static func spawnFailure(_ error: SystemError, program: String, directory: String?) -> Failure {
+        if error.call == "open" {
+            return Failure("E-EXEC", "the working directory \(directory ?? "") cannot be entered: \(error)", retry: .permanent)
+        }
+        // EAGAIN, ENOMEM, EMFILE are the host's trouble, not the job's: another try may well work.
+        let host = [11, 12, 23, 24].contains(error.errno)
+        return Failure(
+            host ? "E-SPAWN" : "E-EXEC", "`\(program)` could not be started: \(error)",
+            whatToDo: host ? "The machine is short of processes, memory or descriptors." : "", retry: host ? .transient : .never)
+    }
+
+    private func environmentOfChild(_ request: ProcessRequest) -> ValueMap {
+        var variables = surroundings.baseEnvironment
+        variables["BOBBIN_RUN_ID"] = .string(runID.text)
+        variables["BOBBIN_STEP"] = .string(step.label)
+        variables["BOBBIN_STEP_KEY"] = .string(idempotencyKey)
+        variables["BOBBIN_ATTEMPT"] = .int(attempt)
+        variables["BOBBIN_IDEMPOTENCY_KEY"] = .string(idempotencyKey)
+        variables["BOBBIN_SITE"] = .string(baseDirectory)
+        variables.merge(environment)
+        variables.merge(request.environment)
+        return variables
+    }
+
+    private static let cancelled = Failure("E-CANCELLED", "the run was cancelled", kind: .cancelled, retry: .never)
+    private static let stopped = Failure("E-STOPPED", "the runner was stopped", kind: .interrupted, retry: .never)
+    private static func late(_ deadline: Deadline) -> Failure {
+        Failure(
+            "E-TIMEOUT", "\(deadline.what) took longer than \(deadline.span.text)",
+            whatToDo: "Raise its `timeout:`, or find out what it waits for.", kind: .timedOut, retry: .transient)
+    }
+}

@@ -1,0 +1,200 @@
+// What this is: run events as bytes and back.
+// Owns: the numbers of event kinds and the order of their fields: format version 1.
+// Never: changes the meaning of an existing number; a new field is a new kind or a new version.
+// On failure: DecodeError.
+import JobModel
+
+enum EventCoding {
+    static let version: UInt8 = 1
+
+    static func encode(_ event: RunEvent, of run: RunID) -> (kind: UInt8, payload: [UInt8]) {
+        var out = ByteWriter()
+        out.text(run.text)
+        switch event {
+        case .accepted(let acceptance): out.acceptance(acceptance); return (1, out.bytes)
+        case .stepStarted(let step): out.step(step); return (2, out.bytes)
+        case .stepEnded(let step): out.step(step); return (3, out.bytes)
+        case .parked(let wait): out.wait(wait); return (5, out.bytes)
+        case .resumed(let instant): out.time(instant); return (6, out.bytes)
+        case .resolved(let resolution, let instant):
+            out.text(resolution.rawValue)
+            out.time(instant)
+            return (7, out.bytes)
+        case .ended(let state, let instant, let failure, let outputs, let result):
+            out.text(state.rawValue)
+            out.time(instant)
+            out.optional(failure) { $0.failure($1) }
+            out.map(outputs)
+            out.data(result)
+            return (8, out.bytes)
+        case .retired: return (9, out.bytes)
+        case .carried(let record): out.record(record); return (10, out.bytes)
+        }
+    }
+
+    static func decode(kind: UInt8, _ payload: ArraySlice<UInt8>) throws -> (RunID, RunEvent) {
+        var input = ByteReader(payload)
+        guard let run = RunID(try input.text()) else { throw input.fail("a run id") }
+        let event: RunEvent
+        switch kind {
+        case 1: event = .accepted(try input.acceptance())
+        case 2: event = .stepStarted(try input.step())
+        case 3: event = .stepEnded(try input.step())
+        case 5: event = .parked(try input.wait())
+        case 6: event = .resumed(at: try input.time())
+        case 7: event = .resolved(try input.word(Resolution.self), at: try input.time())
+        case 8:
+            event = .ended(
+                try input.word(FinalState.self), at: try input.time(),
+                failure: try input.optional { try $0.failure() }, outputs: try input.map(),
+                result: try input.data())
+        case 9: event = .retired
+        case 10: event = .carried(try input.record())
+        default: throw input.fail("a known kind of record, not \(kind)")
+        }
+        guard input.position == payload.endIndex else { throw input.fail("the end of the record") }
+        return (run, event)
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func acceptance(_ a: Acceptance) {
+        text(a.id.text)
+        text(a.queue.text)
+        number(UInt64(a.priority.level))
+        text(a.dropName)
+        text(a.jobName)
+        number(UInt64(a.submitter.uid))
+        text(a.submitter.name)
+        time(a.acceptedAt)
+        time(a.arrivedAt)
+        number(a.identity.inode)
+        signed(a.identity.birthNanoseconds)
+        data(a.snapshot)
+        text(a.sha256)
+        optional(a.templateName) { $0.text($1) }
+        data(a.templateText)
+        optional(a.ticket) { $0.text($1) }
+        optional(a.requeueOf) { $0.text($1) }
+        text(a.runner)
+    }
+    fileprivate mutating func step(_ s: StepRecord) {
+        text(s.section.rawValue)
+        number(UInt64(s.number))
+        text(s.title)
+        optional(s.id) { $0.text($1) }
+        text(s.type)
+        number(UInt64(s.runAttempt))
+        number(UInt64(s.attempt))
+        text(s.state.rawValue)
+        time(s.startedAt)
+        optional(s.endedAt) { $0.time($1) }
+        map(s.outputs)
+        optional(s.failure) { $0.failure($1) }
+        optional(s.log) { $0.text($1) }
+    }
+    fileprivate mutating func failure(_ f: Failure) {
+        text(f.code)
+        text(f.message)
+        text(f.whatToDo)
+        text(f.kind.rawValue)
+        text(f.retry.rawValue)
+        optional(f.step) { $0.text($1) }
+    }
+    fileprivate mutating func wait(_ w: Wait) {
+        text(w.reason.rawValue)
+        optional(w.until) { $0.time($1) }
+        time(w.since)
+        number(UInt64(w.nextAttempt))
+    }
+    fileprivate mutating func record(_ r: RunRecord) {
+        acceptance(r.acceptance)
+        state(r.state)
+        number(UInt64(r.attempt))
+        optional(r.startedAt) { $0.time($1) }
+        optional(r.endedAt) { $0.time($1) }
+        list(r.steps) { $0.step($1) }
+        list(r.waits) {
+            $0.wait($1.wait)
+            $0.optional($1.endedAt) { $0.time($1) }
+        }
+        optional(r.failure) { $0.failure($1) }
+        map(r.outputs)
+        data(r.result)
+        optional(r.resolution) { $0.text($1.rawValue) }
+    }
+    private mutating func state(_ state: RunState) {
+        switch state {
+        case .queued: byte(0)
+        case .running: byte(1)
+        case .waiting(let wait): byte(2); self.wait(wait)
+        case .ended(let final): byte(3); text(final.rawValue)
+        }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func acceptance() throws -> Acceptance {
+        guard let id = RunID(try text()) else { throw fail("a run id") }
+        guard let queue = QueueName(try text()) else { throw fail("a queue name") }
+        guard let priority = Priority(Int(truncatingIfNeeded: try number())) else { throw fail("a priority") }
+        let dropName = try text(), jobName = try text()
+        let submitter = Submitter(uid: UInt32(truncatingIfNeeded: try number()), name: try text())
+        let acceptedAt = try time(), arrivedAt = try time()
+        let identity = InodeIdentity(inode: try number(), birthNanoseconds: try signed())
+        return Acceptance(
+            id: id, queue: queue, priority: priority, dropName: dropName, jobName: jobName, submitter: submitter,
+            acceptedAt: acceptedAt, arrivedAt: arrivedAt, identity: identity, snapshot: try data(), sha256: try text(),
+            templateName: try optionalText(), templateText: try data(), ticket: try optionalText(),
+            requeueOf: try optionalText(), runner: try text())
+    }
+    private mutating func optionalText() throws -> String? {
+        try optional { try $0.text() }
+    }
+    private mutating func optionalTime() throws -> Timestamp? {
+        try optional { try $0.time() }
+    }
+    fileprivate mutating func step() throws -> StepRecord {
+        StepRecord(
+            section: try word(Section.self), number: Int(truncatingIfNeeded: try number()), title: try text(),
+            id: try optionalText(), type: try text(), runAttempt: Int(truncatingIfNeeded: try number()),
+            attempt: Int(truncatingIfNeeded: try number()), state: try word(StepState.self), startedAt: try time(),
+            endedAt: try optionalTime(), outputs: try map(),
+            failure: try optional { try $0.failure() }, log: try optionalText())
+    }
+    fileprivate mutating func failure() throws -> Failure {
+        Failure(
+            try text(), try text(), whatToDo: try text(), kind: try word(Failure.Kind.self),
+            retry: try word(Failure.Retry.self), step: try optionalText())
+    }
+    fileprivate mutating func wait() throws -> Wait {
+        let reason = try word(Wait.Reason.self)
+        let until = try optionalTime()
+        return Wait(reason, until: until, since: try time(), nextAttempt: Int(truncatingIfNeeded: try number()))
+    }
+    fileprivate mutating func record() throws -> RunRecord {
+        var record = RunRecord(try acceptance())
+        record.state = try state()
+        record.attempt = Int(truncatingIfNeeded: try number())
+        record.startedAt = try optionalTime()
+        record.endedAt = try optionalTime()
+        record.steps = try list { try $0.step() }
+        record.waits = try list { r in
+            WaitRecord(wait: try r.wait(), endedAt: try r.optionalTime())
+        }
+        record.failure = try optional { try $0.failure() }
+        record.outputs = try map()
+        record.result = try data()
+        record.resolution = try optional { try $0.word(Resolution.self) }
+        return record
+    }
+    private mutating func state() throws -> RunState {
+        switch try byte() {
+        case 0: .queued
+        case 1: .running
+        case 2: .waiting(try wait())
+        case 3: .ended(try word(FinalState.self))
+        default: throw fail("a state")
+        }
+    }
+}

@@ -1,0 +1,67 @@
+// What this is: every rename of a spool file: claim, park, unpark, retire, reject, re-file. A state is a directory.
+// Owns: which directory a transition leads to, and that nothing is ever replaced.
+// Never: renames a directory; deletes a job.
+// On failure: SystemError; a lost race (the source is gone) is `false`, not an error.
+import JobModel
+import LinuxSystem
+
+public struct Move: Sendable {
+    let spool: Spool
+    public init(_ spool: Spool) { self.spool = spool }
+
+    /// The claim: this rename decides whose the drop is. False: somebody else was first.
+    public func claim(_ drop: String, from queue: Directory, as name: ClaimedName, to claimed: Directory) throws(SystemError) -> Bool {
+        try won { () throws(SystemError) in try queue.rename(drop, to: claimed, name.text) }
+    }
+    public func park(_ name: ClaimedName, from claimed: Directory, _ reason: Wait.Reason) throws(SystemError) {
+        guard let directory = spool.parked[reason] else { return }
+        try claimed.rename(name.text, to: directory, name.text)
+    }
+    /// False when the file is not there: a person moved it, and the journal's snapshot is used instead.
+    public func unpark(_ name: ClaimedName, from reason: Wait.Reason, to claimed: Directory) throws(SystemError) -> Bool {
+        guard let directory = spool.parked[reason] else { return false }
+        return try won { () throws(SystemError) in try directory.rename(name.text, to: claimed, name.text) }
+    }
+    /// The job file's last move, beside its result.
+    public func retire(_ acceptance: Acceptance, from directory: Directory, to final: Directory) throws(SystemError) -> Bool {
+        try won { () throws(SystemError) in
+            try directory.rename(ClaimedName(acceptance).text, to: final, FinalName.job(acceptance))
+        }
+    }
+    /// Takes a file out of a directory because it is no job: `rejected/<seq>~<name>`.
+    public func reject(_ name: String, from directory: Directory, sequence: RunID) throws(SystemError) -> String? {
+        let target = "\(sequence)~\(DropName.escaped(name))"
+        return try won { () throws(SystemError) in try directory.rename(name, to: spool.rejected, target) } ? target : nil
+    }
+    /// From inbox/ into the queue that the job names.
+    public func refile(_ name: String, from inbox: Directory, to queue: Directory, as newName: String) throws(SystemError) -> Bool {
+        try won { () throws(SystemError) in try inbox.rename(name, to: queue, newName) }
+    }
+    /// From a dead runner's claims to ours.
+    public func takeOver(_ name: String, from dead: Directory, to claimed: Directory) throws(SystemError) -> Bool {
+        try won { () throws(SystemError) in try dead.rename(name, to: claimed, name) }
+    }
+    /// An answered command, out of control/.
+    public func close(command name: String, from control: Directory, as closed: String) throws(SystemError) -> Bool {
+        try won { () throws(SystemError) in try control.rename(name, to: spool.controlClosed, closed) }
+    }
+    /// A command for a run of another runner.
+    public func forward(command name: String, to orders: Directory) throws(SystemError) -> Bool {
+        try won { () throws(SystemError) in try spool.control.rename(name, to: orders, name) }
+    }
+
+    /// A command that its runner did not live to take goes back to control/.
+    public func returnOrder(_ name: String, from orders: Directory) throws(SystemError) -> Bool {
+        try won { () throws(SystemError) in try orders.rename(name, to: spool.control, name) }
+    }
+
+    private func won(_ rename: () throws(SystemError) -> Void) throws(SystemError) -> Bool {
+        do {
+            try rename()
+            return true
+        } catch {
+            if error.isMissing { return false }
+            throw error
+        }
+    }
+}

@@ -1,0 +1,182 @@
+// What this is: the directories of a site: the only place that spells their names.
+// Owns: making them with safe modes, holding them open, and the refusal of file systems that cannot carry a spool.
+// Never: re-creates a missing claimed/, done/ or journal directory of a spool that already has its id.
+// On failure: SpoolProblem says which directory and what to do.
+import JobModel
+import LinuxSystem
+
+public struct SpoolProblem: Error, Hashable, Sendable, CustomStringConvertible {
+    public var code: String
+    public var message: String
+    public var whatToDo: String
+    public init(_ code: String, _ message: String, whatToDo: String = "") {
+        self.code = code
+        self.message = message
+        self.whatToDo = whatToDo
+    }
+    public var description: String { "\(message) [\(code)]" + (whatToDo.isEmpty ? "" : "\n  \(whatToDo)") }
+}
+
+/// Names of directories and files below a site.
+public enum SpoolName {
+    public static let configuration = "ops/orchestrator.yaml"
+    public static let spool = "spool"
+    public static let templates = "templates"
+    public static let inbox = "inbox"
+    public static let claimed = "claimed"
+    public static let parked = "parked"
+    public static let runs = "runs"
+    public static let rejected = "rejected"
+    public static let control = "control"
+    public static let closed = "closed"
+    public static let log = "log"
+    public static let logFile = "bobbin.log"
+    public static let state = ".bobbin"
+    public static let lock = "lock"
+    public static let spoolID = "spool.id"
+    public static let format = "format"
+    public static let index = "index.sqlite"
+    public static let runners = "runners"
+    public static let slots = "slots"
+    public static let keys = "keys"
+    public static let journal = "journal"
+    public static let orders = "orders"
+    public static let temporary = "tmp"
+    public static let currentFormat = "1"
+    /// Directories that a site has from its first day, with their modes.
+    static let all: [(String, UInt32)] = [
+        ("spool", 0o755), ("spool/inbox", 0o755), ("spool/claimed", 0o755), ("spool/parked", 0o755),
+        ("spool/parked/approval", 0o755), ("spool/parked/retry", 0o755), ("spool/parked/held", 0o755),
+        ("spool/parked/interrupted", 0o755), ("spool/done", 0o755), ("spool/failed", 0o755), ("spool/rejected", 0o755),
+        ("spool/runs", 0o755), ("spool/approvals", 0o755), ("spool/approvals/requests", 0o755),
+        ("spool/approvals/responses", 0o755), ("spool/approvals/closed", 0o755), ("spool/events", 0o755),
+        ("spool/control", 0o755), ("spool/control/closed", 0o755), ("spool/history", 0o755), ("spool/log", 0o755),
+        ("spool/.bobbin", 0o700), ("spool/.bobbin/slots", 0o700), ("spool/.bobbin/slots/keys", 0o700),
+        ("spool/.bobbin/runners", 0o700), ("templates", 0o755), ("secrets", 0o700), ("reports", 0o755), ("ops", 0o755),
+    ]
+    /// Where losing the directory means losing work: never made again behind the operator's back.
+    static let irreplaceable = ["claimed", "parked", "done", "failed", ".bobbin/runners"]
+}
+
+/// The open directories of one site.
+public final class Spool: Sendable {
+    public let site: Directory
+    public let root: Directory
+    public let inbox: Directory
+    public let claimed: Directory
+    public let parked: [Wait.Reason: Directory]
+    public let done: Directory
+    public let failed: Directory
+    public let rejected: Directory
+    public let runs: Directory
+    public let control: Directory
+    public let controlClosed: Directory
+    public let log: Directory
+    public let state: Directory
+    public let runners: Directory
+    public let slots: Directory
+    public let id: String
+
+    /// Opens a site's spool, making what is missing; `create` is for `init` and for the first start.
+    public init(site path: String, newID: @autoclosure () -> String) throws {
+        site = try Directory.open(path)
+        let known = try Spool.read(SpoolName.spoolID, below: site)
+        if known != nil { try Spool.checkNothingIsLost(site) }
+        try Spool.makeDirectories(site)
+        root = try site.directory(SpoolName.spool)
+        try Spool.checkFileSystem(root)
+        state = try root.directory(SpoolName.state)
+        id = try known ?? Spool.found(state, id: newID())
+        try Spool.checkFormat(state)
+        inbox = try root.directory(SpoolName.inbox)
+        claimed = try root.directory(SpoolName.claimed)
+        var parked: [Wait.Reason: Directory] = [:]
+        for reason in Wait.Reason.allCases { parked[reason] = try root.directory("\(SpoolName.parked)/\(reason.rawValue)") }
+        self.parked = parked
+        done = try root.directory("done")
+        failed = try root.directory("failed")
+        rejected = try root.directory(SpoolName.rejected)
+        runs = try root.directory(SpoolName.runs)
+        control = try root.directory(SpoolName.control)
+        controlClosed = try root.directory("\(SpoolName.control)/\(SpoolName.closed)")
+        log = try root.directory(SpoolName.log)
+        runners = try state.directory(SpoolName.runners)
+        slots = try state.directory(SpoolName.slots)
+    }
+
+    private static func makeDirectories(_ site: Directory) throws {
+        for (path, mode) in SpoolName.all {
+            let parts = path.split(separator: "/").map(String.init)
+            let parent = parts.count == 1 ? site : try site.directory(parts.dropLast().joined(separator: "/"))
+            guard let name = parts.last else { continue }
+            _ = try parent.makeDirectory(name, mode: mode)
+        }
+    }
+
+    private static func checkNothingIsLost(_ site: Directory) throws {
+        let root = try site.directory(SpoolName.spool)
+        for name in SpoolName.irreplaceable where try root.statusIfPresent(name) == nil {
+            throw SpoolProblem(
+                "E-STATE", "\(root.path)/\(name) is gone, and with it perhaps work in flight",
+                whatToDo: "Bring it back (a backup, or the mount that is missing); if it was empty: mkdir \(root.path)/\(name)")
+        }
+    }
+
+    private static func checkFileSystem(_ root: Directory) throws {
+        let facts = try root.fileSystem()
+        guard facts.localName == nil else { return }
+        throw SpoolProblem(
+            "E-FILESYSTEM", "\(root.path) is on \(facts.name); a spool needs a local file system (ext4, xfs, btrfs, tmpfs …)",
+            whatToDo: "Locks, owners and renames of network and FUSE file systems cannot be trusted; put the site on a local disk.")
+    }
+
+    private static func checkFormat(_ state: Directory) throws {
+        let found = try read(SpoolName.format, in: state)
+        guard let found else {
+            return try AtomicFile.write(Array("\(SpoolName.currentFormat)\n".utf8), to: SpoolName.format, in: state)
+        }
+        guard found == SpoolName.currentFormat else {
+            throw SpoolProblem(
+                "E-FORMAT", "this spool has format \(found), this program knows format \(SpoolName.currentFormat)",
+                whatToDo: "Use the version of bobbin that wrote it, or a newer one.")
+        }
+    }
+
+    private static func found(_ state: Directory, id: String) throws -> String {
+        do throws(SystemError) {
+            try AtomicFile.write(Array("\(id)\n".utf8), to: SpoolName.spoolID, in: state, mode: 0o600)
+            return id
+        } catch {
+            guard error.isExisting else { throw error }
+            // Another runner founded the spool in the same moment: its id counts.
+            return try read(SpoolName.spoolID, in: state) ?? id
+        }
+    }
+
+    private static func read(_ name: String, in directory: Directory) throws -> String? {
+        guard try directory.statusIfPresent(name) != nil else { return nil }
+        let bytes = try directory.openForReading(name).read(upTo: 256)
+        return String(decoding: bytes, as: UTF8.self).trimmed
+    }
+    private static func read(_ name: String, below site: Directory) throws -> String? {
+        guard try site.statusIfPresent(SpoolName.spool) != nil else { return nil }
+        let root = try site.directory(SpoolName.spool)
+        guard try root.statusIfPresent(SpoolName.state) != nil else { return nil }
+        return try read(name, in: root.directory(SpoolName.state))
+    }
+
+    /// The drop directories of a queue, made if missing: `p1` … up to its levels.
+    public func dropDirectories(of policy: QueuePolicy) throws -> [(Priority, Directory)] {
+        let queue = try root.makeDirectory(policy.name.text)
+        return try Priority.all.prefix(policy.priorityLevels).map { ($0, try queue.makeDirectory($0.directory)) }
+    }
+    /// `done/<day>` or `failed/<day>`.
+    public func finalDirectory(_ state: FinalState, day: String) throws -> Directory {
+        try (state == .succeeded ? done : failed).makeDirectory(day)
+    }
+    public func finalRoots() -> [Directory] { [done, failed] }
+    public var isFull: Bool {
+        // An unreadable file system is no reason to accept what cannot be judged.
+        (try? root.fileSystem().isFull) ?? true
+    }
+}

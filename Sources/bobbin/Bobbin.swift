@@ -1,0 +1,102 @@
+// What this is: the door: the verbs, and the exit codes that the parser's own are mapped to.
+// Owns: `--site` before or after the verb; exit codes 0 1 2 3 65 69 74 75 (docs/OPERATING.md).
+// Never: decides anything about jobs; verbs call the rooms and print.
+// On failure: the sentence goes to standard error, the code says what kind it was.
+import ArgumentParser
+import BobbinDaemon
+import Glibc
+import LinuxSystem
+import SpoolQueue
+
+@main
+struct Bobbin: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bobbin",
+        abstract: "Runs work that arrives as files.",
+        discussion: """
+            cp job.yaml spool/default/p5/      drop a job: that is the whole interface
+            ls spool/done/*/                   see its result
+
+            A site is a directory with spool/ and ops/orchestrator.yaml: --site DIR, else $BOBBIN_SITE, else the
+            nearest one upward from here.
+            """,
+        version: Version.text,
+        groupedSubcommands: [
+            CommandGroup(name: "Site", subcommands: [InitVerb.self, UpVerb.self, RunVerb.self, VersionVerb.self]),
+            CommandGroup(
+                name: "Work",
+                subcommands: [SubmitVerb.self, StatusVerb.self, QueuesVerb.self, RunsVerb.self, ShowVerb.self, LogVerb.self, WaitVerb.self]),
+            CommandGroup(
+                name: "Control",
+                subcommands: [
+                    CancelVerb.self, HoldVerb.self, ReleaseVerb.self, RequeueVerb.self, ResolveVerb.self, PauseVerb.self,
+                    ResumeVerb.self, DrainVerb.self,
+                ]),
+            CommandGroup(name: "Language", subcommands: [CheckVerb.self, ExplainVerb.self, StepsVerb.self]),
+            CommandGroup(name: "Insides", subcommands: [IndexVerb.self, JournalVerb.self]),
+        ])
+
+    static func main() {
+        do {
+            var command = try parseAsRoot(siteAfterVerb(Array(CommandLine.arguments.dropFirst())))
+            try command.run()
+        } catch {
+            leave(error)
+        }
+    }
+
+    /// `bobbin --site DIR VERB …` is the same as `bobbin VERB --site DIR …`.
+    static func siteAfterVerb(_ arguments: [String]) -> [String] {
+        if arguments.count > 2, arguments[0] == "--site" {
+            return [arguments[2], "--site", arguments[1]] + arguments.dropFirst(3)
+        }
+        if arguments.count > 1, arguments[0].hasPrefix("--site=") { return [arguments[1], arguments[0]] + arguments.dropFirst(2) }
+        return arguments
+    }
+
+    private static func leave(_ error: any Error) -> Never {
+        switch error {
+        case let code as ExitCode: Glibc.exit(code.rawValue)
+        case let problem as SpoolProblem:
+            Terminal.complain("bobbin: \(problem)")
+            Glibc.exit(problem.code == "E-RUNNING" ? Exit.tryAgain : problem.code == "E-SITE" ? Exit.usage : Exit.unavailable)
+        case let problem as ConfigurationProblem:
+            Terminal.complain(problem.text)
+            Glibc.exit(Exit.malformed)
+        case let problem as SystemError:
+            Terminal.complain("bobbin: \(problem)")
+            Glibc.exit(Exit.inputOutput)
+        default:
+            let code = exitCode(for: error)
+            let text = fullMessage(for: error)
+            if code == .success { print(text) } else { Terminal.complain(text) }
+            Glibc.exit(code == .validationFailure ? Exit.usage : code.rawValue)
+        }
+    }
+}
+
+/// What a script can rely on.
+enum Exit {
+    static let failed: Int32 = 1
+    static let usage: Int32 = 2
+    static let needsHuman: Int32 = 3
+    static let malformed: Int32 = 65
+    static let unavailable: Int32 = 69
+    static let inputOutput: Int32 = 74
+    static let tryAgain: Int32 = 75
+}
+
+enum Version {
+    static let text = "0.1.0"
+}
+
+struct SiteOption: ParsableArguments {
+    @Option(name: .long, help: ArgumentHelp("The site's directory.", valueName: "dir"), completion: .directory)
+    var site: String?
+
+    func open() throws -> Site { try Site(path: SiteFinder.find(option: site)) }
+}
+
+struct JSONFlag: ParsableArguments {
+    @Flag(name: .long, help: "Print JSON.") var json = false
+}

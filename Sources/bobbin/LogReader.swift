@@ -1,0 +1,69 @@
+// What this is: the logs of a run's steps, in order, and the following of them.
+// Owns: the header line of each step's log.
+// Never: prints raw control characters to a terminal; a pipe gets the bytes as they are.
+// On failure: a log that is gone (retention, a move) is named.
+import BobbinDaemon
+import JobModel
+import LinuxSystem
+import SpoolQueue
+
+struct LogReader {
+    private let site: Site
+    init(_ site: Site) { self.site = site }
+
+    func print(_ record: RunRecord, follow: Bool) throws {
+        var offsets: [String: Int] = [:]
+        while true {
+            let ended = try isOver(record.id)
+            try printNew(record.id, &offsets)
+            guard follow, !ended else { break }
+            _ = try Waker.sleep([], until: Clocks.monotonic + 100_000_000)
+        }
+        if offsets.isEmpty { Terminal.complain("its steps said nothing") }
+    }
+
+    private func isOver(_ run: RunID) throws -> Bool {
+        !Replays.live(site.spool).contains { $0.id == run && $0.finalState == nil }
+    }
+
+    private func printNew(_ run: RunID, _ offsets: inout [String: Int]) throws {
+        guard try site.spool.runs.statusIfPresent(run.text) != nil else { return }
+        let directory = try site.spool.runs.directory(run.text)
+        for name in try directory.names().filter({ $0.hasSuffix(".log") }).sorted(by: LogReader.inOrder) {
+            let offset = offsets[name] ?? 0
+            let bytes = try directory.openForReading(name).read(upTo: 16 << 20, from: offset)
+            guard !bytes.isEmpty else { continue }
+            if offset == 0 { Swift.print(Terminal.paint("== \(name.dropLast(4))", .dim)) }
+            offsets[name] = offset + bytes.count
+            show(bytes)
+        }
+    }
+
+    /// `2.…` before `10.…`; the clean-up steps after the others.
+    private static func inOrder(_ left: String, _ right: String) -> Bool {
+        func key(_ name: String) -> (Int, Int, String) {
+            let parts = name.split(separator: ".")
+            if let number = parts.first.flatMap({ Int($0) }) { return (0, number, name) }
+            return (name.hasPrefix("on_failure") ? 1 : 2, parts.dropFirst().first.flatMap { Int($0) } ?? 0, name)
+        }
+        return key(left) < key(right)
+    }
+
+    private func show(_ bytes: [UInt8]) {
+        guard Terminal.isTerminal else { return StandardOutput.write(bytes) }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        Swift.print(lines.map { Terminal.escape(String($0)) }.joined(separator: "\n"), terminator: "")
+    }
+
+    func daemon(follow: Bool) throws {
+        var offset = 0
+        repeat {
+            if try site.spool.log.statusIfPresent(SpoolName.logFile) != nil {
+                let bytes = try site.spool.log.openForReading(SpoolName.logFile).read(upTo: 16 << 20, from: offset)
+                offset += bytes.count
+                StandardOutput.write(bytes)
+            }
+            if follow { _ = try Waker.sleep([], until: Clocks.monotonic + 200_000_000) }
+        } while follow
+    }
+}

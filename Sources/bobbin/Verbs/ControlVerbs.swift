@@ -1,0 +1,213 @@
+// What this is: cancel, hold, release, requeue, resolve, pause, resume, drain: each writes the file a person would write.
+// Owns: the waiting for the answer in control/closed/.
+// Never: changes a run itself.
+// On failure: exit 1 when the answer is a refusal; without a runner the command waits in control/, and that is said.
+import ArgumentParser
+import BobbinDaemon
+import JobModel
+import LinuxSystem
+import SpoolQueue
+import YamlText
+
+/// What the five verbs on runs share.
+private struct RunCommand {
+    let site: Site
+    let verb: ControlFile.Verb
+    let text: String
+
+    func send(_ runs: [String]) throws {
+        var isGood = true
+        for run in runs {
+            let subject: String
+            switch try RunChoice.one(run, site) {
+            case .live(let record), .ended(let record): subject = record.id.text
+            case .drop(let path, let ticket):
+                guard let ticket else {
+                    Terminal.complain("\(Terminal.escape(path)) has no ticket: remove or rename the file itself")
+                    throw ExitCode(Exit.usage)
+                }
+                subject = ticket
+            }
+            isGood = try sendOne(subject) && isGood
+        }
+        if !isGood { throw ExitCode(Exit.failed) }
+    }
+
+    private func sendOne(_ subject: String) throws -> Bool {
+        let name = ControlFile.command(verb, subject: subject).name
+        let watch = try DirectoryWatch()
+        try watch.add(site.spool.controlClosed, tag: 1)
+        let before = Set(try site.spool.controlClosed.names())
+        try AtomicFile.write(Array(text.utf8), to: name, in: site.spool.control, existing: .replace)
+        guard try SiteView(site).isAnyoneWorking else {
+            Terminal.complain("\(subject): no runner is working; the command waits in spool/control/\(name)")
+            return true
+        }
+        guard let answer = try wait(for: name, watch, before) else {
+            Terminal.complain("\(subject): no answer within 30 s; the command waits in spool/control/\(name)")
+            return false
+        }
+        print("\(subject): \(Terminal.escape(answer.message))")
+        return answer.outcome == "done"
+    }
+
+    private func wait(for name: String, _ watch: DirectoryWatch, _ before: Set<String>) throws -> (outcome: String, message: String)? {
+        let deadline = Clocks.monotonic + 30_000_000_000
+        while Clocks.monotonic < deadline {
+            for file in try site.spool.controlClosed.names() where file.hasSuffix("~\(name).answer.yaml") && !before.contains(file) && !file.hasPrefix(".") {
+                let tree = try YamlReader.parse(site.spool.controlClosed.openForReading(file).read(upTo: 65_536))
+                return (tree["outcome"]?.scalar?.text ?? "", tree["message"]?.scalar?.text ?? "")
+            }
+            _ = try Waker.sleep([watch.fd], until: min(deadline, Clocks.monotonic + 1_000_000_000))
+            _ = try watch.drain()
+        }
+        return nil
+    }
+}
+
+struct CancelVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel", abstract: "End runs; their `finally` steps still run.", discussion: "  bobbin cancel 01KAJ")
+    @Argument(help: "Runs or tickets.", completion: RunCompletion.kind) var runs: [String]
+    @OptionGroup var site: SiteOption
+    func run() throws { try RunCommand(site: site.open(), verb: .cancel, text: "").send(runs) }
+}
+
+struct HoldVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hold", abstract: "Set runs aside before their next step.", discussion: "  bobbin hold 01KAJ")
+    @Argument(help: "Runs or tickets.", completion: RunCompletion.kind) var runs: [String]
+    @OptionGroup var site: SiteOption
+    func run() throws { try RunCommand(site: site.open(), verb: .hold, text: "").send(runs) }
+}
+
+struct ReleaseVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "release", abstract: "Let held runs go on; start a waiting retry now.", discussion: "  bobbin release 01KAJ")
+    @Argument(help: "Runs.", completion: RunCompletion.kind) var runs: [String]
+    @OptionGroup var site: SiteOption
+    func run() throws { try RunCommand(site: site.open(), verb: .release, text: "").send(runs) }
+}
+
+struct RequeueVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "requeue", abstract: "Run ended jobs again, as new runs.",
+        discussion: "  bobbin requeue 01KAJ\nThe same as moving the job file from failed/ back into a priority directory.")
+    @Argument(help: "Runs.", completion: RunCompletion.kind) var runs: [String]
+    @OptionGroup var site: SiteOption
+    func run() throws { try RunCommand(site: site.open(), verb: .requeue, text: "").send(runs) }
+}
+
+struct ResolveVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resolve", abstract: "Decide about a step that was interrupted: retry, skip or fail.",
+        discussion: "  bobbin resolve 01KAJ retry\nAfter a crash nobody knows whether the step had its effect; look, then say.")
+    @Argument(help: ArgumentHelp("The run.", valueName: "run"), completion: RunCompletion.kind) var subject: String
+    @Argument(help: "retry, skip or fail.", completion: .list(Resolution.allCases.map(\.rawValue))) var answer: String
+    @OptionGroup var site: SiteOption
+
+    func validate() throws {
+        if Resolution(rawValue: answer) == nil { throw ValidationError("say retry, skip or fail, not `\(answer)`") }
+    }
+    func run() throws { try RunCommand(site: site.open(), verb: .resolve, text: answer + "\n").send([subject]) }
+}
+
+/// The queue names of a site, for pause and resume.
+private func knownQueue(_ text: String, _ site: Site) throws -> QueueName {
+    let queues = try site.configuration().queues
+    if let name = QueueName(text), queues.contains(where: { $0.name == name }) { return name }
+    let near = NearestName.find(text, in: queues.map(\.name.text)).map { "; did you mean `\($0)`?" } ?? ""
+    Terminal.complain("this site has no queue `\(Terminal.escape(text))`\(near)")
+    throw ExitCode(Exit.usage)
+}
+
+struct PauseVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pause", abstract: "Start nothing more from queues; what runs goes on.", discussion: "  bobbin pause background")
+    @Argument(help: "Queues.") var queues: [String]
+    @OptionGroup var site: SiteOption
+
+    func run() throws {
+        let site = try site.open()
+        for text in queues {
+            let name = ControlFile.pause(try knownQueue(text, site)).name
+            try AtomicFile.write([], to: name, in: site.spool.control, existing: .replace)
+            print("\(text): paused, as long as spool/control/\(name) is there (bobbin resume \(text))")
+        }
+    }
+}
+
+struct ResumeVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume", abstract: "Let paused queues go on.", discussion: "  bobbin resume background")
+    @Argument(help: "Queues.") var queues: [String]
+    @OptionGroup var site: SiteOption
+
+    func run() throws {
+        let site = try site.open()
+        for text in queues {
+            let name = ControlFile.pause(try knownQueue(text, site)).name
+            let wasPaused = try site.spool.control.statusIfPresent(name) != nil
+            try site.spool.control.removeIfPresent(name)
+            print(wasPaused ? "\(text): goes on" : "\(text): was not paused")
+        }
+    }
+}
+
+struct DrainVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain", abstract: "Let what runs end, start nothing new, then stop the runners.", discussion: "  bobbin drain")
+    @OptionGroup var site: SiteOption
+
+    func run() throws {
+        let site = try site.open()
+        guard try SiteView(site).isAnyoneWorking else { return print("no runner is working; nothing to drain") }
+        try AtomicFile.write([], to: ControlFile.drain.name, in: site.spool.control, existing: .replace)
+        print("draining: runs end, nothing new starts, then the runners stop and spool/control/drain goes away")
+    }
+}
+
+struct IndexVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "index", abstract: "The index of ended runs.", subcommands: [Rebuild.self])
+    struct Rebuild: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make the index anew from the result files.", discussion: "  bobbin index rebuild\nThe runners must be stopped: only their leader writes the index.")
+        @OptionGroup var site: SiteOption
+        func run() throws {
+            let site = try site.open()
+            guard let lock = try FileLock.take(SpoolName.lock, in: site.spool.state) else {
+                throw SpoolProblem("E-RUNNING", "a runner leads this spool and writes the index", whatToDo: "Stop it first: bobbin drain")
+            }
+            let (added, unread) = try IndexFiles.rebuild(site.spool)
+            withExtendedLifetime(lock) {}
+            for name in unread { Terminal.complain("left out, no result of ours: \(Terminal.escape(name))") }
+            print("\(added) run\(added == 1 ? "" : "s") indexed")
+        }
+    }
+}
+
+struct JournalVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "journal", abstract: "The journals of runs in flight.", subcommands: [Verify.self])
+    struct Verify: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Read every journal and say whether it is whole.", discussion: "  bobbin journal verify\nExit 65 when one is damaged.")
+        @OptionGroup var site: SiteOption
+        func run() throws {
+            let site = try site.open()
+            var isWhole = true
+            for runner in try site.spool.runners.names().sorted() {
+                do {
+                    let replay = try Replays.of(runner, site.spool)
+                    let torn = replay.tornBytes > 0 ? ", a torn last record of \(replay.tornBytes) bytes (harmless)" : ""
+                    print("\(runner): whole, \(replay.segments.count) segments, \(replay.records) records, \(replay.live.count) runs in flight\(torn)")
+                } catch {
+                    isWhole = false
+                    Terminal.complain("\(runner): \(error)")
+                }
+            }
+            if !isWhole { throw ExitCode(Exit.malformed) }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// What this is: a table of filters and their values, and of the inputs they refuse.
+// Owns: at least one row for each filter; a test counts them.
+// Never: tests grammar.
+// On failure: the row that differs is named.
+import JobModel
+import Testing
+
+@testable import JobLanguage
+
+@Suite struct ExpressionFilterTests {
+    static let rows: [(String, Value)] = [
+        ("x | default: 1", .int(1)), ("'aXbX' | replace:'X','--'", .string("a--b--")),
+        ("'aaa' | replace('aa', 'b')", .string("ba")), ("'straße' | upper", .string("STRASSE")),
+        ("'ÄB' | lower", .string("äb")), ("' a b\\n' | trim", .string("a b")),
+        ("'a,b,' | split: ','", .list([.string("a"), .string("b"), .string("")])),
+        ("' a  b\\n' | split", .list([.string("a"), .string("b")])), ("list | join: '-'", .string("3-1-2")),
+        ("[null, 1.5, [1]] | join: ','", .string(",1.5,[1]")), ("'né' | length", .int(2)),
+        ("steps.found | length", .int(5)), ("list | first", .int(3)), ("list | last", .int(2)),
+        ("list | sort", .list([.int(1), .int(2), .int(3)])),
+        ("['b', 'a'] | sort", .list([.string("a"), .string("b")])),
+        ("[2, 1.5] | sort", .list([.double(1.5), .int(2)])),
+        ("[1, 1.0, 'a', 'a', [1], [1.0]] | unique", .list([.int(1), .string("a"), .list([.int(1)])])),
+        ("rows | map: 'path'", .list([.string("b"), .string("a")])),
+        ("{a: 1, b: 2} | keys", .list([.string("a"), .string("b")])),
+        ("{a: 1, b: 2} | values", .list([.int(1), .int(2)])),
+        ("{a: [1, 'x']} | json", .string("{\"a\":[1,\"x\"]}")),
+        ("' 12\\n' | int", .int(12)), ("-1.9 | int", .int(-1)), ("'1e3' | float", .double(1000)),
+        ("2 | float", .double(2)), ("1.0 | string", .string("1.0")), ("true | string", .string("true")),
+        ("null | string", .string("")), ("2.5 | round", .int(3)), ("-2.5 | round", .int(-3)),
+        ("2.345 | round: 1", .double(2.3)), ("7 | round: 2", .int(7)), ("-n | abs", .int(7)),
+        ("-0.5 | abs", .double(0.5)),
+        ("list | min", .int(1)), ("list | max", .int(3)), ("['b', 'a'] | max", .string("b")),
+        ("list | sum", .int(6)),
+        ("[] | sum", .int(0)), ("[1, 0.5] | sum", .double(1.5)), ("'/a/b/' | basename", .string("b")),
+        ("'/' | basename", .string("/")), ("'a' | basename", .string("a")),
+        ("'/a/b/' | dirname", .string("/a")),
+        ("'a' | dirname", .string(".")), ("'/a' | dirname", .string("/")), ("'' | basename", .string("")),
+        ("list | contains: 2", .bool(true)), ("'abc' | contains: 'bc'", .bool(true)),
+        ("'' | contains: ''", .bool(true)),
+        ("'abc' | startswith: 'ab'", .bool(true)), ("'abc' | endswith: 'ab'", .bool(false)),
+        ("\"it's\" | shell_quote", .string("'it'\\''s'")), ("'' | shell_quote", .string("''")),
+        ("list | sort | first + 1", .int(2)), ("list | length > 2 and true", .bool(true)),
+    ]
+
+    @Test(arguments: rows) func values(text: String, value: Value) throws {
+        #expect(try Sample.value(text) == value)
+    }
+
+    @Test func everyFilterHasARow() {
+        let used = Set(
+            Filter.allCases.filter { filter in Self.rows.contains { $0.0.contains("| \(filter.rawValue)") } })
+        #expect(used == Set(Filter.allCases))
+    }
+
+    @Test(arguments: [
+        ("n | upper", "`upper` needs a text, not a whole number"),
+        ("'a' | first", "`first` needs a list, not a text 'a'"),
+        ("true | int", "`int` needs a number or a text, not true/false"),
+        ("'12x' | int", "`int` needs a text that is a whole number, not a text '12x'"),
+        ("'nan' | float", "`float` needs a text that is a number, not a text 'nan'"),
+        ("'0x1p3' | float", "`float` needs a text that is a number, not a text '0x1p3'"),
+        ("[1, 'a'] | sum", "`sum` needs a list of numbers, not a text 'a'"),
+        ("[1, 'a'] | sort", "a text and a whole number have no order"),
+        ("[nan, 1] | max", "NaN has no order"),
+        ("list | shell_quote", "`shell_quote` needs a single value, not a list"),
+        ("list | join: 1", "`join` needs a text as argument, not a whole number"),
+        ("1.5 | round: 99", "`round` needs a number of digits from 0 to 15, not a whole number"),
+        ("n | contains: 7", "a whole number cannot hold a whole number"),
+    ])
+    func wrongTypes(text: String, message: String) {
+        #expect(Sample.failure(text)?.code == "E-EXPR-TYPE")
+        #expect(Sample.failure(text)?.message == message)
+    }
+
+    @Test func itemsWithoutTheMemberAreNamed() {
+        let failure = Sample.failure("rows | map: 'sise'")
+        #expect(failure?.code == "E-UNDEFINED")
+        #expect(failure?.message == "item 0 of the list has no `sise`")
+        #expect(failure?.hint == "did you mean `size`?")
+    }
+}

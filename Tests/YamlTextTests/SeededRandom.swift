@@ -1,0 +1,19 @@
+// SeededRandom: a small generator whose numbers are the same in every run.
+// Owns: the sequence of one seed (SplitMix64).
+// Never: is used outside of tests.
+// On failure: cannot fail.
+// The seed of a failing test is in its source, so each failure repeats.
+
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
