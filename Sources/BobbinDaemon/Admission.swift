@@ -124,7 +124,7 @@ final class Admission {
             snapshot: drop.bytes, sha256: Digest.sha256(drop.bytes), templateName: reading.template?.name,
             templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: plainName),
             requeueOf: requeueOf?.text, runner: runner)
-        journal.append(.accepted(acceptance), of: id, after: [claimed, directory])
+        journal.append(.accepted(acceptance), of: id)
         return .accepted(RunRecord(acceptance), job)
     }
 
@@ -138,13 +138,29 @@ final class Admission {
 
 /// What a crash in the middle of a claiming rename can leave: the drop's old name beside the claimed one.
 final class Remains: Sendable {
-    private let known: Monitor<Set<InodeIdentity>>
-    init(_ recovered: [RunRecord]) { known = Monitor(Set(recovered.map(\.acceptance.identity))) }
+    /// The inode and the name it was dropped under: by inode alone, a job moved back from failed/ would be taken for
+    /// its own remainder (ops/model shows the loss).
+    private struct Sign: Hashable {
+        var identity: InodeIdentity
+        var name: String
+        var requeueOf: String?
+    }
+    private let known = Monitor<Set<Sign>>([])
+
+    /// Runs that an earlier life, or a runner that died, had in flight.
+    func add(_ recovered: [RunRecord]) {
+        known.with { known in
+            for a in recovered.map(\.acceptance) {
+                known.insert(Sign(identity: a.identity, name: a.dropName, requeueOf: a.requeueOf))
+            }
+        }
+    }
 
     /// True when this name was such a remainder; it is removed, since the run has its bytes already.
     func remove(_ drop: Drop, from directory: Directory) throws -> Bool {
-        guard known.with({ !$0.isEmpty && $0.contains(drop.identity) }) else { return false }
-        // A released name may be reused by a new file only after the old inode is gone, so the identity is proof.
+        let (name, run) = DropName.withoutRunPrefix(drop.name)
+        let sign = Sign(identity: drop.identity, name: name, requeueOf: run?.text)
+        guard known.with({ !$0.isEmpty && $0.contains(sign) }) else { return false }
         try directory.remove(drop.name)
         return true
     }

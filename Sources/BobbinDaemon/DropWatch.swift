@@ -16,6 +16,8 @@ struct Arriving: Sendable {
     var patience: Int64
     /// It came by rule 2 or 3 while the disk was full: only `...` or a new write makes it whole.
     var cameWhileFull = false
+    /// When it was last given to a worker to judge.
+    var offeredAt: Int64 = 0
 }
 
 final class DropWatch {
@@ -37,6 +39,13 @@ final class DropWatch {
     private var nextFullScan: Int64 = 0
     private static let checkEvery = Span.seconds(5).nanoseconds
     private static let rescanEvery = Span.seconds(30).nanoseconds
+    /// How long a file may stay incomplete; tests of the debug build shorten it.
+    private static let patience: Int64 = {
+        #if DEBUG
+            if let span = Host.environment("BOBBIN_ARRIVAL_PATIENCE").flatMap({ Span($0) }) { return span.nanoseconds }
+        #endif
+        return Limits.arrivalPatience.nanoseconds
+    }()
     private static let fullScanEvery = Span.seconds(3600).nanoseconds
 
     init(_ core: RunnerCore) throws {
@@ -172,12 +181,12 @@ final class DropWatch {
     private func wait(for candidate: Candidate, _ key: LaneKey, why: String, span: Span) {
         let now = Clocks.monotonic
         var entry = arriving[key]?[candidate.name]
-            ?? Arriving(candidate: candidate, firstSeen: now, lookAgain: 0, why: why, patience: now + Limits.arrivalPatience.nanoseconds)
+            ?? Arriving(candidate: candidate, firstSeen: now, lookAgain: 0, why: why, patience: now + DropWatch.patience)
         // The settle time must end before a look by rule 3 makes sense.
         entry.lookAgain = now + max(span.nanoseconds, 1_000_000)
         entry.why = why
         entry.candidate = candidate
-        if why == "open for writing" || why == "the disk is full" { entry.patience = now + Limits.arrivalPatience.nanoseconds }
+        if why == "open for writing" || why == "the disk is full" { entry.patience = now + DropWatch.patience }
         if why == "the disk is full" { entry.cameWhileFull = true }
         arriving[key, default: [:]][candidate.name] = entry
     }
@@ -187,6 +196,7 @@ final class DropWatch {
         for (key, entries) in arriving {
             for (name, entry) in entries where entry.lookAgain <= now {
                 arriving[key]?[name]?.lookAgain = .max
+                arriving[key]?[name]?.offeredAt = now
                 if entry.cameWhileFull, !hasEndMark(name, key) {
                     refuse(name, key, "it was written while the disk was full, so its end may be missing")
                 } else if now >= entry.patience {
@@ -232,7 +242,11 @@ final class DropWatch {
             guard let directory = core.lane(key) else { continue }
             for (name, entry) in entries where entry.lookAgain == .max {
                 // An error here means that the next look decides.
-                if (try? directory.statusIfPresent(name)) != nil { continue }
+                if (try? directory.statusIfPresent(name)) != nil {
+                    // A new file of the same name whose hint was lost is not left out for ever.
+                    if Clocks.monotonic - entry.offeredAt > DropWatch.rescanEvery { arriving[key]?[name]?.lookAgain = 0 }
+                    continue
+                }
                 gone(name, key)
             }
         }

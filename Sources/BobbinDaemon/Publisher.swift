@@ -29,16 +29,20 @@ final class Publisher: Sendable {
     private let days = Monitor<[String: Directory]>([:])
     private let thread = Monitor<BlockingThread?>(nil)
     private static let most = 128
+    /// While more runs are on their way, ends wait this long for each other; an idle runner publishes at once.
+    private static let patience: Int64 = 4_000_000
+    private let isBusy: @Sendable () -> Bool
 
     init(
         spool: Spool, journal: Journal, claimed: Directory, temporary: Directory, log: DaemonLog,
-        told: @escaping @Sendable ([RunRecord]) -> Void, halt: @escaping @Sendable (any Error) -> Never
+        isBusy: @escaping @Sendable () -> Bool, told: @escaping @Sendable ([RunRecord]) -> Void, halt: @escaping @Sendable (any Error) -> Never
     ) throws {
         self.spool = spool
         self.journal = journal
         self.claimed = claimed
         self.log = log
         self.told = told
+        self.isBusy = isBusy
         self.halt = halt
         publish = Publish(temporary: temporary)
         let started = try BlockingThread.start("publisher") { [unowned self] in self.loop() }
@@ -76,8 +80,14 @@ final class Publisher: Sendable {
     }
 
     private func nextGroup() -> [Entry]? {
-        state.wait { state -> [Entry]?? in
-            guard !state.queue.isEmpty else { return state.isClosing ? .some(nil) : nil }
+        state.wait { state -> Void? in state.queue.isEmpty && !state.isClosing ? nil : () }
+        if isBusy() {
+            _ = state.wait(until: Clocks.monotonic + Publisher.patience) { state -> Void? in
+                state.queue.count < Publisher.most && !state.isClosing ? nil : ()
+            }
+        }
+        return state.with { state -> [Entry]? in
+            guard !state.queue.isEmpty else { return nil }
             let group = Array(state.queue.prefix(Publisher.most))
             state.queue.removeFirst(group.count)
             state.inHand = group.count
@@ -142,9 +152,4 @@ final class Publisher: Sendable {
         return opened
     }
 
-    /// Makes the retiring renames durable, before the journal forgets the runs.
-    func settle() throws {
-        try claimed.sync()
-        for directory in days.with({ Array($0.values) }) { try directory.sync() }
-    }
 }

@@ -114,7 +114,7 @@ struct Recovery {
                 identity: InodeIdentity(inode: status.inode, birthNanoseconds: status.birth), snapshot: bytes,
                 sha256: Digest.sha256(bytes), templateName: reading.template?.name,
                 templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name), runner: core.name)
-            core.journal.append(.accepted(acceptance), of: run, after: [core.claimed])
+            core.journal.append(.accepted(acceptance), of: run)
             core.log.info("recovery", "adopted a claim without a record", run: run)
             goOn(RunRecord(acceptance))
         }
@@ -125,7 +125,21 @@ struct Recovery {
 struct Takeover {
     let core: RunnerCore
 
-    /// Looks for runners whose lock is free and takes their runs over.
+    /// Held while anybody recovers: a runner that starts knows of every dead runner's runs before it claims a file
+    /// that may be the remains of one (ops/model: without it a step runs twice).
+    static func recoveryLock(_ spool: Spool) throws -> FileLock? {
+        try FileLock.take(SpoolName.recoveryLock, in: spool.state)
+    }
+
+    /// For the leader, now and then; another recovery going on is reason enough to look again later.
+    func sweepIfFree() {
+        // Unlockable is as good as taken: the next sweep tries again.
+        guard let lock = try? Takeover.recoveryLock(core.site.spool) else { return }
+        sweep()
+        withExtendedLifetime(lock) {}
+    }
+
+    /// Looks for runners whose lock is free and takes their runs over. The caller holds the recovery lock.
     func sweep() {
         let spool = core.site.spool
         for runner in (try? spool.runners.names()) ?? [] where runner != core.name {  // unreadable now: the next sweep looks again
@@ -155,6 +169,8 @@ struct Takeover {
         for name in replay.segments { try journal.removeIfPresent(name) }
         try journal.sync()
         try remove(runner, home, journal)
+        try spool.runners.sync()
+        core.remains.add(records)
         try recovery.resume(records)
         if !records.isEmpty { core.log.info("takeover", "took over \(records.count) run\(records.count == 1 ? "" : "s") of dead runner \(runner)") }
     }

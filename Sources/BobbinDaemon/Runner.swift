@@ -57,6 +57,7 @@ public final class Runner {
         let configuration = try site.configuration()
         let spool = site.spool
         let log = DaemonLog(spool.log, echo: options.echo)
+        let recoveryLock = try Runner.waitForRecoveryLock(spool)
         let (home, lock) = try Runner.takePlace(options.name, spool)
         self.lock = lock
         let journalDirectory = try home.makeDirectory(SpoolName.journal, mode: 0o700)
@@ -66,26 +67,38 @@ public final class Runner {
         let replay = try Replay.read(journalDirectory)
         if replay.tornBytes > 0 { log.info("journal", "cut 1 torn record (\(replay.tornBytes) bytes)") }
         let halt: @Sendable (any Error) -> Never = { RunnerCore.halt(log, $0) }
-        let settling = Monitor<Publisher?>(nil)
         let journal = try Journal(
             journalDirectory, replay: replay, salt: { Clocks.randomBits().1 },
-            settle: { try settling.with { $0 }?.settle() }, halt: halt)
+            settle: { try spool.root.syncFileSystem() }, halt: halt)
         let recovered = Array(replay.live.values)
         let core = try RunnerCore(
-            site: site, name: options.name, journal: journal, log: log, claimed: claimed, configuration: configuration,
-            recovered: recovered)
+            site: site, name: options.name, journal: journal, log: log, claimed: claimed, configuration: configuration)
+        core.remains.add(recovered)
         self.core = core
         publisher = try Publisher(
             spool: spool, journal: journal, claimed: claimed, temporary: temporary, log: log,
-            told: { core.post(.ended($0)) }, halt: halt)
+            isBusy: { core.scheduler.isBusy }, told: { core.post(.ended($0)) }, halt: halt)
         core.setPublisher(publisher)
-        settling.with { [publisher] in $0 = publisher }
         drops = try DropWatch(core)
         desk = ControlDesk(core)
+        for name in try temporary.names() { try temporary.removeIfPresent(name) }
         let recovery = Recovery(core: core)
         recovery.killLeftovers(recovered)
+        Takeover(core: core).sweep()
         try recovery.resume(recovered)
+        // Whatever an interrupted recovery moved or removed is durable before anything of it runs again.
+        try spool.root.syncFileSystem()
+        withExtendedLifetime(recoveryLock) {}
         if !recovered.isEmpty { log.info("recovery", "\(recovered.count) run\(recovered.count == 1 ? "" : "s") of the former life go on") }
+    }
+
+    private static func waitForRecoveryLock(_ spool: Spool) throws -> FileLock {
+        // A recovery lasts as long as a journal is read; a minute means that something is very wrong.
+        for _ in 0..<3_000 {
+            if let lock = try Takeover.recoveryLock(spool) { return lock }
+            _ = try Waker.sleep([], until: Clocks.monotonic + 20_000_000)
+        }
+        throw SpoolProblem("E-RUNNING", "another runner has been recovering this spool for a minute", whatToDo: "Look at spool/log/bobbin.log, then try again.")
     }
 
     private static func takePlace(_ name: String, _ spool: Spool) throws -> (Directory, FileLock) {
@@ -111,6 +124,8 @@ public final class Runner {
     public func run() throws -> Int32 {
         try watchOwnDirectories()
         try becomeLeaderIfFree()
+        // A drain without anybody left to drain has ended, even if nobody could take its file away.
+        if leaderLock != nil && !othersWork { desk.endDrain() }
         desk.sweep(isLeader: leaderLock != nil)
         try drops.configure(core.configuration)
         try startWorkers()
@@ -190,7 +205,7 @@ public final class Runner {
                     let failure = record.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
                     return core.log.line(.info, "runner", "\(record.acceptance.jobName) \(record.finalState?.rawValue ?? "")\(failure)", record.id)
                 })
-            case .worked: break
+            case .quiet: break
             }
         }
         if drops.hasArriving { drops.tidyArriving() }
@@ -220,12 +235,22 @@ public final class Runner {
         if leaderLock == nil { try becomeLeaderIfFree() }
         guard leaderLock != nil else { return }
         sweepInbox()
-        Takeover(core: core).sweep()
+        Takeover(core: core).sweepIfFree()
         // Unreadable: nobody else's results are known of until the next look.
         if ((try? core.site.spool.runners.names().count) ?? 1) > 1 { indexer?.lookForOthers() }
     }
 
     private func sweepInbox() { Inbox(core).sweep() }
+
+    /// Whether another runner of this spool is alive.
+    private var othersWork: Bool {
+        // Unreadable while it comes or goes: the next start tidies up.
+        let names = (try? core.site.spool.runners.names()) ?? []
+        return names.contains { name in
+            guard name != core.name, let home = try? core.site.spool.runners.directory(name) else { return false }
+            return (try? FileLock.isHeld(SpoolName.lock, in: home)) ?? false
+        }
+    }
 
     private func becomeLeaderIfFree() throws {
         guard leaderLock == nil, let lock = try FileLock.take(SpoolName.lock, in: core.site.spool.state) else { return }
@@ -234,7 +259,6 @@ public final class Runner {
         try lock.file.write(Array("runner \(core.name), pid \(ProcessSetup.pid)\n".utf8), at: 0)
         indexer = try Indexer(core.site.spool, log: core.log)
         try Rejecter(spool: core.site.spool, log: core.log).explainOrphans(core.site.reader())
-        Takeover(core: core).sweep()
         sweepInbox()
     }
 
@@ -296,7 +320,7 @@ public final class Runner {
         takeMail()
         core.journal.close()
         indexer?.close()
-        if desk.isDraining && leaderLock != nil { desk.endDrain() }
+        if desk.isDraining && !othersWork { desk.endDrain() }
         core.log.info("runner", "\(core.name) ended")
         return 0
     }

@@ -16,7 +16,7 @@ enum Message: Sendable {
     case arriving(Candidate, LaneKey, why: String, lookAgainIn: Span)
     case parked(RunID, Wait)
     case ended([RunRecord])
-    case worked
+    case quiet
 }
 
 final class RunnerCore: Sendable {
@@ -40,8 +40,7 @@ final class RunnerCore: Sendable {
     }
 
     init(
-        site: Site, name: String, journal: Journal, log: DaemonLog, claimed: Directory, configuration: Configuration,
-        recovered: [RunRecord]
+        site: Site, name: String, journal: Journal, log: DaemonLog, claimed: Directory, configuration: Configuration
     ) throws {
         self.site = site
         self.name = name
@@ -50,7 +49,7 @@ final class RunnerCore: Sendable {
         self.claimed = claimed
         scheduler = Scheduler()
         waker = try Waker()
-        remains = Remains(recovered)
+        remains = Remains()
         settings = Monitor(Settings(configuration: configuration))
         let runs = site.spool.runs
         surroundings = RunSurroundings(

@@ -170,12 +170,13 @@ final class Scheduler: Sendable {
         do throws(SystemError) { try state.queues[slot.queue]?.slots.release(slot.number) } catch { state.slotProblem = error }
     }
 
-    /// The worker is done with what it took.
-    func finish(slot: Slot?, run: RunID?) {
+    /// The worker is done with what it took. True when nobody works any more.
+    func finish(slot: Slot?, run: RunID?) -> Bool {
         state.signal { state in
             if let slot { Scheduler.free(slot, &state) }
             if let run { state.driving.remove(run) }
             state.inWork -= 1
+            return state.inWork == 0
         }
     }
     /// The gate has judged the candidate. `stays`: it is still arriving.
@@ -292,6 +293,12 @@ final class Scheduler: Sendable {
         state.with { state in
             defer { state.slotProblem = nil }
             return state.slotProblem
+        }
+    }
+    /// Several runs are on their way, so results can share their syncs.
+    var isBusy: Bool {
+        state.with { state in
+            state.inWork > 1 || state.queues.values.contains { queue in queue.lanes.contains(where: \.hasWork) && queue.slots.taken > 0 }
         }
     }
     /// Nobody works.

@@ -37,7 +37,7 @@ final class Worker: Sendable {
     private func take(_ candidate: Candidate, _ key: LaneKey, _ slot: Slot, _ admission: Admission) {
         guard let lane = core.lane(key), let policy = core.policy(key.queue) else {
             core.scheduler.judged(candidate.name, key, stays: false)
-            return core.scheduler.finish(slot: slot, run: nil)
+            return finish(slot, nil)
         }
         var driven: RunID?
         do {
@@ -59,16 +59,19 @@ final class Worker: Sendable {
             core.scheduler.judged(candidate.name, key, stays: true)
             core.post(.arriving(candidate, key, why: "\(error)", lookAgainIn: .seconds(1)))
         }
-        core.scheduler.finish(slot: slot, run: driven)
-        core.post(.worked)
+        finish(slot, driven)
+    }
+
+    /// The main loop is woken only when the last worker falls idle: it may be waiting for just that.
+    private func finish(_ slot: Slot?, _ run: RunID?) {
+        if core.scheduler.finish(slot: slot, run: run) { core.post(.quiet) }
     }
 
     private func goOn(_ run: RunID, _ slot: Slot?) {
         if let record = core.journal.record(run), record.finalState == nil {
             if let spec = core.spec(of: record) { drive(record, spec) } else { endUnreadable(record) }
         }
-        core.scheduler.finish(slot: slot, run: run)
-        core.post(.worked)
+        finish(slot, run)
     }
 
     /// A snapshot that this program's checker refuses: the language changed under a run that waited.

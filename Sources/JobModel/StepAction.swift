@@ -42,6 +42,8 @@ public struct ProcessRequest: Sendable {
     public var captureLimit: Int
     /// Standard output is data (an HTTP body), so it does not go to the log.
     public var outputIsData: Bool
+    /// The program goes on beside the next steps; it is ended with the run, and when the run is parked.
+    public var isDetached = false
 
     public init(
         _ arguments: [String], environment: ValueMap = [:], workingDirectory: String? = nil, input: [UInt8] = [],
@@ -60,6 +62,8 @@ public struct ProcessEnding: Sendable {
     public enum Exit: Hashable, Sendable {
         case code(Int)
         case signal(Int, name: String)
+        /// It goes on: the request was detached.
+        case running(pid: Int)
     }
     public var exit: Exit
     public var stdout: [UInt8]

@@ -32,8 +32,9 @@ public final class ChildProcess {
     }
 
     /// Starts `path` with exactly these arguments and this environment (`NAME=value`) in a session of its own.
+    /// With `log`, standard output and error go there and nothing is read.
     public static func start(
-        path: String, arguments: [String], environment: [String], directory: Directory?
+        path: String, arguments: [String], environment: [String], directory: Directory?, log: OpenFile? = nil
     ) throws(SystemError) -> ChildProcess {
         let stdin = try Pipe(), stdout = try Pipe(), stderr = try Pipe()
         var pid: Int32 = 0
@@ -42,7 +43,7 @@ public final class ChildProcess {
             path.withCString { path in
                 var request = bb_spawn(
                     path: path, arguments: argv.pointers, environment: envp.pointers, input: stdin.reader,
-                    output: stdout.writer, error: stderr.writer, directory: directory?.fd ?? -1, own_session: 1,
+                    output: log?.fd ?? stdout.writer, error: log?.fd ?? stderr.writer, directory: directory?.fd ?? -1, own_session: 1,
                     writable: nil)
                 return bb_spawn_child(&request, &pid)
             }

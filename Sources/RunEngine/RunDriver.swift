@@ -26,6 +26,7 @@ public final class RunDriver {
     private let timeout: Span?
     private var failure: Failure?
     private var finished: [Scope.StepOutputs] = []
+    private var detached: [ChildProcess] = []
     private let startedDriving = Clocks.monotonic
     /// What on_failure and finally steps get when the run's own time is over.
     private static let cleanUpTime = Span.seconds(600)
@@ -49,6 +50,7 @@ public final class RunDriver {
 
     /// Drives from wherever the record says the run is.
     public func drive() -> RunEnding {
+        defer { DetachedProcesses.end(detached, mark: "BOBBIN_RUN_ID=\(record.id)", grace: surroundings.killGrace) }
         do throws(Break) {
             failure = try drive(.main)
             if let failure, let wait = try retryOfRun(failure) { return wait }
@@ -181,6 +183,7 @@ public final class RunDriver {
     }
 
     private func close(_ context: StepRun, _ entry: inout StepRecord) {
+        detached += context.detached
         context.log.close()
         if context.log.isUsed { entry.log = "runs/\(record.id)/\(context.log.name)" }
     }

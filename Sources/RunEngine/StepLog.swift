@@ -43,6 +43,9 @@ final class StepLog {
         self.directory = directory
     }
 
+    /// Somebody else writes into the file.
+    func markUsed() { isUsed = true }
+
     func add(_ bytes: [UInt8]) {
         guard !bytes.isEmpty else { return }
         isUsed = true

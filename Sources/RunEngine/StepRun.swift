@@ -12,6 +12,8 @@ final class StepRun: StepContext {
     let isRerun: Bool
     let baseDirectory: String
     let log: StepLog
+    /// What goes on beside the next steps.
+    private(set) var detached: [ChildProcess] = []
     private let step: StepSpec
     private let environment: ValueMap
     private let surroundings: RunSurroundings
@@ -83,7 +85,8 @@ final class StepRun: StepContext {
 
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
         try checkpoint()
-        let child = try start(request)
+        if request.isDetached { return try detach(request) }
+        let child = try start(request, log: nil)
         let watch = ProcessWatch(
             child: child, request: request, log: log, mark: "BOBBIN_STEP_KEY=\(idempotencyKey)",
             filters: (surroundings.outputFilter(), surroundings.outputFilter()), grace: surroundings.killGrace)
@@ -92,7 +95,7 @@ final class StepRun: StepContext {
         }
     }
 
-    private func start(_ request: ProcessRequest) throws(Failure) -> ChildProcess {
+    private func start(_ request: ProcessRequest, log: OpenFile?) throws(Failure) -> ChildProcess {
         let variables = environmentOfChild(request)
         guard let name = request.arguments.first, !name.isEmpty else {
             throw Failure("E-EXEC", "there is no program to run", retry: .never)
@@ -107,10 +110,26 @@ final class StepRun: StepContext {
             let directory = try Directory.open(resolve(request.workingDirectory))
             return try ChildProcess.start(
                 path: program, arguments: request.arguments,
-                environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory)
+                environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory, log: log)
         } catch {
             throw StepRun.spawnFailure(error, program: name, directory: request.workingDirectory)
         }
+    }
+
+    /// Starts a program that the run, not the step, ends. Its output goes to the step's log as it is written.
+    private func detach(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
+        let file: OpenFile
+        do { file = try surroundings.runDirectory(runID).openForAppending(log.name) } catch {
+            throw Failure("E-DISK", "the step's log cannot be made: \(error)", retry: .transient)
+        }
+        let child = try start(request, log: file)
+        child.closeInput()
+        // Nothing comes through the pipes; open, they would wake every wait at once.
+        child.closeOutput()
+        child.closeError()
+        log.markUsed()
+        detached.append(child)
+        return ProcessEnding(exit: .running(pid: Int(child.pid)), stdout: [], stdoutBytes: 0, stderr: [])
     }
 
     private func resolve(_ path: String?) -> String {

@@ -86,10 +86,26 @@ struct Committer {
             try directory.rename(spare, to: directory, name)
             return try directory.openForUpdate(name, mode: 0o600)
         }
-        let file = try directory.create(name, mode: 0o600)
+        return try Committer.fill(try directory.create(name, mode: 0o600), capacity)
+    }
+
+    private static let spareName = ".spare"
+
+    /// A spare of a former life is as good as a new one.
+    mutating func adoptSpare() throws {
+        if try directory.statusIfPresent(Committer.spareName)?.size == segmentBytes { spare = Committer.spareName }
+    }
+    /// From here on a rotation needs no room on the disk.
+    mutating func prepareSpare() throws {
+        guard spare == nil else { return }
+        try directory.removeIfPresent(Committer.spareName)
+        try Committer.fill(try directory.create(Committer.spareName, mode: 0o600), segmentBytes).syncData()
+        spare = Committer.spareName
+    }
+    private static func fill(_ file: OpenFile, _ size: Int) throws -> OpenFile {
         let zeros = [UInt8](repeating: 0, count: 1 << 20)
-        for start in stride(from: 0, to: capacity, by: zeros.count) {
-            try file.write(start + zeros.count <= capacity ? zeros : Array(zeros.prefix(capacity - start)), at: start)
+        for start in stride(from: 0, to: size, by: zeros.count) {
+            try file.write(start + zeros.count <= size ? zeros : Array(zeros.prefix(size - start)), at: start)
         }
         return file
     }
@@ -97,10 +113,9 @@ struct Committer {
     private mutating func retire() throws {
         for name in old {
             if spare == nil, try directory.status(name).size == segmentBytes {
-                let free = ".spare"
-                try directory.removeIfPresent(free)
-                try directory.rename(name, to: directory, free)
-                spare = free
+                try directory.removeIfPresent(Committer.spareName)
+                try directory.rename(name, to: directory, Committer.spareName)
+                spare = Committer.spareName
             } else {
                 try directory.remove(name)
             }

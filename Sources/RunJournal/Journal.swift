@@ -13,13 +13,19 @@ public final class Journal: Sendable {
         var live: [RunID: RunRecord] = [:]
         /// Encoded but unwritten: kind, payload.
         var pending: [(kind: UInt8, payload: [UInt8])] = []
-        /// Directories whose entries must be durable before the pending records are.
-        var directories: [ObjectIdentifier: Directory] = [:]
         var wanted: Sequence = 0
         var appended: Sequence = 0
         var durable: Sequence = 0
-        var closing = false
     }
+    /// What the commit thread sleeps on; those who wait for durability sleep on `state`.
+    private struct Call {
+        var isUrgent = false
+        var hasPending = false
+        var isClosing = false
+    }
+    private let call = Monitor(Call())
+    /// A record that nobody waits for is written after this at the latest, so that a look at a live run shows it.
+    private static let laziness: Int64 = 20_000_000
     private let state: Monitor<State>
     private let committer: Monitor<Committer>
     private let thread: Monitor<BlockingThread?>
@@ -28,7 +34,7 @@ public final class Journal: Sendable {
     /// Takes the journal over from whatever `replay` found: a new segment with every live run carried, durable, and
     /// only then are the old segments removed.
     public init(
-        _ directory: Directory, replay: Replay, segmentBytes: Int = 8 << 20, salt: @escaping @Sendable () -> UInt64,
+        _ directory: Directory, replay: Replay, segmentBytes: Int = 4 << 20, salt: @escaping @Sendable () -> UInt64,
         settle: @escaping @Sendable () throws -> Void, halt: @escaping @Sendable (any Error) -> Never
     ) throws {
         self.halt = halt
@@ -39,30 +45,39 @@ public final class Journal: Sendable {
         committer.number = replay.lastSegment
         committer.sequence = replay.lastSequence
         committer.old = replay.segments
+        try committer.adoptSpare()
         try committer.rotate(carrying: Array(replay.live.values))
+        try committer.prepareSpare()
         self.committer = Monitor(committer)
         thread = Monitor(nil)
         let started = try BlockingThread.start("journal") { [unowned self] in self.commitLoop() }
         thread.with { $0 = started }
     }
 
-    /// Applies an event and queues it. `after` are directories whose changes must be durable before it.
+    /// Applies an event and queues it.
     @discardableResult
-    public func append(_ event: RunEvent, of run: RunID, after directories: [Directory] = []) -> Sequence {
+    public func append(_ event: RunEvent, of run: RunID) -> Sequence {
         let coded = EventCoding.encode(event, of: run)
-        return state.signal { state in
+        let (sequence, isFirst) = state.with { state -> (Sequence, Bool) in
             Journal.apply(event, of: run, to: &state.live)
-            return Journal.queue(coded, directories, &state)
+            state.pending.append(coded)
+            state.appended += 1
+            return (state.appended, state.pending.count == 1)
         }
+        if Journal.isWrittenAtOnce(event) {
+            call.signal { $0.isUrgent = true }
+        } else if isFirst {
+            call.signal { $0.hasPending = true }
+        }
+        return sequence
     }
 
-    private static func queue(
-        _ coded: (kind: UInt8, payload: [UInt8]), _ directories: [Directory], _ state: inout State
-    ) -> Sequence {
-        state.pending.append(coded)
-        for directory in directories { state.directories[ObjectIdentifier(directory)] = directory }
-        state.appended += 1
-        return state.appended
+    /// The end of a step is written at once: a runner killed right after it must not ask a person what became of it.
+    private static func isWrittenAtOnce(_ event: RunEvent) -> Bool {
+        switch event {
+        case .stepEnded, .parked, .resumed, .resolved: true
+        case .accepted, .stepStarted, .ended, .retired, .carried: false
+        }
     }
 
     private static func apply(_ event: RunEvent, of run: RunID, to live: inout [RunID: RunRecord]) {
@@ -76,12 +91,13 @@ public final class Journal: Sendable {
 
     /// Returns once everything up to `sequence` is on disk.
     public func waitUntilDurable(_ sequence: Sequence) {
-        let done = state.broadcast { state -> Bool in
+        let done = state.with { state -> Bool in
             if state.durable >= sequence { return true }
             state.wanted = max(state.wanted, sequence)
             return false
         }
         if done { return }
+        call.signal { $0.isUrgent = true }
         state.wait { $0.durable >= sequence ? () : nil }
     }
 
@@ -91,7 +107,7 @@ public final class Journal: Sendable {
     /// Makes everything durable and ends the commit thread.
     public func close() {
         waitUntilDurable(state.with { $0.appended })
-        state.broadcast { $0.closing = true }
+        call.signal { $0.isClosing = true }
         thread.with { $0 }?.join()
     }
 
@@ -99,7 +115,6 @@ public final class Journal: Sendable {
 
     private struct Batch {
         var records: [(kind: UInt8, payload: [UInt8])]
-        var directories: [Directory]
         var last: Sequence
         var sync: Bool
     }
@@ -107,7 +122,6 @@ public final class Journal: Sendable {
     private func commitLoop() {
         while let batch = nextBatch() {
             do {
-                for directory in batch.directories { try directory.sync() }
                 try committer.with { try $0.write(batch.records, sync: batch.sync) }
                 if batch.sync { state.broadcast { $0.durable = max($0.durable, batch.last) } }
                 if committer.with({ $0.isFull }) { try rotate() }
@@ -118,30 +132,40 @@ public final class Journal: Sendable {
     }
 
     private func nextBatch() -> Batch? {
-        state.wait { state -> Batch?? in
-            let sync = state.wanted > state.durable
-            if state.pending.isEmpty && !sync { return state.closing ? .some(nil) : nil }
-            // Directories are synced only with the records that need them durable.
-            let batch = Batch(
-                records: state.pending, directories: sync ? Array(state.directories.values) : [],
-                last: state.appended, sync: sync)
-            state.pending.removeAll(keepingCapacity: true)
-            if sync { state.directories.removeAll(keepingCapacity: true) }
-            return batch
+        while true {
+            let isClosing = sleepUntilCalled()
+            let batch = state.with { state -> Batch? in
+                let sync = state.wanted > state.durable
+                guard sync || !state.pending.isEmpty else { return nil }
+                defer { state.pending = [] }
+                return Batch(records: state.pending, last: state.appended, sync: sync)
+            }
+            if batch != nil || isClosing { return batch }
         }
+    }
+
+    /// Returns when there is something to write: at once when it is urgent, else after a little laziness.
+    private func sleepUntilCalled() -> Bool {
+        let take: (inout Call) -> Bool? = { call in
+            guard call.isUrgent || call.isClosing else { return nil }
+            call.isUrgent = false
+            call.hasPending = false
+            return call.isClosing
+        }
+        let first = call.wait { call in take(&call) ?? (call.hasPending ? false : nil) }
+        guard call.with({ $0.hasPending }) else { return first }
+        let later = call.wait(until: Clocks.monotonic + Journal.laziness, take)
+        call.with { $0.hasPending = false }
+        return later ?? false
     }
 
     /// Live runs move to a new segment; then the old ones are not needed any more. The records that were pending are
     /// part of what is carried, so this is a commit as well.
     private func rotate() throws {
-        let (live, directories, last) = state.with { state -> ([RunRecord], [Directory], Sequence) in
-            defer {
-                state.pending.removeAll(keepingCapacity: true)
-                state.directories.removeAll(keepingCapacity: true)
-            }
-            return (Array(state.live.values), Array(state.directories.values), state.appended)
+        let (live, last) = state.with { state -> ([RunRecord], Sequence) in
+            defer { state.pending = [] }
+            return (Array(state.live.values), state.appended)
         }
-        for directory in directories { try directory.sync() }
         try committer.with { try $0.rotate(carrying: live) }
         state.broadcast { $0.durable = max($0.durable, last) }
     }

@@ -11,57 +11,61 @@ public struct Move: Sendable {
 
     /// The claim: this rename decides whose the drop is. False: somebody else was first.
     public func claim(_ drop: String, from queue: Directory, as name: ClaimedName, to claimed: Directory) throws(SystemError) -> Bool {
-        try won { () throws(SystemError) in try queue.rename(drop, to: claimed, name.text) }
+        try transfer(drop, queue, to: claimed, name.text)
     }
     public func park(_ name: ClaimedName, from claimed: Directory, _ reason: Wait.Reason) throws(SystemError) {
         guard let directory = spool.parked[reason] else { return }
-        try claimed.rename(name.text, to: directory, name.text)
+        _ = try transfer(name.text, claimed, to: directory, name.text)
     }
     /// False when the file is not there: a person moved it, and the journal's snapshot is used instead.
     public func unpark(_ name: ClaimedName, from reason: Wait.Reason, to claimed: Directory) throws(SystemError) -> Bool {
         guard let directory = spool.parked[reason] else { return false }
-        return try won { () throws(SystemError) in try directory.rename(name.text, to: claimed, name.text) }
+        return try transfer(name.text, directory, to: claimed, name.text)
     }
     /// The job file's last move, beside its result.
     public func retire(_ acceptance: Acceptance, from directory: Directory, to final: Directory) throws(SystemError) -> Bool {
-        try won { () throws(SystemError) in
-            try directory.rename(ClaimedName(acceptance).text, to: final, FinalName.job(acceptance))
-        }
+        try transfer(ClaimedName(acceptance).text, directory, to: final, FinalName.job(acceptance))
     }
     /// Takes a file out of a directory because it is no job: `rejected/<seq>~<name>`.
     public func reject(_ name: String, from directory: Directory, sequence: RunID) throws(SystemError) -> String? {
         let target = "\(sequence)~\(DropName.escaped(name))"
-        return try won { () throws(SystemError) in try directory.rename(name, to: spool.rejected, target) } ? target : nil
+        return try transfer(name, directory, to: spool.rejected, target) ? target : nil
     }
     /// From inbox/ into the queue that the job names.
     public func refile(_ name: String, from inbox: Directory, to queue: Directory, as newName: String) throws(SystemError) -> Bool {
-        try won { () throws(SystemError) in try inbox.rename(name, to: queue, newName) }
+        try transfer(name, inbox, to: queue, newName)
     }
     /// From a dead runner's claims to ours.
     public func takeOver(_ name: String, from dead: Directory, to claimed: Directory) throws(SystemError) -> Bool {
-        try won { () throws(SystemError) in try dead.rename(name, to: claimed, name) }
+        try transfer(name, dead, to: claimed, name)
     }
     /// An answered command, out of control/.
     public func close(command name: String, from control: Directory, as closed: String) throws(SystemError) -> Bool {
-        try won { () throws(SystemError) in try control.rename(name, to: spool.controlClosed, closed) }
+        try transfer(name, control, to: spool.controlClosed, closed)
     }
     /// A command for a run of another runner.
     public func forward(command name: String, to orders: Directory) throws(SystemError) -> Bool {
-        try won { () throws(SystemError) in try spool.control.rename(name, to: orders, name) }
+        try transfer(name, spool.control, to: orders, name)
     }
 
     /// A command that its runner did not live to take goes back to control/.
     public func returnOrder(_ name: String, from orders: Directory) throws(SystemError) -> Bool {
-        try won { () throws(SystemError) in try orders.rename(name, to: spool.control, name) }
+        try transfer(name, orders, to: spool.control, name)
     }
 
-    private func won(_ rename: () throws(SystemError) -> Void) throws(SystemError) -> Bool {
+    /// The rename. False: the source is gone. A target that is the same inode is the half of a rename that a power cut
+    /// left in both directories: the source name goes, and the move is done.
+    private func transfer(_ name: String, _ from: Directory, to target: Directory, _ newName: String) throws(SystemError) -> Bool {
         do {
-            try rename()
+            try from.rename(name, to: target, newName)
             return true
         } catch {
             if error.isMissing { return false }
-            throw error
+            guard error.isExisting, let source = try from.statusIfPresent(name),
+                let there = try target.statusIfPresent(newName), source.inode == there.inode, source.device == there.device
+            else { throw error }
+            try from.remove(name)
+            return true
         }
     }
 }

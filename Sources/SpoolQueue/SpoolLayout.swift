@@ -33,6 +33,7 @@ public enum SpoolName {
     public static let logFile = "bobbin.log"
     public static let state = ".bobbin"
     public static let lock = "lock"
+    public static let recoveryLock = "recovery.lock"
     public static let spoolID = "spool.id"
     public static let format = "format"
     public static let index = "index.sqlite"

@@ -68,7 +68,7 @@ struct HttpAnswer {
         }
         let reason = lines.last.map { ": " + String($0.prefix(300)) } ?? ""
         switch ending.exit {
-        case .code(0): return nil
+        case .code(0), .running: return nil
         case .signal(_, "SIGXFSZ"), .code(63): return tooLarge(request, limit)
         case .signal(_, let name): return tool("curl was killed by \(name)\(reason)")
         case .code(let code) where [126, 127].contains(code): return toolMissing

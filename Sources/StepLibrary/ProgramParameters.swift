@@ -14,9 +14,13 @@ enum ProgramParameters {
         Parameter(
             "parse", .choice(["none", "json", "lines"]), default: .string("none"),
             "turns standard output into `json` or `lines`"),
+        Parameter(
+            "detach", .flag, default: .bool(false),
+            "does not wait: the program goes on beside the next steps and is ended when the run ends or waits"),
     ]
     static let outputs: [(name: String, summary: String)] = [
         ("exit_code", "the exit code"),
+        ("pid", "with detach: true, the process id; the other outputs are then absent"),
         ("stdout", "standard output, without line ends at its end; bytes that are not UTF-8 become U+FFFD"),
         ("stderr", "the end of standard error"),
         ("truncated", "whether `stdout` is only the beginning"),
@@ -41,6 +45,7 @@ struct ProgramCall {
         request = ProcessRequest(
             argv, environment: environment, captureLimit: max(arguments.bytes("capture"), 1))
         request.input = Array((arguments["stdin"] ?? .null).content.utf8)
+        request.isDetached = arguments["detach"]?.boolValue ?? false
         request.workingDirectory = try ProgramCall.folder(arguments, context)
         for code in arguments["exit_codes"]?.listValue ?? [] {
             guard let number = code.intValue, (0...255).contains(number) else {
@@ -70,6 +75,7 @@ struct ProgramCall {
 
     func perform(_ context: any StepContext) throws(Failure) -> ValueMap {
         let ending = try context.run(request)
+        if case .running(let pid) = ending.exit { return ["pid": .int(pid)] }
         let code = try check(ending)
         var outputs: ValueMap = [
             "exit_code": .int(code), "stdout": .string(ending.stdoutText),
@@ -88,6 +94,7 @@ struct ProgramCall {
         let last = ending.lastErrorLine.map { ": \($0)" } ?? ""
         switch ending.exit {
         case .code(let code) where accepted.contains(code): return code
+        case .running: return 0
         case .code(let code):
             throw Failure(
                 "E-EXIT", "\(title) exited with \(code)\(last)", whatToDo: advice(code), retry: .transient)
