@@ -114,7 +114,7 @@ final class ControlDesk {
         guard case .waiting(let wait) = record.state, wait.reason == .held || wait.reason == .retry else {
             return ("refused", "the run is not held: it is \(record.state.text)")
         }
-        return wakeUp(record, .resumed(at: now)) { makeReady(record) } ?? ("done", "released")
+        return wakeUp(record, .resumed(at: now)) { core.makeReady(record) } ?? ("done", "released")
     }
 
     private func resolve(_ record: RunRecord, _ name: String, _ directory: Directory) -> (String, String) {
@@ -124,7 +124,7 @@ final class ControlDesk {
         guard let resolution = answerIn(name, directory) else {
             return ("refused", "say what to do: the file's text must be retry, skip or fail (bobbin resolve RUN retry|skip|fail)")
         }
-        return wakeUp(record, .resolved(resolution, at: now)) { makeReady(record) } ?? ("done", "resolved: \(resolution.rawValue)")
+        return wakeUp(record, .resolved(resolution, at: now)) { core.makeReady(record) } ?? ("done", "resolved: \(resolution.rawValue)")
     }
 
     private func answerIn(_ name: String, _ directory: Directory) -> Resolution? {
@@ -138,9 +138,6 @@ final class ControlDesk {
         do { try core.unpark(record, with: event) } catch { return ("failed", "the job's file cannot be moved: \(error)") }
         then()
         return nil
-    }
-    private func makeReady(_ record: RunRecord) {
-        core.scheduler.ready(record.id, LaneKey(queue: record.acceptance.queue, priority: record.acceptance.priority))
     }
 
     // MARK: drops that nobody claimed, runs that ended

@@ -1,24 +1,42 @@
 // What this is: inbox/: drops whose own words decide where they go; the leader re-files them by rename.
-// Owns: the table of inbox files that are not whole yet.
+// Owns: when inbox/ is looked at again because a file was not whole yet.
 // Never: claims: after the rename the file is a drop like any other.
 // On failure: a file that is no job is rejected from here; an error of the disk leaves it for the next sweep.
 import JobModel
 import LinuxSystem
 import SpoolQueue
 
-struct Inbox {
+final class Inbox {
     private let core: RunnerCore
+    /// Monotonic; .max when nothing is on its way.
+    private(set) var lookAgain = Int64.max
+    /// Files that may still become drops.
+    var hasWaiting: Bool { lookAgain != .max }
     init(_ core: RunnerCore) { self.core = core }
 
     func sweep() {
+        lookAgain = .max
         do {
-            for name in try core.site.spool.inbox.names().sorted() where DropName.judge(name) != .ignored { try take(name) }
+            for name in try core.site.spool.inbox.names().sorted() where DropName.judge(name) != .ignored { try take(name, .seen) }
         } catch {
             core.diskTrouble("reading inbox/", error)
         }
     }
 
-    private func take(_ name: String) throws {
+    func take(_ hint: DirectoryWatch.Hint) {
+        do {
+            switch hint {
+            case .movedIn(let name): try take(name, .movedIn)
+            case .closed(let name): try take(name, .closed)
+            case .appeared: lookAgain = min(lookAgain, Clocks.monotonic + Limits.settle.nanoseconds)
+            case .gone: break
+            }
+        } catch {
+            core.diskTrouble("reading inbox/", error)
+        }
+    }
+
+    private func take(_ name: String, _ evidence: Evidence) throws {
         let inbox = core.site.spool.inbox
         let rejecter = Rejecter(spool: core.site.spool, log: core.log)
         switch DropName.judge(name) {
@@ -28,8 +46,9 @@ struct Inbox {
         case .job: break
         }
         let gate = ArrivalGate(requireEnd: false, diskIsFull: core.site.spool.isFull, now: Timestamp(nanoseconds: Clocks.wall))
-        switch gate.examine(name, in: inbox, evidence: .seen) {
-        case .gone, .arriving: return
+        switch gate.examine(name, in: inbox, evidence: evidence) {
+        case .gone: return
+        case .arriving(_, let span): lookAgain = min(lookAgain, Clocks.monotonic + max(span.nanoseconds, 50_000_000))
         case .directory: core.warnOnce("inbox/\(name) is a directory: it stays where it is")
         case .refused(let failure): try refuse(name, failure, rejecter)
         case .complete(let drop):

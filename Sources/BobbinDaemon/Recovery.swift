@@ -87,7 +87,7 @@ struct Recovery {
         case .ended: core.publish(record.id, 0)
         case .waiting(let wait): core.post(.parked(record.id, wait))
         case .queued, .running:
-            core.scheduler.ready(record.id, LaneKey(queue: record.acceptance.queue, priority: record.acceptance.priority))
+            core.makeReady(record)
         }
     }
 

@@ -28,7 +28,8 @@ public enum ResultFile {
 
     private static func heading(_ run: RunRecord) -> String {
         let took = run.endedAt.map { end in brief(end.since(run.startedAt ?? end)) } ?? ""
-        return "\(run.acceptance.jobName.filter { !$0.isNewline }): \(run.finalState?.rawValue ?? "") after \(took), \(run.steps.count) step\(run.steps.count == 1 ? "" : "s")"
+        let steps = Set(run.steps.map(\.label)).count
+        return "\(run.acceptance.jobName.filter { !$0.isNewline }): \(run.finalState?.rawValue ?? "") after \(took), \(steps) step\(steps == 1 ? "" : "s")\(run.attempt > 1 ? ", \(run.attempt) attempts" : "")"
     }
 
     /// `1.2 s`, `12 ms`, `3 min 4 s`.

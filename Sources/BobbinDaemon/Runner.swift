@@ -31,6 +31,7 @@ public final class Runner {
     private let publisher: Publisher
     private let drops: DropWatch
     private let desk: ControlDesk
+    private let inbox: Inbox
     private let orders: Directory
     private let signals: SignalInbox
     private var workers: [BlockingThread] = []
@@ -81,6 +82,9 @@ public final class Runner {
         core.setPublisher(publisher)
         drops = try DropWatch(core)
         desk = ControlDesk(core)
+        inbox = Inbox(core)
+        // Runs that go on need their queues, also those that the configuration has dropped meanwhile.
+        try core.scheduler.configure(configuration.queues, slots: spool.slots)
         for name in try temporary.names() { try temporary.removeIfPresent(name) }
         let recovery = Recovery(core: core)
         recovery.killLeftovers(recovered)
@@ -123,11 +127,11 @@ public final class Runner {
     /// Works until told to stop, or until nothing is left where that was asked. Returns the exit code.
     public func run() throws -> Int32 {
         try watchOwnDirectories()
+        try drops.configure(core.configuration)
         try becomeLeaderIfFree()
         // A drain without anybody left to drain has ended, even if nobody could take its file away.
         if leaderLock != nil && !othersWork { desk.endDrain() }
         desk.sweep(isLeader: leaderLock != nil)
-        try drops.configure(core.configuration)
         try startWorkers()
         core.log.info("runner", "\(core.name) began (pid \(ProcessSetup.pid), \(leaderLock == nil ? "not leading" : "leading"), spool \(core.site.spool.id))")
         while !isStopped { try turn() }
@@ -167,6 +171,7 @@ public final class Runner {
             contendedUntil = nil
             core.scheduler.wakeAll()
         }
+        if now >= inbox.lookAgain { inbox.sweep() }
         if now >= nextHousekeeping { try keepHouse() }
         if let instant = stopAt, now >= instant { core.scheduler.raiseAll(.stop) }
         considerStopping()
@@ -174,7 +179,7 @@ public final class Runner {
     private var contendedUntil: Int64?
 
     private var deadline: Int64 {
-        var nearest = min(drops.deadline, nextHousekeeping)
+        var nearest = min(drops.deadline, nextHousekeeping, inbox.lookAgain)
         if let stopAt { nearest = min(nearest, stopAt) }
         if let contendedUntil { nearest = min(nearest, contendedUntil) }
         if let due = parked.values.min() { nearest = min(nearest, Clocks.monotonic + max(0, due.nanoseconds - Clocks.wall)) }
@@ -187,7 +192,10 @@ public final class Runner {
         if tags.contains(Runner.controlTag) || report.overflowed { desk.sweep(isLeader: leaderLock != nil) }
         if tags.contains(Runner.ordersTag) || report.overflowed { desk.sweepOrders(orders) }
         if tags.contains(Runner.configurationTag) { rereadConfiguration() }
-        if (tags.contains(Runner.inboxTag) || report.overflowed) && leaderLock != nil { sweepInbox() }
+        if leaderLock != nil {
+            for (tag, hint) in report.hints where tag == Runner.inboxTag { inbox.take(hint) }
+            if report.overflowed { inbox.sweep() }
+        }
         try drops.take(report)
         if desk.isDraining { beginDraining("control/drain") }
     }
@@ -219,7 +227,7 @@ public final class Runner {
             guard let record = core.journal.record(run), case .waiting(let wait) = record.state, wait.reason == .retry else { continue }
             do {
                 try core.unpark(record, with: .resumed(at: now))
-                core.scheduler.ready(run, LaneKey(queue: record.acceptance.queue, priority: record.acceptance.priority))
+                core.makeReady(record)
             } catch {
                 core.diskTrouble("resuming \(run)", error)
                 parked[run] = now.adding(.seconds(5))
@@ -229,18 +237,17 @@ public final class Runner {
 
     private func keepHouse() throws {
         nextHousekeeping = Clocks.monotonic + Runner.housekeepingEvery
+        Orphans.reap()
         if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }
         desk.sweep(isLeader: leaderLock != nil)
         rereadConfiguration()
         if leaderLock == nil { try becomeLeaderIfFree() }
         guard leaderLock != nil else { return }
-        sweepInbox()
+        inbox.sweep()
         Takeover(core: core).sweepIfFree()
         // Unreadable: nobody else's results are known of until the next look.
         if ((try? core.site.spool.runners.names().count) ?? 1) > 1 { indexer?.lookForOthers() }
     }
-
-    private func sweepInbox() { Inbox(core).sweep() }
 
     /// Whether another runner of this spool is alive.
     private var othersWork: Bool {
@@ -259,7 +266,7 @@ public final class Runner {
         try lock.file.write(Array("runner \(core.name), pid \(ProcessSetup.pid)\n".utf8), at: 0)
         indexer = try Indexer(core.site.spool, log: core.log)
         try Rejecter(spool: core.site.spool, log: core.log).explainOrphans(core.site.reader())
-        sweepInbox()
+        inbox.sweep()
     }
 
     // MARK: configuration
@@ -308,7 +315,7 @@ public final class Runner {
         if isDraining {
             isStopped = core.scheduler.isQuiet && (!core.isPublishing || publisher.isStuck)
         } else if options.untilIdle {
-            isStopped = parked.isEmpty && !drops.hasArriving && core.scheduler.isIdle && !core.isPublishing
+            isStopped = parked.isEmpty && !drops.hasArriving && !inbox.hasWaiting && core.scheduler.isIdle && !core.isPublishing
                 && core.journal.liveRecords.allSatisfy { if case .waiting = $0.state { true } else { false } }
         }
     }

@@ -117,6 +117,15 @@ final class RunnerCore: Sendable {
         post(.parked(run, wait))
     }
 
+    /// Queues a run that goes on.
+    func makeReady(_ record: RunRecord) {
+        let key = LaneKey(queue: record.acceptance.queue, priority: record.acceptance.priority)
+        do { try scheduler.ready(record.id, key, slots: site.spool.slots) } catch {
+            // The journal keeps it; the next start tries again.
+            diskTrouble("the slots of queue \(key.queue)", error)
+        }
+    }
+
     /// Ends a wait: the file returns to the claims and the run is queued.
     func unpark(_ record: RunRecord, with event: RunEvent) throws {
         guard case .waiting(let wait) = record.state else { return }

@@ -214,7 +214,8 @@ final class Scheduler: Sendable {
                 }
                 state.queues[policy.name]?.policy = policy
             }
-            state.order = policies.map(\.name)
+            let dropped = state.order.filter { name in !policies.contains { $0.name == name } && state.queues[name]?.lanes.contains(where: \.hasWork) ?? false }
+            state.order = policies.map(\.name) + dropped
         }
         state.broadcast { _ in }
     }
@@ -264,7 +265,15 @@ final class Scheduler: Sendable {
         state.with { _ = $0.queues[key.queue]?.lanes[key.priority.level - 1].known.remove(name) }
     }
     /// A run that may go on when a slot is free.
-    func ready(_ run: RunID, _ key: LaneKey) {
+    func ready(_ run: RunID, _ key: LaneKey, slots: Directory) throws {
+        if !state.with({ $0.queues[key.queue] != nil }) {
+            // Its queue is no longer configured: one at a time, until such runs are through.
+            let orphaned = QueueState(policy: QueuePolicy(name: key.queue), slots: try SlotSet(key.queue, in: slots))
+            state.with { state in
+                state.queues[key.queue] = orphaned
+                state.order.append(key.queue)
+            }
+        }
         state.signal { $0.queues[key.queue]?.lanes[key.priority.level - 1].ready.append(run) }
     }
     /// A run that is to end now, slot or not.

@@ -118,13 +118,16 @@ public struct RunLookup {
         if text.contains("/") || text.hasSuffix(".yaml") { return try byPath(text) }
         guard RunID.isPrefix(text) else { return [] }
         let needle = text.uppercased()
+        // In the order in which a job moves on, so that one that moves while we look is seen at least once.
+        let drops = try waiting { DropName.ticket(in: $0)?.hasPrefix(needle) ?? false }
         let live = Replays.live(site.spool).filter { matches($0, needle) }
         let known = Set(live.map(\.id))
         let ended = FinalFiles(site.spool).find(prefix: needle).filter { !known.contains($0.run) }
             .compactMap { FinalFiles(site.spool).read($0) }
-        let drops = try waiting { DropName.ticket(in: $0)?.hasPrefix(needle) ?? false }
+        let tickets = Set(live.compactMap(\.acceptance.ticket) + ended.compactMap(\.acceptance.ticket))
+        let stillThere = drops.filter { if case .drop(_, let ticket?) = $0 { !tickets.contains(ticket) } else { true } }
         return live.filter { $0.finalState == nil }.map(Found.live) + live.filter { $0.finalState != nil }.map(Found.ended)
-            + ended.map(Found.ended) + drops
+            + ended.map(Found.ended) + stillThere
     }
     private func matches(_ record: RunRecord, _ needle: String) -> Bool {
         record.id.text.hasPrefix(needle) || record.acceptance.ticket?.hasPrefix(needle) ?? false

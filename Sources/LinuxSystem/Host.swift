@@ -30,12 +30,14 @@ public enum Host {
         guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }  // no /proc: nothing to find
         var killed = 0
         for pid in names.compactMap({ Int32($0) }) where pid != getpid() {
-            guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { continue }
-            let wanted = Array(mark.utf8)
-            guard bytes.split(separator: 0).contains(where: { $0.elementsEqual(wanted) }) else { continue }
-            if kill(pid, SIGKILL) == 0 { killed += 1 }
+            if carries(pid, mark: mark), kill(pid, SIGKILL) == 0 { killed += 1 }
         }
         return killed
+    }
+    static func carries(_ pid: Int32, mark: String) -> Bool {
+        guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return false }
+        let wanted = Array(mark.utf8)
+        return bytes.split(separator: 0).contains { $0.elementsEqual(wanted) }
     }
 
     /// The absolute path of a program, looked up in `path` (colon separated) unless it holds a slash.

@@ -68,6 +68,7 @@ final class ProcessWatch {
         }
         keep(filters.output.finish(), isError: false)
         keep(filters.error.finish(), isError: true)
+        Orphans.end(marked: mark)
         if let ending {
             // Only an ended step is worth the look through /proc for what left its group.
             _ = Host.killAll(marked: mark)

@@ -67,13 +67,24 @@ public final class RunDriver {
     }
 
     private func end(_ failure: Failure?) -> RunEnding {
-        if let failure { return .ended(FinalState(failure.kind), failure, outputs: [:]) }
+        if let failure { return .ended(FinalState(failure.kind), failure, outputs: whatCanBeSaid()) }
         do throws(ExpressionError) {
             let outputs = try Value.map(spec.outputs).rendered(scope())
             return .ended(.succeeded, nil, outputs: outputs.mapValue ?? [:])
         } catch {
             return .ended(.failed, RunDriver.failure(error, in: "outputs"), outputs: [:])
         }
+    }
+
+    /// The outputs of a run that did not succeed: those whose steps came that far.
+    private func whatCanBeSaid() -> ValueMap {
+        var outputs = ValueMap()
+        let scope = scope()
+        for entry in spec.outputs.entries {
+            // An output of a step that never ran has no value, which is no second failure.
+            if let value = try? entry.value.rendered(scope) { outputs[entry.key] = value }
+        }
+        return outputs
     }
 
     /// Runs a section; nil when it went through, else the failure that ended it.
@@ -128,6 +139,10 @@ public final class RunDriver {
         case .skip:
             var skipped = last
             skipped.state = .skipped
+            skipped.failure = nil
+            skipped.startedAt = now
+            skipped.endedAt = now
+            skipped.outputs = ["skipped_because": "a person resolved it so"]
             note(.stepEnded(skipped), durable: false)
             absorb(skipped)
             return nil
@@ -150,6 +165,7 @@ public final class RunDriver {
         guard let prepared else {
             entry.state = .skipped
             entry.endedAt = now
+            entry.outputs = ["skipped_because": .string("not: \(step.when ?? "")")]
             note(.stepEnded(entry), durable: false)
             absorb(entry)
             return nil
@@ -192,6 +208,7 @@ public final class RunDriver {
     private func end(_ step: StepSpec, _ entry: inout StepRecord, _ failure: Failure) throws(Break) -> Failure? {
         var failure = failure
         failure.step = step.label
+        if let log = entry.log { failure.whatToDo = failure.whatToDo.replacing("the step's log", with: "spool/\(log)") }
         entry.state = StepState(failure.kind)
         entry.endedAt = now
         entry.failure = failure

@@ -72,6 +72,7 @@ struct RunVerb: ParsableCommand {
         guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false) else { return Exit.malformed }
         spec.variables.merge(try JobFile.variables(variables))
         ProcessSetup.prepare()
+        ProcessSetup.becomeSubreaper()
         let signals = RunSignals()
         let inbox = try SignalInbox([SIGINT, SIGTERM])
         let listener = try BlockingThread.start("signals") {
