@@ -49,7 +49,8 @@ let package = Package(
         .executableTarget(
             name: "bobbin",
             dependencies: [
-                "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunHistory", "LinuxSystem",
+                "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunHistory",
+                "LinuxSystem",
                 argumentParser,
             ],
             swiftSettings: house),
@@ -64,7 +65,9 @@ let package = Package(
         tests("StepLibraryTests", ["StepLibrary", "Archives", "JobModel", "LinuxSystem", crypto]),
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
-        tests("BobbinDaemonTests", ["BobbinDaemon", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue", "YamlText"]),
+        tests(
+            "BobbinDaemonTests",
+            ["BobbinDaemon", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue", "YamlText"]),
         tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"]),
     ],
     swiftLanguageModes: [.v6]

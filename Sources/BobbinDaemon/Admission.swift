@@ -31,7 +31,8 @@ final class Admission {
     private var userName: (uid: UInt32, name: String)?
 
     init(
-        spool: Spool, reader: JobReader, journal: Journal, claimed: Directory, runner: String, rejecter: Rejecter,
+        spool: Spool, reader: JobReader, journal: Journal, claimed: Directory, runner: String,
+        rejecter: Rejecter,
         remains: Remains
     ) {
         self.spool = spool
@@ -43,17 +44,25 @@ final class Admission {
         self.remains = remains
     }
 
-    func admit(_ candidate: Candidate, _ key: LaneKey, from directory: Directory, policy: QueuePolicy) throws -> AdmissionOutcome {
+    func admit(_ candidate: Candidate, _ key: LaneKey, from directory: Directory, policy: QueuePolicy) throws
+        -> AdmissionOutcome
+    {
         switch DropName.judge(candidate.name) {
         case .ignored: return .settled
         case .unfit(let why):
-            return try refuse(candidate.name, directory, Failure(
-                "E-NAME", "the file's name is not fit for a job: \(why)",
-                whatToDo: "Use letters, digits and . _ + @ = - (up to \(Limits.nameBytes) bytes)."))
+            return try refuse(
+                candidate.name, directory,
+                Failure(
+                    "E-NAME", "the file's name is not fit for a job: \(why)",
+                    whatToDo: "Use letters, digits and . _ + @ = - (up to \(Limits.nameBytes) bytes)."))
         case .notAJob:
-            return try refuse(candidate.name, directory, Failure(
-                "E-NOT-A-JOB", "this is a result or reason file, not a job", whatToDo: "To run a job again: bobbin requeue RUN, or move the job file itself."))
-        case .unknownEnding: return .arriving(why: "its name does not end in .yaml, .yml or .json", lookAgainIn: .seconds(10))
+            return try refuse(
+                candidate.name, directory,
+                Failure(
+                    "E-NOT-A-JOB", "this is a result or reason file, not a job",
+                    whatToDo: "To run a job again: bobbin requeue RUN, or move the job file itself."))
+        case .unknownEnding:
+            return .arriving(why: "its name does not end in .yaml, .yml or .json", lookAgainIn: .seconds(10))
         case .job: break
         }
         let gate = ArrivalGate(
@@ -70,22 +79,27 @@ final class Admission {
         }
     }
 
-    private func refuse(_ name: String, _ directory: Directory, _ failure: Failure) throws -> AdmissionOutcome {
+    private func refuse(_ name: String, _ directory: Directory, _ failure: Failure) throws -> AdmissionOutcome
+    {
         try rejecter.reject(name, from: directory, Rejection(failure))
         return .settled
     }
 
-    private func judge(_ drop: Drop, _ candidate: Candidate, _ key: LaneKey, _ directory: Directory) throws -> AdmissionOutcome {
+    private func judge(_ drop: Drop, _ candidate: Candidate, _ key: LaneKey, _ directory: Directory) throws
+        -> AdmissionOutcome
+    {
         if try remains.remove(drop, from: directory) { return .settled }
         let reading = read(drop)
         guard let job = reading.job else {
             if drop.isTentative { return .arriving(why: "JSON that is not whole", lookAgainIn: .seconds(5)) }
             try rejecter.reject(
-                drop.name, from: directory, Rejection(reading.findings, queueName: key.queue.text), sha256: Digest.sha256(drop.bytes))
+                drop.name, from: directory, Rejection(reading.findings, queueName: key.queue.text),
+                sha256: Digest.sha256(drop.bytes))
             return .settled
         }
         if let failure = Admission.misplacement(job, key) {
-            try rejecter.reject(drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
+            try rejecter.reject(
+                drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
             return .settled
         }
         return try claim(drop, job, reading, candidate, key, directory)
@@ -93,7 +107,9 @@ final class Admission {
 
     private func read(_ drop: Drop) -> JobReader.Reading {
         if let last, last.bytes == drop.bytes { return last.reading }
-        let stem = DropName.withoutRunPrefix(drop.name).name.split(separator: ".").first.map(String.init) ?? drop.name
+        let stem =
+            DropName.withoutRunPrefix(drop.name).name.split(separator: ".").first.map(String.init)
+            ?? drop.name
         let reading = reader.read(drop.bytes, name: drop.name, stem: stem)
         // A job that takes its name from its file, or a template that may change, is read anew each time.
         if let job = reading.job, reading.template == nil, job.name != stem { last = (drop.bytes, reading) }
@@ -105,22 +121,29 @@ final class Admission {
         let queue = job.queue ?? key.queue, priority = job.priority ?? key.priority
         guard queue != key.queue || priority != key.priority else { return nil }
         return Failure(
-            "E-QUEUE", "the job says queue \(queue), priority \(priority.level), but was dropped in \(key.queue)/\(key.priority.directory)",
-            whatToDo: "Drop it in spool/\(queue)/\(priority.directory), or in spool/inbox, where the job's own words decide.")
+            "E-QUEUE",
+            "the job says queue \(queue), priority \(priority.level), but was dropped in \(key.queue)/\(key.priority.directory)",
+            whatToDo:
+                "Drop it in spool/\(queue)/\(priority.directory), or in spool/inbox, where the job's own words decide."
+        )
     }
 
     private func claim(
-        _ drop: Drop, _ job: JobSpec, _ reading: JobReader.Reading, _ candidate: Candidate, _ key: LaneKey, _ directory: Directory
+        _ drop: Drop, _ job: JobSpec, _ reading: JobReader.Reading, _ candidate: Candidate, _ key: LaneKey,
+        _ directory: Directory
     ) throws -> AdmissionOutcome {
         let (plainName, requeueOf) = DropName.withoutRunPrefix(drop.name)
         let id = Identities.fresh()
         let name = ClaimedName(run: id, queue: key.queue, priority: key.priority, name: plainName)
-        guard try Move(spool).claim(drop.name, from: directory, as: name, to: claimed) else { return .settled }
+        guard try Move(spool).claim(drop.name, from: directory, as: name, to: claimed) else {
+            return .settled
+        }
         let now = Timestamp(nanoseconds: Clocks.wall)
         let acceptance = Acceptance(
             id: id, queue: key.queue, priority: key.priority, dropName: plainName, jobName: job.name,
             submitter: submitter(drop.status.uid), acceptedAt: now,
-            arrivedAt: Timestamp(nanoseconds: min(candidate.seenAt, now.nanoseconds)), identity: drop.identity,
+            arrivedAt: Timestamp(nanoseconds: min(candidate.seenAt, now.nanoseconds)),
+            identity: drop.identity,
             snapshot: drop.bytes, sha256: Digest.sha256(drop.bytes), templateName: reading.template?.name,
             templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: plainName),
             requeueOf: requeueOf?.text, runner: runner)

@@ -14,7 +14,8 @@ public struct Configuration: Hashable, Sendable {
     public var killGrace: Span
 
     public static let standard = Configuration(
-        queues: [QueuePolicy(name: .standard, maxConcurrent: 3)], shutdownGrace: .seconds(30), killGrace: Limits.killGrace)
+        queues: [QueuePolicy(name: .standard, maxConcurrent: 3)], shutdownGrace: .seconds(30),
+        killGrace: Limits.killGrace)
 
     public func policy(_ name: QueueName) -> QueuePolicy? { queues.first { $0.name == name } }
 
@@ -61,13 +62,17 @@ private final class ConfigurationSheet {
     let source: SourceFile
     private(set) var problems: [String] = []
     private static let topKeys = ["queues", "shutdown_grace", "kill_grace"]
-    private static let queueKeys = ["max_concurrent", "priority_levels", "retry_policy", "require_end", "timeout"]
+    private static let queueKeys = [
+        "max_concurrent", "priority_levels", "retry_policy", "require_end", "timeout",
+    ]
     private static let retryKeys = ["max_attempts", "base_delay", "backoff_multiplier", "max_delay"]
 
     init(_ source: SourceFile) { self.source = source }
 
     private func problem(_ message: String, _ mark: SourceMark, hint: String = "") {
-        problems.append(source.render(Diagnostic(severity: .error, code: "E-CONFIG", message: message, hint: hint, mark: mark)))
+        problems.append(
+            source.render(
+                Diagnostic(severity: .error, code: "E-CONFIG", message: message, hint: hint, mark: mark)))
     }
 
     func read(_ tree: YamlNode) -> Configuration? {
@@ -80,7 +85,8 @@ private final class ConfigurationSheet {
             problem("`queues` must be a map of queue names", node.start)
             return nil
         }
-        let inherited = entries.first { $0.key == QueueName.standard.text }.flatMap { $0.value["retry_policy"] }
+        let inherited =
+            entries.first { $0.key == QueueName.standard.text }.flatMap { $0.value["retry_policy"] }
             .map { retry($0, .standard) } ?? .standard
         configuration.queues = entries.compactMap { queue($0, inherited) }
         if !configuration.queues.contains(where: { $0.name == .standard }) {
@@ -93,7 +99,8 @@ private final class ConfigurationSheet {
         guard let name = QueueName(pair.key) else {
             problem(
                 "`\(pair.key)` cannot name a queue", pair.keyStart,
-                hint: QueueName.reserved.contains(pair.key) ? "it is a directory of the spool" : "1 to 32 of a-z, 0-9 and _")
+                hint: QueueName.reserved.contains(pair.key)
+                    ? "it is a directory of the spool" : "1 to 32 of a-z, 0-9 and _")
             return nil
         }
         var policy = QueuePolicy(name: name, retry: inherited)
@@ -146,7 +153,9 @@ private final class ConfigurationSheet {
     private func integer(_ node: YamlNode, _ key: String, _ range: ClosedRange<Int>) -> Int? {
         guard let field = node[key] else { return nil }
         guard case .int(let number)? = field.scalar?.value, range.contains(number) else {
-            problem("`\(key)` must be a whole number from \(range.lowerBound) to \(range.upperBound)", field.start)
+            problem(
+                "`\(key)` must be a whole number from \(range.lowerBound) to \(range.upperBound)", field.start
+            )
             return nil
         }
         return number

@@ -30,7 +30,9 @@ final class ControlDesk {
     }
     /// Commands that the leader passed on because their run is ours.
     func sweepOrders(_ orders: Directory) {
-        do { for name in try orders.names().sorted() { take(name, in: orders) } } catch { core.diskTrouble("reading orders", error) }
+        do { for name in try orders.names().sorted() { take(name, in: orders) } } catch {
+            core.diskTrouble("reading orders", error)
+        }
     }
 
     private func obeyStates(_ names: [String]) {
@@ -55,20 +57,28 @@ final class ControlDesk {
         case .unknown:
             // The directory of answers, and whatever a person put beside the commands by mistake.
             if name == SpoolName.closed { return }
-            answer(name, in: directory, "refused", "E-CONTROL: `\(name)` is no command; commands are cancel- hold- release- requeue- resolve-<run-id>, pause-<queue>, drain")
+            answer(
+                name, in: directory, "refused",
+                "E-CONTROL: `\(name)` is no command; commands are cancel- hold- release- requeue- resolve-<run-id>, pause-<queue>, drain"
+            )
         case .command(let verb, let subject): carryOut(verb, subject, name, directory)
         }
     }
 
-    private func carryOut(_ verb: ControlFile.Verb, _ subject: String, _ name: String, _ directory: Directory) {
+    private func carryOut(_ verb: ControlFile.Verb, _ subject: String, _ name: String, _ directory: Directory)
+    {
         guard let run = RunID(subject) else { return }
-        if let record = core.journal.record(run) ?? core.journal.liveRecords.first(where: { $0.acceptance.ticket == subject }) {
+        if let record = core.journal.record(run)
+            ?? core.journal.liveRecords.first(where: { $0.acceptance.ticket == subject })
+        {
             let (outcome, text) = act(verb, record, name, directory)
             return answer(name, in: directory, outcome, text)
         }
         if let orders = ownerElsewhere(of: run) {
             // The run's own runner carries it out and answers.
-            do { _ = try Move(core.site.spool).forward(command: name, to: orders) } catch { core.diskTrouble("passing on \(name)", error) }
+            do { _ = try Move(core.site.spool).forward(command: name, to: orders) } catch {
+                core.diskTrouble("passing on \(name)", error)
+            }
             return
         }
         let (outcome, text) = actOnDrop(verb, subject) ?? actOnEnded(verb, run)
@@ -77,8 +87,12 @@ final class ControlDesk {
 
     // MARK: runs
 
-    private func act(_ verb: ControlFile.Verb, _ record: RunRecord, _ name: String, _ directory: Directory) -> (String, String) {
-        if let state = record.finalState { return ("refused", "the run has ended already: \(state.rawValue)") }
+    private func act(_ verb: ControlFile.Verb, _ record: RunRecord, _ name: String, _ directory: Directory)
+        -> (String, String)
+    {
+        if let state = record.finalState {
+            return ("refused", "the run has ended already: \(state.rawValue)")
+        }
         switch verb {
         case .cancel: return cancel(record)
         case .hold: return hold(record)
@@ -91,10 +105,16 @@ final class ControlDesk {
     private func cancel(_ record: RunRecord) -> (String, String) {
         core.scheduler.signals(of: record.id).raise(.cancel)
         if case .waiting = record.state {
-            return wakeUp(record, .resumed(at: now)) { core.scheduler.urgent(record.id) } ?? ("done", "cancelled while it waited")
+            return wakeUp(record, .resumed(at: now)) { core.scheduler.urgent(record.id) } ?? (
+                "done", "cancelled while it waited"
+            )
         }
         if !core.scheduler.isDriving(record.id) { core.scheduler.urgent(record.id) }
-        return ("done", record.state == .running ? "cancelling: its step is being ended" : "cancelled before its first step")
+        return (
+            "done",
+            record.state == .running
+                ? "cancelling: its step is being ended" : "cancelled before its first step"
+        )
     }
 
     private func hold(_ record: RunRecord) -> (String, String) {
@@ -103,7 +123,8 @@ final class ControlDesk {
         case .waiting(let wait) where wait.reason == .retry:
             core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
             return ("done", "held instead of its next attempt")
-        case .waiting(let wait): return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
+        case .waiting(let wait):
+            return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
         default:
             core.scheduler.signals(of: record.id).raise(.hold)
             return ("done", "it will be held before its next step")
@@ -122,9 +143,14 @@ final class ControlDesk {
             return ("refused", "the run is not interrupted: it is \(record.state.text)")
         }
         guard let resolution = answerIn(name, directory) else {
-            return ("refused", "say what to do: the file's text must be retry, skip or fail (bobbin resolve RUN retry|skip|fail)")
+            return (
+                "refused",
+                "say what to do: the file's text must be retry, skip or fail (bobbin resolve RUN retry|skip|fail)"
+            )
         }
-        return wakeUp(record, .resolved(resolution, at: now)) { core.makeReady(record) } ?? ("done", "resolved: \(resolution.rawValue)")
+        return wakeUp(record, .resolved(resolution, at: now)) { core.makeReady(record) } ?? (
+            "done", "resolved: \(resolution.rawValue)"
+        )
     }
 
     private func answerIn(_ name: String, _ directory: Directory) -> Resolution? {
@@ -135,7 +161,9 @@ final class ControlDesk {
     }
 
     private func wakeUp(_ record: RunRecord, _ event: RunEvent, then: () -> Void) -> (String, String)? {
-        do { try core.unpark(record, with: event) } catch { return ("failed", "the job's file cannot be moved: \(error)") }
+        do { try core.unpark(record, with: event) } catch {
+            return ("failed", "the job's file cannot be moved: \(error)")
+        }
         then()
         return nil
     }
@@ -158,7 +186,10 @@ final class ControlDesk {
                 core.park(record.id, Wait(.held, since: now, nextAttempt: 1))
                 return ("done", "held before its first step as run \(record.id)")
             }
-            core.end(record.id, .cancelled, Failure("E-CANCELLED", "cancelled before it began", kind: .cancelled, retry: .never), outputs: [:])
+            core.end(
+                record.id, .cancelled,
+                Failure("E-CANCELLED", "cancelled before it began", kind: .cancelled, retry: .never),
+                outputs: [:])
             return ("done", "cancelled before it began, as run \(record.id)")
         } catch {
             core.scheduler.judged(candidate.name, key, stays: false)
@@ -170,7 +201,9 @@ final class ControlDesk {
         guard let found = FinalFiles(core.site.spool).find(run) else {
             return ("refused", "there is no run or waiting drop \(run)")
         }
-        guard verb == .requeue else { return ("refused", "the run has ended already; only requeue works on it") }
+        guard verb == .requeue else {
+            return ("refused", "the run has ended already; only requeue works on it")
+        }
         do {
             let drop = try Requeue(core.site.spool).perform(found, configuration: core.configuration)
             return ("done", "dropped again as \(drop)")
@@ -216,9 +249,11 @@ final class ControlDesk {
             guard try Move(core.site.spool).close(command: name, from: directory, as: closed) else { return }
             let bytes = YamlWriter.write([
                 ("command", .string(name)), ("outcome", .string(outcome)), ("message", .string(text)),
-                ("by", .string(Host.userName(owner))), ("uid", .int(Int(owner))), ("at", .string(now.rfc3339)),
+                ("by", .string(Host.userName(owner))), ("uid", .int(Int(owner))),
+                ("at", .string(now.rfc3339)),
             ])
-            try AtomicFile.write(Array(bytes.utf8), to: closed + ".answer.yaml", in: core.site.spool.controlClosed)
+            try AtomicFile.write(
+                Array(bytes.utf8), to: closed + ".answer.yaml", in: core.site.spool.controlClosed)
             core.log.info("control", "\(name): \(outcome): \(text)")
         } catch {
             core.diskTrouble("answering \(name)", error)
@@ -227,6 +262,8 @@ final class ControlDesk {
 
     /// Taken away when the drain it asked for is over, so that the next start works.
     func endDrain() {
-        do { try core.site.spool.control.removeIfPresent(ControlFile.drain.name) } catch { core.diskTrouble("removing control/drain", error) }
+        do { try core.site.spool.control.removeIfPresent(ControlFile.drain.name) } catch {
+            core.diskTrouble("removing control/drain", error)
+        }
     }
 }

@@ -20,13 +20,21 @@ public final class DaemonLog: Sendable {
         file = Monitor(nil)
     }
 
-    public func info(_ component: String, _ text: String, run: RunID? = nil) { write([line(.info, component, text, run)]) }
-    public func warn(_ component: String, _ text: String, run: RunID? = nil) { write([line(.warn, component, text, run)]) }
-    public func error(_ component: String, _ text: String, run: RunID? = nil) { write([line(.error, component, text, run)]) }
+    public func info(_ component: String, _ text: String, run: RunID? = nil) {
+        write([line(.info, component, text, run)])
+    }
+    public func warn(_ component: String, _ text: String, run: RunID? = nil) {
+        write([line(.warn, component, text, run)])
+    }
+    public func error(_ component: String, _ text: String, run: RunID? = nil) {
+        write([line(.error, component, text, run)])
+    }
 
     public func line(_ level: Level, _ component: String, _ text: String, _ run: RunID?) -> (Level, String) {
         let now = Timestamp(nanoseconds: Clocks.wall).rfc3339
-        return (level, "\(now) \(level.rawValue) \(component) \(run?.text ?? "-") \(Printable.escape(text))\n")
+        return (
+            level, "\(now) \(level.rawValue) \(component) \(run?.text ?? "-") \(Printable.escape(text))\n"
+        )
     }
 
     public func write(_ lines: [(Level, String)]) {

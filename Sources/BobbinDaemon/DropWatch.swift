@@ -42,7 +42,9 @@ final class DropWatch {
     /// How long a file may stay incomplete; tests of the debug build shorten it.
     private static let patience: Int64 = {
         #if DEBUG
-            if let span = Host.environment("BOBBIN_ARRIVAL_PATIENCE").flatMap({ Span($0) }) { return span.nanoseconds }
+            if let span = Host.environment("BOBBIN_ARRIVAL_PATIENCE").flatMap({ Span($0) }) {
+                return span.nanoseconds
+            }
         #endif
         return Limits.arrivalPatience.nanoseconds
     }()
@@ -134,7 +136,9 @@ final class DropWatch {
     /// go); so one more look at the queue tells the two apart.
     private func settleAppeared(_ round: inout Round) throws {
         while true {
-            let open = round.appeared.filter { round.best[$0.tag]?[$0.name] == nil && DropName.judge($0.name) != .ignored }
+            let open = round.appeared.filter {
+                round.best[$0.tag]?[$0.name] == nil && DropName.judge($0.name) != .ignored
+            }
             round.appeared = []
             guard !open.isEmpty else { return }
             let writers = open.map { entry in lanes[entry.tag].map { writersOf(entry.name, in: $0) } }
@@ -144,7 +148,9 @@ final class DropWatch {
                 switch writers {
                 case .none?: round.note(name, .movedIn, tag)
                 case .some?:
-                    wait(for: Candidate(name: name, evidence: .seen, seenAt: Clocks.wall), lane.key, why: "open for writing", span: Limits.settle)
+                    wait(
+                        for: Candidate(name: name, evidence: .seen, seenAt: Clocks.wall), lane.key,
+                        why: "open for writing", span: Limits.settle)
                 default: round.note(name, .seen, tag)
                 }
             }
@@ -180,13 +186,18 @@ final class DropWatch {
 
     private func wait(for candidate: Candidate, _ key: LaneKey, why: String, span: Span) {
         let now = Clocks.monotonic
-        var entry = arriving[key]?[candidate.name]
-            ?? Arriving(candidate: candidate, firstSeen: now, lookAgain: 0, why: why, patience: now + DropWatch.patience)
+        var entry =
+            arriving[key]?[candidate.name]
+            ?? Arriving(
+                candidate: candidate, firstSeen: now, lookAgain: 0, why: why,
+                patience: now + DropWatch.patience)
         // The settle time must end before a look by rule 3 makes sense.
         entry.lookAgain = now + max(span.nanoseconds, 1_000_000)
         entry.why = why
         entry.candidate = candidate
-        if why == "open for writing" || why == "the disk is full" { entry.patience = now + DropWatch.patience }
+        if why == "open for writing" || why == "the disk is full" {
+            entry.patience = now + DropWatch.patience
+        }
         if why == "the disk is full" { entry.cameWhileFull = true }
         arriving[key, default: [:]][candidate.name] = entry
     }
@@ -211,18 +222,22 @@ final class DropWatch {
     private func hasEndMark(_ name: String, _ key: LaneKey) -> Bool {
         guard !core.site.spool.isFull, let directory = core.lane(key) else { return true }
         // Gone or unreadable: the gate will say which.
-        guard let bytes = try? directory.openForReading(name).read(upTo: Limits.dropBytes) else { return true }
+        guard let bytes = try? directory.openForReading(name).read(upTo: Limits.dropBytes) else {
+            return true
+        }
         return ArrivalGate.endsWithEndMark(bytes)
     }
 
     private func refuse(_ name: String, _ key: LaneKey, _ why: String) {
         guard let directory = core.lane(key) else { return }
         let requireEnd = core.policy(key.queue)?.requireEnd ?? false
-        let failure = why.hasPrefix("its name does not end")
+        let failure =
+            why.hasPrefix("its name does not end")
             ? Failure("E-NOT-A-JOB", why, whatToDo: "Rename it to end in .yaml and drop it again.")
             : ArrivalGate.incomplete(requireEnd: requireEnd, why: why)
         do {
-            try Rejecter(spool: core.site.spool, log: core.log).reject(name, from: directory, Rejection(failure))
+            try Rejecter(spool: core.site.spool, log: core.log).reject(
+                name, from: directory, Rejection(failure))
             gone(name, key)
         } catch {
             core.diskTrouble("rejecting \(directory.path)/\(name)", error)
@@ -244,7 +259,9 @@ final class DropWatch {
                 // An error here means that the next look decides.
                 if (try? directory.statusIfPresent(name)) != nil {
                     // A new file of the same name whose hint was lost is not left out for ever.
-                    if Clocks.monotonic - entry.offeredAt > DropWatch.rescanEvery { arriving[key]?[name]?.lookAgain = 0 }
+                    if Clocks.monotonic - entry.offeredAt > DropWatch.rescanEvery {
+                        arriving[key]?[name]?.lookAgain = 0
+                    }
                     continue
                 }
                 gone(name, key)
@@ -275,7 +292,11 @@ final class DropWatch {
 
     private func isReplaced(_ lane: Lane) -> Bool {
         // Any error of the path means that it is not the directory we hold.
-        guard let status = try? core.site.spool.root.directory("\(lane.key.queue)/\(lane.key.priority.directory)").status() else { return true }
+        guard
+            let status = try? core.site.spool.root.directory(
+                "\(lane.key.queue)/\(lane.key.priority.directory)"
+            ).status()
+        else { return true }
         return status.inode != lane.inode
     }
     private func hasChanged(_ lane: Lane) -> Bool {
@@ -284,11 +305,14 @@ final class DropWatch {
     }
 
     private func reopen(_ tag: Int) {
-        guard let lane = lanes[tag], let policy = core.policy(lane.key.queue), isReplaced(lane) else { return }
+        guard let lane = lanes[tag], let policy = core.policy(lane.key.queue), isReplaced(lane) else {
+            return
+        }
         core.log.warn("watch", "\(lane.directory.path) was replaced or removed: watching it anew")
         do {
             watch.remove(tag: tag)
-            for (priority, directory) in try core.site.spool.dropDirectories(of: policy) where priority == lane.key.priority {
+            for (priority, directory) in try core.site.spool.dropDirectories(of: policy)
+            where priority == lane.key.priority {
                 try open(lane.key, directory)
             }
         } catch {
@@ -307,7 +331,8 @@ final class DropWatch {
         lanes[tag]?.lastScan = Clocks.monotonic
         let now = Clocks.wall
         let known = arriving[lane.key] ?? [:]
-        let names = try lane.directory.names().filter { known[$0] == nil && DropName.judge($0) != .ignored }.sorted()
+        let names = try lane.directory.names().filter { known[$0] == nil && DropName.judge($0) != .ignored }
+            .sorted()
         core.scheduler.offer(names.map { Candidate(name: $0, evidence: .seen, seenAt: now) }, lane.key)
     }
 }

@@ -24,10 +24,15 @@ public struct FinalFiles: Sendable {
     /// Every ended run whose id begins with the prefix, or whose ticket it is.
     public func find(prefix: String, limit: Int = 10) -> [Found] {
         let needle = prefix.uppercased()
-        return Array(search(days: { _ in true }, newestFirst: true) { $0.hasPrefix(needle) || $0.contains(".\(needle).result") }.prefix(limit))
+        return Array(
+            search(days: { _ in true }, newestFirst: true) {
+                $0.hasPrefix(needle) || $0.contains(".\(needle).result")
+            }.prefix(limit))
     }
 
-    private func search(days matches: (String) -> Bool, newestFirst: Bool, where isWanted: (String) -> Bool) -> [Found] {
+    private func search(days matches: (String) -> Bool, newestFirst: Bool, where isWanted: (String) -> Bool)
+        -> [Found]
+    {
         var days: [(String, Directory)] = []
         for root in spool.finalRoots() {
             for day in ((try? root.names()) ?? []) where matches(day) {  // an unreadable root has nothing to find
@@ -37,21 +42,30 @@ public struct FinalFiles: Sendable {
         days.sort { newestFirst ? $0.0 > $1.0 : $0.0 < $1.0 }
         for (_, directory) in days {
             let names = ((try? directory.names()) ?? []).filter { isWanted($0) }
-            let found = names.filter { $0.hasSuffix(FinalName.resultEnding) }.compactMap { name in entry(name, names, directory) }
+            let found = names.filter { $0.hasSuffix(FinalName.resultEnding) }.compactMap { name in
+                entry(name, names, directory)
+            }
             if !found.isEmpty { return found }
         }
         return []
     }
     private func entry(_ result: String, _ names: [String], _ directory: Directory) -> Found? {
         guard let run = RunID(result.prefix(RunID.length)) else { return nil }
-        let job = names.first { $0.hasPrefix(run.text) && !$0.hasSuffix(FinalName.resultEnding) && !$0.hasPrefix(".") }
-            ?? (try? directory.names())?.first { $0.hasPrefix(run.text) && !$0.hasSuffix(FinalName.resultEnding) }
+        let job =
+            names.first {
+                $0.hasPrefix(run.text) && !$0.hasSuffix(FinalName.resultEnding) && !$0.hasPrefix(".")
+            }
+            ?? (try? directory.names())?.first {
+                $0.hasPrefix(run.text) && !$0.hasSuffix(FinalName.resultEnding)
+            }
         return Found(directory: directory, result: result, jobFile: job, run: run)
     }
 
     public func read(_ found: Found) -> RunRecord? {
         // A result that cannot be read is shown as absent.
-        guard let bytes = try? found.directory.openForReading(found.result).read(upTo: 64 << 20) else { return nil }
+        guard let bytes = try? found.directory.openForReading(found.result).read(upTo: 64 << 20) else {
+            return nil
+        }
         return ResultFile.read(bytes)
     }
 }
@@ -64,12 +78,15 @@ public struct Requeue: Sendable {
     /// Returns the drop's path below the spool.
     public func perform(_ found: FinalFiles.Found, configuration: Configuration) throws -> String {
         guard let name = found.jobFile, let record = FinalFiles(spool).read(found) else {
-            throw SpoolProblem("E-REQUEUE", "the job file of run \(found.run) is not beside its result any more")
+            throw SpoolProblem(
+                "E-REQUEUE", "the job file of run \(found.run) is not beside its result any more")
         }
         let a = record.acceptance
         guard let policy = configuration.policy(a.queue), a.priority.level <= policy.priorityLevels,
             let lane = try spool.dropDirectories(of: policy).first(where: { $0.0 == a.priority })
-        else { throw SpoolProblem("E-REQUEUE", "queue \(a.queue) has no priority \(a.priority.level) any more") }
+        else {
+            throw SpoolProblem("E-REQUEUE", "queue \(a.queue) has no priority \(a.priority.level) any more")
+        }
         let bytes = try found.directory.openForReading(name).read(upTo: Limits.dropBytes)
         let drop = "\(found.run)~\(DropName.escaped(a.dropName))"
         try AtomicFile.write(bytes, to: drop, in: lane.1)

@@ -29,19 +29,24 @@ public final class ForegroundRun: Sendable {
 
     /// Runs a checked job to its end. `directory` is what relative paths are below; `runs` gets the logs.
     public static func perform(
-        _ spec: JobSpec, bytes: [UInt8], name: String, directory: String, runs: Directory, signals: RunSignals,
+        _ spec: JobSpec, bytes: [UInt8], name: String, directory: String, runs: Directory,
+        signals: RunSignals,
         progress: @escaping Progress
     ) -> RunRecord {
         let queue = QueuePolicy(name: spec.queue ?? .standard)
         let now = Timestamp(nanoseconds: Clocks.wall)
         let uid = ProcessSetup.uid
-        let first = RunRecord(Acceptance(
-            id: Identities.fresh(), queue: queue.name, priority: spec.priority ?? .normal, dropName: name, jobName: spec.name,
-            submitter: Submitter(uid: uid, name: Host.userName(uid)), acceptedAt: now, arrivedAt: now,
-            identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: bytes, sha256: Digest.sha256(bytes),
-            runner: "foreground"))
+        let first = RunRecord(
+            Acceptance(
+                id: Identities.fresh(), queue: queue.name, priority: spec.priority ?? .normal, dropName: name,
+                jobName: spec.name,
+                submitter: Submitter(uid: uid, name: Host.userName(uid)), acceptedAt: now, arrivedAt: now,
+                identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: bytes,
+                sha256: Digest.sha256(bytes),
+                runner: "foreground"))
         let recorder = Recorder(first, progress)
-        let actions = Dictionary(Site.allActions.map { ($0.type.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let actions = Dictionary(
+            Site.allActions.map { ($0.type.name, $0) }, uniquingKeysWith: { first, _ in first })
         let surroundings = RunSurroundings(
             sitePath: directory, runsPath: runs.path, runDirectory: { try runs.makeDirectory($0.text) })
         while true {
@@ -55,12 +60,15 @@ public final class ForegroundRun: Sendable {
     }
 
     /// Nil after a wait: the run is driven again.
-    private static func finish(_ ending: RunEnding, _ recorder: Recorder, _ signals: RunSignals) -> RunRecord? {
+    private static func finish(_ ending: RunEnding, _ recorder: Recorder, _ signals: RunSignals) -> RunRecord?
+    {
         let run = recorder.record.with { $0.id }
         let now = Timestamp(nanoseconds: Clocks.wall)
         switch ending {
         case .ended(let state, let failure, let outputs):
-            recorder.record(.ended(state, at: now, failure: failure, outputs: outputs, result: []), of: run, durable: false)
+            recorder.record(
+                .ended(state, at: now, failure: failure, outputs: outputs, result: []), of: run,
+                durable: false)
             return recorder.record.with { $0 }
         case .suspended(let wait) where wait.reason == .retry:
             recorder.record(.parked(wait), of: run, durable: false)
@@ -70,7 +78,9 @@ public final class ForegroundRun: Sendable {
             return nil
         case .suspended, .stopped:
             let failure = Failure("E-STOPPED", "the run was stopped", kind: .cancelled, retry: .never)
-            recorder.record(.ended(.cancelled, at: now, failure: failure, outputs: [:], result: []), of: run, durable: false)
+            recorder.record(
+                .ended(.cancelled, at: now, failure: failure, outputs: [:], result: []), of: run,
+                durable: false)
             return recorder.record.with { $0 }
         }
     }

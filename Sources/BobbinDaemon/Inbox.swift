@@ -17,7 +17,9 @@ final class Inbox {
     func sweep() {
         lookAgain = .max
         do {
-            for name in try core.site.spool.inbox.names().sorted() where DropName.judge(name) != .ignored { try take(name, .seen) }
+            for name in try core.site.spool.inbox.names().sorted() where DropName.judge(name) != .ignored {
+                try take(name, .seen)
+            }
         } catch {
             core.diskTrouble("reading inbox/", error)
         }
@@ -40,15 +42,21 @@ final class Inbox {
         let inbox = core.site.spool.inbox
         let rejecter = Rejecter(spool: core.site.spool, log: core.log)
         switch DropName.judge(name) {
-        case .unfit(let why): return try refuse(name, Failure("E-NAME", "the file's name is not fit for a job: \(why)"), rejecter)
-        case .notAJob: return try refuse(name, Failure("E-NOT-A-JOB", "this is a result or reason file, not a job"), rejecter)
+        case .unfit(let why):
+            return try refuse(
+                name, Failure("E-NAME", "the file's name is not fit for a job: \(why)"), rejecter)
+        case .notAJob:
+            return try refuse(
+                name, Failure("E-NOT-A-JOB", "this is a result or reason file, not a job"), rejecter)
         case .unknownEnding, .ignored: return
         case .job: break
         }
-        let gate = ArrivalGate(requireEnd: false, diskIsFull: core.site.spool.isFull, now: Timestamp(nanoseconds: Clocks.wall))
+        let gate = ArrivalGate(
+            requireEnd: false, diskIsFull: core.site.spool.isFull, now: Timestamp(nanoseconds: Clocks.wall))
         switch gate.examine(name, in: inbox, evidence: evidence) {
         case .gone: return
-        case .arriving(_, let span): lookAgain = min(lookAgain, Clocks.monotonic + max(span.nanoseconds, 50_000_000))
+        case .arriving(_, let span):
+            lookAgain = min(lookAgain, Clocks.monotonic + max(span.nanoseconds, 50_000_000))
         case .directory: core.warnOnce("inbox/\(name) is a directory: it stays where it is")
         case .refused(let failure): try refuse(name, failure, rejecter)
         case .complete(let drop):
@@ -64,21 +72,28 @@ final class Inbox {
     private func refile(_ drop: Drop, _ rejecter: Rejecter) throws {
         let reading = core.site.reader().read(drop.bytes, name: drop.name, stem: drop.name)
         guard let job = reading.job else {
-            try rejecter.reject(drop.name, from: core.site.spool.inbox, Rejection(reading.findings, queueName: SpoolName.inbox))
+            try rejecter.reject(
+                drop.name, from: core.site.spool.inbox,
+                Rejection(reading.findings, queueName: SpoolName.inbox))
             return
         }
         let queue = job.queue ?? .standard, priority = job.priority ?? .normal
         guard let directory = core.lane(LaneKey(queue: queue, priority: priority)) else {
-            return try refuse(drop.name, Failure(
-                "E-QUEUE", "the job asks for queue \(queue), priority \(priority.level), which this site does not have",
-                whatToDo: "Add the queue to ops/orchestrator.yaml, or name another."), rejecter)
+            return try refuse(
+                drop.name,
+                Failure(
+                    "E-QUEUE",
+                    "the job asks for queue \(queue), priority \(priority.level), which this site does not have",
+                    whatToDo: "Add the queue to ops/orchestrator.yaml, or name another."), rejecter)
         }
         do {
-            _ = try Move(core.site.spool).refile(drop.name, from: core.site.spool.inbox, to: directory, as: drop.name)
+            _ = try Move(core.site.spool).refile(
+                drop.name, from: core.site.spool.inbox, to: directory, as: drop.name)
         } catch {
             guard error.isExisting else { throw error }
             let name = "\(drop.name.prefix(Limits.nameBytes - 40)).\(Identities.fresh()).yaml"
-            _ = try Move(core.site.spool).refile(drop.name, from: core.site.spool.inbox, to: directory, as: name)
+            _ = try Move(core.site.spool).refile(
+                drop.name, from: core.site.spool.inbox, to: directory, as: name)
         }
     }
 }

@@ -12,13 +12,17 @@ public enum IndexFiles {
     public static func path(_ spool: Spool) -> String { "\(spool.state.path)/\(SpoolName.index)" }
 
     /// Reads results that the index lacks and adds them. Returns how many were added and which files were no results.
-    public static func reconcile(_ history: RunHistory, _ spool: Spool, onlyDays: ((String) -> Bool)? = nil) throws -> (added: Int, unread: [String]) {
+    public static func reconcile(_ history: RunHistory, _ spool: Spool, onlyDays: ((String) -> Bool)? = nil)
+        throws -> (added: Int, unread: [String])
+    {
         var added = 0
         var unread: [String] = []
         for root in spool.finalRoots() {
             for day in try root.names().sorted() where onlyDays?(day) ?? true {
                 let directory = try root.directory(day)
-                let results = try directory.names().filter { $0.hasSuffix(FinalName.resultEnding) && !$0.hasPrefix(".") }
+                let results = try directory.names().filter {
+                    $0.hasSuffix(FinalName.resultEnding) && !$0.hasPrefix(".")
+                }
                 var byRun: [RunID: String] = [:]
                 for name in results { if let run = RunID(name.prefix(RunID.length)) { byRun[run] = name } }
                 for run in try history.missing(from: byRun.keys.sorted()).chunked(500) {
@@ -85,7 +89,10 @@ final class Indexer: Sendable {
                 if history == nil { history = try open() }
                 if let history { try work(tasks, history) }
             } catch {
-                log.error("index", "\(error); the index is rebuilt from the result files at the next start or by `bobbin index rebuild`")
+                log.error(
+                    "index",
+                    "\(error); the index is rebuilt from the result files at the next start or by `bobbin index rebuild`"
+                )
                 history = nil
             }
         }
@@ -107,7 +114,8 @@ final class Indexer: Sendable {
     private func open() throws -> RunHistory {
         do { return try RunHistory(path: IndexFiles.path(spool)) } catch is HistoryDamage {
             let aside = "\(SpoolName.index).damaged-\(Identities.fresh())"
-            log.error("index", "the index is damaged: moved to .bobbin/\(aside) and rebuilt from the result files")
+            log.error(
+                "index", "the index is damaged: moved to .bobbin/\(aside) and rebuilt from the result files")
             try spool.state.rename(SpoolName.index, to: spool.state, aside)
             for ending in ["-wal", "-shm"] { try spool.state.removeIfPresent(SpoolName.index + ending) }
             let history = try RunHistory(path: IndexFiles.path(spool))

@@ -35,7 +35,8 @@ final class Publisher: Sendable {
 
     init(
         spool: Spool, journal: Journal, claimed: Directory, temporary: Directory, log: DaemonLog,
-        isBusy: @escaping @Sendable () -> Bool, told: @escaping @Sendable ([RunRecord]) -> Void, halt: @escaping @Sendable (any Error) -> Never
+        isBusy: @escaping @Sendable () -> Bool, told: @escaping @Sendable ([RunRecord]) -> Void,
+        halt: @escaping @Sendable (any Error) -> Never
     ) throws {
         self.spool = spool
         self.journal = journal
@@ -111,7 +112,8 @@ final class Publisher: Sendable {
 
     private func finish(_ records: [RunRecord]) throws {
         let items = try records.map { record in
-            Publication(acceptance: record.acceptance, bytes: record.result, directory: try directory(of: record))
+            Publication(
+                acceptance: record.acceptance, bytes: record.result, directory: try directory(of: record))
         }
         try publish.publish(items)
         for (record, item) in zip(records, items) {

@@ -31,7 +31,10 @@ struct Recovery {
     func killLeftovers(_ records: [RunRecord]) {
         for record in records where record.openStep != nil {
             let killed = Host.killAll(marked: "BOBBIN_RUN_ID=\(record.id)")
-            if killed > 0 { core.log.warn("recovery", "ended \(killed) leftover process\(killed == 1 ? "" : "es")", run: record.id) }
+            if killed > 0 {
+                core.log.warn(
+                    "recovery", "ended \(killed) leftover process\(killed == 1 ? "" : "es")", run: record.id)
+            }
         }
     }
 
@@ -77,7 +80,9 @@ struct Recovery {
         guard record.finalState == nil else { return }
         let name = ClaimedName(record.acceptance).text
         var directory = core.claimed
-        if case .waiting(let wait) = record.state { directory = core.site.spool.parked[wait.reason] ?? directory }
+        if case .waiting(let wait) = record.state {
+            directory = core.site.spool.parked[wait.reason] ?? directory
+        }
         core.log.warn("recovery", "the job's file was gone; written again from the journal", run: record.id)
         try AtomicFile.write(record.acceptance.snapshot, to: name, in: directory, existing: .replace)
     }
@@ -110,10 +115,12 @@ struct Recovery {
             let now = Timestamp(nanoseconds: Clocks.wall)
             let acceptance = Acceptance(
                 id: run, queue: name.queue, priority: name.priority, dropName: name.name, jobName: job.name,
-                submitter: Submitter(uid: status.uid, name: Host.userName(status.uid)), acceptedAt: now, arrivedAt: run.time,
+                submitter: Submitter(uid: status.uid, name: Host.userName(status.uid)), acceptedAt: now,
+                arrivedAt: run.time,
                 identity: InodeIdentity(inode: status.inode, birthNanoseconds: status.birth), snapshot: bytes,
                 sha256: Digest.sha256(bytes), templateName: reading.template?.name,
-                templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name), runner: core.name)
+                templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name),
+                runner: core.name)
             core.journal.append(.accepted(acceptance), of: run)
             core.log.info("recovery", "adopted a claim without a record", run: run)
             goOn(RunRecord(acceptance))
@@ -144,7 +151,8 @@ struct Takeover {
         let spool = core.site.spool
         for runner in (try? spool.runners.names()) ?? [] where runner != core.name {  // unreadable now: the next sweep looks again
             do { try take(runner) } catch {
-                core.log.error("takeover", "runner \(runner) is dead, but its journal cannot be taken over: \(error)")
+                core.log.error(
+                    "takeover", "runner \(runner) is dead, but its journal cannot be taken over: \(error)")
             }
         }
     }
@@ -172,7 +180,11 @@ struct Takeover {
         try spool.runners.sync()
         core.remains.add(records)
         try recovery.resume(records)
-        if !records.isEmpty { core.log.info("takeover", "took over \(records.count) run\(records.count == 1 ? "" : "s") of dead runner \(runner)") }
+        if !records.isEmpty {
+            core.log.info(
+                "takeover",
+                "took over \(records.count) run\(records.count == 1 ? "" : "s") of dead runner \(runner)")
+        }
     }
 
     private func moveClaims(of runner: String) throws {

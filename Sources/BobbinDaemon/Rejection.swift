@@ -30,13 +30,18 @@ public struct Rejection: Sendable {
         self.init(
             Failure(
                 first?.code ?? "E-JOB", (first?.message ?? "the job is not valid") + more,
-                whatToDo: first.map { $0.hint.isEmpty ? "Correct the file and drop it again; `bobbin check FILE` tries it first." : $0.hint } ?? "",
+                whatToDo: first.map {
+                    $0.hint.isEmpty
+                        ? "Correct the file and drop it again; `bobbin check FILE` tries it first." : $0.hint
+                } ?? "",
                 retry: .never),
             line: first?.mark?.line, column: first?.mark?.column,
             details: findings.map(\.rendered).joined(separator: "\n"))
     }
 
-    func render(name: String, status: FileStatus?, sha256: String?, at now: Timestamp, from directory: String) -> [UInt8] {
+    func render(name: String, status: FileStatus?, sha256: String?, at now: Timestamp, from directory: String)
+        -> [UInt8]
+    {
         var map: [(String, YamlOut)] = [
             ("code", .string(failure.code)), ("message", .string(failure.message)),
             ("what_to_do", .string(failure.whatToDo)), ("file", .string(Printable.escape(name))),
@@ -69,11 +74,16 @@ struct Rejecter: Sendable {
     ) throws -> Bool {
         let status = try directory.statusIfPresent(name)
         let now = Timestamp(nanoseconds: Clocks.wall)
-        guard let target = try Move(spool).reject(name, from: directory, sequence: Identities.fresh()) else { return false }
+        guard let target = try Move(spool).reject(name, from: directory, sequence: Identities.fresh()) else {
+            return false
+        }
         let place = directory.path.split(separator: "/").suffix(2).joined(separator: "/")
         let bytes = rejection.render(name: name, status: status, sha256: sha256, at: now, from: place)
         try AtomicFile.write(bytes, to: target + FinalName.reasonEnding, in: spool.rejected)
-        log.warn("rejected", "\(place)/\(name): \(rejection.failure.message) [\(rejection.failure.code)] -> rejected/\(target)")
+        log.warn(
+            "rejected",
+            "\(place)/\(name): \(rejection.failure.message) [\(rejection.failure.code)] -> rejected/\(target)"
+        )
         return true
     }
 
@@ -85,8 +95,10 @@ struct Rejecter: Sendable {
             let rejection = rediagnose(name, reader)
             let status = try spool.rejected.statusIfPresent(name)
             let bytes = rejection.render(
-                name: name, status: status, sha256: nil, at: Timestamp(nanoseconds: Clocks.wall), from: SpoolName.rejected)
-            try AtomicFile.write(bytes, to: name + FinalName.reasonEnding, in: spool.rejected, existing: .replace)
+                name: name, status: status, sha256: nil, at: Timestamp(nanoseconds: Clocks.wall),
+                from: SpoolName.rejected)
+            try AtomicFile.write(
+                bytes, to: name + FinalName.reasonEnding, in: spool.rejected, existing: .replace)
         }
     }
     private func rediagnose(_ name: String, _ reader: JobReader) -> Rejection {
@@ -100,6 +112,8 @@ struct Rejecter: Sendable {
         default: break
         }
         return Rejection(
-            Failure("E-REJECTED", "the file was rejected just before a crash, and the reason was lost", whatToDo: "Drop it again to learn the reason."))
+            Failure(
+                "E-REJECTED", "the file was rejected just before a crash, and the reason was lost",
+                whatToDo: "Drop it again to learn the reason."))
     }
 }

@@ -12,7 +12,8 @@ public enum ResultFile {
     public static func render(_ run: RunRecord) -> [UInt8] {
         let a = run.acceptance
         var map: [(String, YamlOut)] = [
-            ("run", .string(a.id.text)), ("job", .string(a.jobName)), ("state", .string(run.finalState?.rawValue ?? "")),
+            ("run", .string(a.id.text)), ("job", .string(a.jobName)),
+            ("state", .string(run.finalState?.rawValue ?? "")),
         ]
         if let failure = run.failure { map.append(("error", .map(failureFields(failure)))) }
         if !run.outputs.isEmpty { map.append(("outputs", out(.map(run.outputs)))) }
@@ -29,7 +30,8 @@ public enum ResultFile {
     private static func heading(_ run: RunRecord) -> String {
         let took = run.endedAt.map { end in brief(end.since(run.startedAt ?? end)) } ?? ""
         let steps = Set(run.steps.map(\.label)).count
-        return "\(run.acceptance.jobName.filter { !$0.isNewline }): \(run.finalState?.rawValue ?? "") after \(took), \(steps) step\(steps == 1 ? "" : "s")\(run.attempt > 1 ? ", \(run.attempt) attempts" : "")"
+        return
+            "\(run.acceptance.jobName.filter { !$0.isNewline }): \(run.finalState?.rawValue ?? "") after \(took), \(steps) step\(steps == 1 ? "" : "s")\(run.attempt > 1 ? ", \(run.attempt) attempts" : "")"
     }
 
     /// `1.2 s`, `12 ms`, `3 min 4 s`.
@@ -37,13 +39,17 @@ public enum ResultFile {
         let milliseconds = span.milliseconds
         if milliseconds < 1000 { return "\(milliseconds) ms" }
         if milliseconds < 60_000 { return "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s" }
-        if milliseconds < 3_600_000 { return "\(milliseconds / 60_000) min \(milliseconds % 60_000 / 1000) s" }
+        if milliseconds < 3_600_000 {
+            return "\(milliseconds / 60_000) min \(milliseconds % 60_000 / 1000) s"
+        }
         return "\(milliseconds / 3_600_000) h \(milliseconds % 3_600_000 / 60_000) min"
     }
 
     private static func times(_ run: RunRecord) -> [(String, YamlOut)] {
         let a = run.acceptance
-        var map: [(String, YamlOut)] = [("arrived_at", time(a.arrivedAt)), ("accepted_at", time(a.acceptedAt))]
+        var map: [(String, YamlOut)] = [
+            ("arrived_at", time(a.arrivedAt)), ("accepted_at", time(a.acceptedAt)),
+        ]
         if let started = run.startedAt {
             map.append(("started_at", time(started)))
             map.append(("waited_seconds", seconds(started.since(a.arrivedAt))))
@@ -56,7 +62,9 @@ public enum ResultFile {
     }
 
     private static func failureFields(_ failure: Failure) -> [(String, YamlOut)] {
-        var map: [(String, YamlOut)] = [("code", .string(failure.code)), ("message", .string(failure.message))]
+        var map: [(String, YamlOut)] = [
+            ("code", .string(failure.code)), ("message", .string(failure.message)),
+        ]
         if !failure.whatToDo.isEmpty { map.append(("what_to_do", .string(failure.whatToDo))) }
         if let step = failure.step { map.append(("step", .string(step))) }
         map.append(("kind", .string(failure.kind.rawValue)))
@@ -106,7 +114,9 @@ public enum ResultFile {
 
     private static func time(_ instant: Timestamp) -> YamlOut { .string(instant.rfc3339) }
     /// Milliseconds exactly, so that the index computes the same end from start and length.
-    private static func seconds(_ span: Span) -> YamlOut { .double(Double(span.nanoseconds / 1_000_000) / 1000) }
+    private static func seconds(_ span: Span) -> YamlOut {
+        .double(Double(span.nanoseconds / 1_000_000) / 1000)
+    }
 
     static func out(_ value: Value) -> YamlOut {
         switch value {

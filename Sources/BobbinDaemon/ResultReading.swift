@@ -12,8 +12,11 @@ extension ResultFile {
 
     public static func read(_ bytes: [UInt8]) -> RunRecord? {
         // A file that is no YAML is no result; the caller says so.
-        guard let tree = try? YamlReader.parse(bytes, limits: limits), case .map(let map) = Value(tree) else { return nil }
-        guard let acceptance = acceptance(map), let state = map["state"]?.stringValue.flatMap(FinalState.init) else { return nil }
+        guard let tree = try? YamlReader.parse(bytes, limits: limits), case .map(let map) = Value(tree) else {
+            return nil
+        }
+        guard let acceptance = acceptance(map), let state = map["state"]?.stringValue.flatMap(FinalState.init)
+        else { return nil }
         var run = RunRecord(acceptance)
         run.attempt = map["attempts"]?.intValue ?? 1
         run.startedAt = time(map["started_at"])
@@ -29,20 +32,25 @@ extension ResultFile {
     private static func acceptance(_ map: ValueMap) -> Acceptance? {
         guard let drop = map["drop"]?.mapValue, let id = map["run"]?.stringValue.flatMap({ RunID($0) }),
             let queue = map["queue"]?.stringValue.flatMap({ QueueName($0) }),
-            let priority = map["priority"]?.intValue.flatMap(Priority.init), let accepted = time(map["accepted_at"])
+            let priority = map["priority"]?.intValue.flatMap(Priority.init),
+            let accepted = time(map["accepted_at"])
         else { return nil }
         return Acceptance(
-            id: id, queue: queue, priority: priority, dropName: drop["name"]?.text ?? "", jobName: map["job"]?.text ?? "",
-            submitter: Submitter(uid: UInt32(clamping: drop["uid"]?.intValue ?? 0), name: drop["submitted_by"]?.text ?? ""),
+            id: id, queue: queue, priority: priority, dropName: drop["name"]?.text ?? "",
+            jobName: map["job"]?.text ?? "",
+            submitter: Submitter(
+                uid: UInt32(clamping: drop["uid"]?.intValue ?? 0), name: drop["submitted_by"]?.text ?? ""),
             acceptedAt: accepted, arrivedAt: time(map["arrived_at"]) ?? accepted,
-            identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: [], sha256: drop["sha256"]?.text ?? "",
+            identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: [],
+            sha256: drop["sha256"]?.text ?? "",
             templateName: drop["template"]?.stringValue, ticket: drop["ticket"]?.stringValue,
             requeueOf: drop["requeue_of"]?.stringValue, runner: drop["runner"]?.text ?? "")
     }
 
     private static func step(_ map: ValueMap) -> StepRecord? {
         guard let label = map["step"]?.text, let (section, number) = place(label),
-            let state = map["state"]?.stringValue.flatMap(StepState.init), let started = time(map["started_at"])
+            let state = map["state"]?.stringValue.flatMap(StepState.init),
+            let started = time(map["started_at"])
         else { return nil }
         let took = map["took_seconds"]?.doubleValue
         return StepRecord(
@@ -67,14 +75,20 @@ extension ResultFile {
         return Failure(
             code, map["message"]?.text ?? "", whatToDo: map["what_to_do"]?.text ?? "",
             kind: map["kind"]?.stringValue.flatMap(Failure.Kind.init) ?? .failed,
-            retry: map["retry"]?.stringValue.flatMap(Failure.Retry.init) ?? .permanent, step: map["step"]?.stringValue)
+            retry: map["retry"]?.stringValue.flatMap(Failure.Retry.init) ?? .permanent,
+            step: map["step"]?.stringValue)
     }
 
     private static func wait(_ map: ValueMap) -> WaitRecord? {
-        guard let reason = map["reason"]?.stringValue.flatMap(Wait.Reason.init), let since = time(map["since"]) else { return nil }
-        let wait = Wait(reason, until: time(map["until"]), since: since, nextAttempt: map["next_attempt"]?.intValue ?? 1)
+        guard let reason = map["reason"]?.stringValue.flatMap(Wait.Reason.init),
+            let since = time(map["since"])
+        else { return nil }
+        let wait = Wait(
+            reason, until: time(map["until"]), since: since, nextAttempt: map["next_attempt"]?.intValue ?? 1)
         return WaitRecord(wait: wait, endedAt: time(map["ended_at"]))
     }
 
-    private static func time(_ value: Value?) -> Timestamp? { value?.stringValue.flatMap(Timestamp.init(rfc3339:)) }
+    private static func time(_ value: Value?) -> Timestamp? {
+        value?.stringValue.flatMap(Timestamp.init(rfc3339:))
+    }
 }

@@ -20,7 +20,11 @@ public struct RunnerOptions: Sendable {
         self.echo = echo
     }
     public static func isFit(name: String) -> Bool {
-        (1...32).contains(name.utf8.count) && name.utf8.allSatisfy { $0 == 0x5F || $0 == 0x2D || ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || (0x30...0x39).contains($0) }
+        (1...32).contains(name.utf8.count)
+            && name.utf8.allSatisfy {
+                $0 == 0x5F || $0 == 0x2D || ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A
+                    || (0x30...0x39).contains($0)
+            }
     }
 }
 
@@ -73,7 +77,8 @@ public final class Runner {
             settle: { try spool.root.syncFileSystem() }, halt: halt)
         let recovered = Array(replay.live.values)
         let core = try RunnerCore(
-            site: site, name: options.name, journal: journal, log: log, claimed: claimed, configuration: configuration)
+            site: site, name: options.name, journal: journal, log: log, claimed: claimed,
+            configuration: configuration)
         core.remains.add(recovered)
         self.core = core
         publisher = try Publisher(
@@ -93,7 +98,11 @@ public final class Runner {
         // Whatever an interrupted recovery moved or removed is durable before anything of it runs again.
         try spool.root.syncFileSystem()
         withExtendedLifetime(recoveryLock) {}
-        if !recovered.isEmpty { log.info("recovery", "\(recovered.count) run\(recovered.count == 1 ? "" : "s") of the former life go on") }
+        if !recovered.isEmpty {
+            log.info(
+                "recovery",
+                "\(recovered.count) run\(recovered.count == 1 ? "" : "s") of the former life go on")
+        }
     }
 
     private static func waitForRecoveryLock(_ spool: Spool) throws -> FileLock {
@@ -102,7 +111,9 @@ public final class Runner {
             if let lock = try Takeover.recoveryLock(spool) { return lock }
             _ = try Waker.sleep([], until: Clocks.monotonic + 20_000_000)
         }
-        throw SpoolProblem("E-RUNNING", "another runner has been recovering this spool for a minute", whatToDo: "Look at spool/log/bobbin.log, then try again.")
+        throw SpoolProblem(
+            "E-RUNNING", "another runner has been recovering this spool for a minute",
+            whatToDo: "Look at spool/log/bobbin.log, then try again.")
     }
 
     private static func takePlace(_ name: String, _ spool: Spool) throws -> (Directory, FileLock) {
@@ -117,7 +128,8 @@ public final class Runner {
             return (home, lock)
         }
         // Unreadable: the sentence is shown without it.
-        let holder = (try? spool.runners.directory(name).openForReading(SpoolName.lock).read(upTo: 200))
+        let holder =
+            (try? spool.runners.directory(name).openForReading(SpoolName.lock).read(upTo: 200))
             .map { String(decoding: $0, as: UTF8.self).trimmed } ?? ""
         throw SpoolProblem(
             "E-RUNNING", "runner `\(name)` is already running here\(holder.isEmpty ? "" : " (\(holder))")",
@@ -133,7 +145,10 @@ public final class Runner {
         if leaderLock != nil && !othersWork { desk.endDrain() }
         desk.sweep(isLeader: leaderLock != nil)
         try startWorkers()
-        core.log.info("runner", "\(core.name) began (pid \(ProcessSetup.pid), \(leaderLock == nil ? "not leading" : "leading"), spool \(core.site.spool.id))")
+        core.log.info(
+            "runner",
+            "\(core.name) began (pid \(ProcessSetup.pid), \(leaderLock == nil ? "not leading" : "leading"), spool \(core.site.spool.id))"
+        )
         while !isStopped { try turn() }
         return stop()
     }
@@ -182,7 +197,9 @@ public final class Runner {
         var nearest = min(drops.deadline, nextHousekeeping, inbox.lookAgain)
         if let stopAt { nearest = min(nearest, stopAt) }
         if let contendedUntil { nearest = min(nearest, contendedUntil) }
-        if let due = parked.values.min() { nearest = min(nearest, Clocks.monotonic + max(0, due.nanoseconds - Clocks.wall)) }
+        if let due = parked.values.min() {
+            nearest = min(nearest, Clocks.monotonic + max(0, due.nanoseconds - Clocks.wall))
+        }
         return nearest
     }
 
@@ -206,13 +223,18 @@ public final class Runner {
             switch message {
             case .arriving(let candidate, let key, let why, let span):
                 drops.stillArriving(candidate, key, why: why, lookAgainIn: span)
-            case .parked(let run, let wait): if wait.reason == .retry { parked[run] = wait.until } else { parked[run] = nil }
+            case .parked(let run, let wait):
+                if wait.reason == .retry { parked[run] = wait.until } else { parked[run] = nil }
             case .ended(let records):
                 indexer?.add(records)
-                core.log.write(records.map { record in
-                    let failure = record.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
-                    return core.log.line(.info, "runner", "\(record.acceptance.jobName) \(record.finalState?.rawValue ?? "")\(failure)", record.id)
-                })
+                core.log.write(
+                    records.map { record in
+                        let failure = record.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
+                        return core.log.line(
+                            .info, "runner",
+                            "\(record.acceptance.jobName) \(record.finalState?.rawValue ?? "")\(failure)",
+                            record.id)
+                    })
             case .quiet: break
             }
         }
@@ -224,7 +246,9 @@ public final class Runner {
         let now = Timestamp(nanoseconds: Clocks.wall)
         for (run, due) in parked where due <= now {
             parked[run] = nil
-            guard let record = core.journal.record(run), case .waiting(let wait) = record.state, wait.reason == .retry else { continue }
+            guard let record = core.journal.record(run), case .waiting(let wait) = record.state,
+                wait.reason == .retry
+            else { continue }
             do {
                 try core.unpark(record, with: .resumed(at: now))
                 core.makeReady(record)
@@ -254,13 +278,16 @@ public final class Runner {
         // Unreadable while it comes or goes: the next start tidies up.
         let names = (try? core.site.spool.runners.names()) ?? []
         return names.contains { name in
-            guard name != core.name, let home = try? core.site.spool.runners.directory(name) else { return false }
+            guard name != core.name, let home = try? core.site.spool.runners.directory(name) else {
+                return false
+            }
             return (try? FileLock.isHeld(SpoolName.lock, in: home)) ?? false
         }
     }
 
     private func becomeLeaderIfFree() throws {
-        guard leaderLock == nil, let lock = try FileLock.take(SpoolName.lock, in: core.site.spool.state) else { return }
+        guard leaderLock == nil, let lock = try FileLock.take(SpoolName.lock, in: core.site.spool.state)
+        else { return }
         leaderLock = lock
         try lock.file.truncate(to: 0)
         try lock.file.write(Array("runner \(core.name), pid \(ProcessSetup.pid)\n".utf8), at: 0)
@@ -273,16 +300,22 @@ public final class Runner {
 
     private func rereadConfiguration() {
         do {
-            let bytes = try core.site.spool.site.directory("ops").openForReading("orchestrator.yaml").read(upTo: 1 << 20)
+            let bytes = try core.site.spool.site.directory("ops").openForReading("orchestrator.yaml").read(
+                upTo: 1 << 20)
             guard bytes != configurationBytes else { return }
             configurationBytes = bytes
             let configuration = try Configuration.read(bytes, name: SpoolName.configuration)
             core.update { $0.configuration = configuration }
             try drops.configure(configuration)
             try startWorkers()
-            core.log.info("config", "\(SpoolName.configuration) was read again: \(configuration.queues.map(\.name.text).joined(separator: ", "))")
+            core.log.info(
+                "config",
+                "\(SpoolName.configuration) was read again: \(configuration.queues.map(\.name.text).joined(separator: ", "))"
+            )
         } catch let problem as ConfigurationProblem {
-            core.log.error("config", "the new \(SpoolName.configuration) is not used, the old one holds: \(problem.text)")
+            core.log.error(
+                "config", "the new \(SpoolName.configuration) is not used, the old one holds: \(problem.text)"
+            )
         } catch {
             core.diskTrouble(SpoolName.configuration, error)
         }
@@ -315,7 +348,9 @@ public final class Runner {
         if isDraining {
             isStopped = core.scheduler.isQuiet && (!core.isPublishing || publisher.isStuck)
         } else if options.untilIdle {
-            isStopped = parked.isEmpty && !drops.hasArriving && !inbox.hasWaiting && core.scheduler.isIdle && !core.isPublishing
+            isStopped =
+                parked.isEmpty && !drops.hasArriving && !inbox.hasWaiting && core.scheduler.isIdle
+                && !core.isPublishing
                 && core.journal.liveRecords.allSatisfy { if case .waiting = $0.state { true } else { false } }
         }
     }

@@ -40,7 +40,8 @@ final class RunnerCore: Sendable {
     }
 
     init(
-        site: Site, name: String, journal: Journal, log: DaemonLog, claimed: Directory, configuration: Configuration
+        site: Site, name: String, journal: Journal, log: DaemonLog, claimed: Directory,
+        configuration: Configuration
     ) throws {
         self.site = site
         self.name = name
@@ -77,7 +78,8 @@ final class RunnerCore: Sendable {
     static func spec(of record: RunRecord, catalogue: StepCatalogue) -> JobSpec? {
         let text = record.acceptance.templateText
         let reader = JobReader(catalogue: catalogue) { _ in text }
-        let stem = record.acceptance.stem.split(separator: ".").first.map(String.init) ?? record.acceptance.stem
+        let stem =
+            record.acceptance.stem.split(separator: ".").first.map(String.init) ?? record.acceptance.stem
         return reader.read(record.acceptance.snapshot, name: record.acceptance.dropName, stem: stem).job
     }
 
@@ -88,7 +90,8 @@ final class RunnerCore: Sendable {
         let now = Timestamp(nanoseconds: Clocks.wall)
         record.apply(.ended(state, at: now, failure: failure, outputs: outputs, result: []))
         let result = ResultFile.render(record)
-        let sequence = journal.append(.ended(state, at: now, failure: failure, outputs: outputs, result: result), of: run)
+        let sequence = journal.append(
+            .ended(state, at: now, failure: failure, outputs: outputs, result: result), of: run)
         scheduler.forget(run)
         publish(run, sequence)
     }
@@ -102,7 +105,8 @@ final class RunnerCore: Sendable {
         do {
             let name = ClaimedName(record.acceptance)
             if case .waiting(let old) = before {
-                if old.reason != wait.reason, try Move(site.spool).unpark(name, from: old.reason, to: claimed) {
+                if old.reason != wait.reason, try Move(site.spool).unpark(name, from: old.reason, to: claimed)
+                {
                     try Move(site.spool).park(name, from: claimed, wait.reason)
                 }
             } else {
@@ -113,7 +117,9 @@ final class RunnerCore: Sendable {
             diskTrouble("parking \(run)", error)
         }
         scheduler.forget(run)
-        log.info("runner", "waits (\(wait.reason.rawValue))\(wait.until.map { " until \($0.rfc3339)" } ?? "")", run: run)
+        log.info(
+            "runner", "waits (\(wait.reason.rawValue))\(wait.until.map { " until \($0.rfc3339)" } ?? "")",
+            run: run)
         post(.parked(run, wait))
     }
 
@@ -130,7 +136,9 @@ final class RunnerCore: Sendable {
     func unpark(_ record: RunRecord, with event: RunEvent) throws {
         guard case .waiting(let wait) = record.state else { return }
         let name = ClaimedName(record.acceptance)
-        if try !Move(site.spool).unpark(name, from: wait.reason, to: claimed), try claimed.statusIfPresent(name.text) == nil {
+        if try !Move(site.spool).unpark(name, from: wait.reason, to: claimed),
+            try claimed.statusIfPresent(name.text) == nil
+        {
             try AtomicFile.write(record.acceptance.snapshot, to: name.text, in: claimed)
         }
         journal.append(event, of: record.id)
@@ -163,7 +171,9 @@ final class RunnerCore: Sendable {
 
     /// After a failed sync nothing more may be promised: say so and stop (reliability.md E8).
     static func halt(_ log: DaemonLog, _ error: any Error) -> Never {
-        log.error("journal", "stopped, because a write could not be made durable: \(error). Restart to replay the journal.")
+        log.error(
+            "journal",
+            "stopped, because a write could not be made durable: \(error). Restart to replay the journal.")
         StandardError.write("bobbin: stopped, because a write could not be made durable: \(error)\n")
         _exit(74)
     }

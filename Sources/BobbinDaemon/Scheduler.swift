@@ -94,7 +94,9 @@ struct QueueState {
         passedOver = 0
         return others.min { age(lanes[$0]) < age(lanes[$1]) }
     }
-    private func age(_ lane: LaneState) -> Int64 { lane.ready.isEmpty ? lane.candidates.first?.seenAt ?? .max : 0 }
+    private func age(_ lane: LaneState) -> Int64 {
+        lane.ready.isEmpty ? lane.candidates.first?.seenAt ?? .max : 0
+    }
 }
 
 final class Scheduler: Sendable {
@@ -143,7 +145,9 @@ final class Scheduler: Sendable {
     }
 
     private static func choose(from name: QueueName, _ state: inout State) -> Work? {
-        guard let queue = state.queues[name], !queue.isPaused, queue.lanes.contains(where: \.hasWork) else { return nil }
+        guard let queue = state.queues[name], !queue.isPaused, queue.lanes.contains(where: \.hasWork) else {
+            return nil
+        }
         let number: Int?
         do throws(SystemError) { number = try queue.slots.take(limit: queue.policy.maxConcurrent) } catch {
             state.slotProblem = error
@@ -167,7 +171,9 @@ final class Scheduler: Sendable {
     }
 
     private static func free(_ slot: Slot, _ state: inout State) {
-        do throws(SystemError) { try state.queues[slot.queue]?.slots.release(slot.number) } catch { state.slotProblem = error }
+        do throws(SystemError) { try state.queues[slot.queue]?.slots.release(slot.number) } catch {
+            state.slotProblem = error
+        }
     }
 
     /// The worker is done with what it took. True when nobody works any more.
@@ -190,7 +196,8 @@ final class Scheduler: Sendable {
             state.queues[key.queue]?.lanes[lane].known.remove(name)
             guard again else { return }
             state.queues[key.queue]?.lanes[lane].known.insert(name)
-            state.queues[key.queue]?.lanes[lane].candidates.append(Candidate(name: name, evidence: .seen, seenAt: Clocks.wall))
+            state.queues[key.queue]?.lanes[lane].candidates.append(
+                Candidate(name: name, evidence: .seen, seenAt: Clocks.wall))
         }
     }
     /// The signals of a run that begins to be driven.
@@ -210,11 +217,15 @@ final class Scheduler: Sendable {
         try state.with { state in
             for policy in policies {
                 if state.queues[policy.name] == nil {
-                    state.queues[policy.name] = QueueState(policy: policy, slots: try SlotSet(policy.name, in: slots))
+                    state.queues[policy.name] = QueueState(
+                        policy: policy, slots: try SlotSet(policy.name, in: slots))
                 }
                 state.queues[policy.name]?.policy = policy
             }
-            let dropped = state.order.filter { name in !policies.contains { $0.name == name } && state.queues[name]?.lanes.contains(where: \.hasWork) ?? false }
+            let dropped = state.order.filter { name in
+                !policies.contains { $0.name == name }
+                    && state.queues[name]?.lanes.contains(where: \.hasWork) ?? false
+            }
             state.order = policies.map(\.name) + dropped
         }
         state.broadcast { _ in }
@@ -252,7 +263,11 @@ final class Scheduler: Sendable {
             for name in state.order {
                 for priority in Priority.all {
                     let index = priority.level - 1
-                    guard let found = state.queues[name]?.lanes[index].candidates.all.first(where: { matches($0.name) }) else { continue }
+                    guard
+                        let found = state.queues[name]?.lanes[index].candidates.all.first(where: {
+                            matches($0.name)
+                        })
+                    else { continue }
                     state.queues[name]?.lanes[index].candidates.removeAll { $0.name == found.name }
                     state.queues[name]?.lanes[index].inGate.insert(found.name)
                     return (found, LaneKey(queue: name, priority: priority))
@@ -268,7 +283,8 @@ final class Scheduler: Sendable {
     func ready(_ run: RunID, _ key: LaneKey, slots: Directory) throws {
         if !state.with({ $0.queues[key.queue] != nil }) {
             // Its queue is no longer configured: one at a time, until such runs are through.
-            let orphaned = QueueState(policy: QueuePolicy(name: key.queue), slots: try SlotSet(key.queue, in: slots))
+            let orphaned = QueueState(
+                policy: QueuePolicy(name: key.queue), slots: try SlotSet(key.queue, in: slots))
             state.with { state in
                 state.queues[key.queue] = orphaned
                 state.order.append(key.queue)
@@ -287,7 +303,9 @@ final class Scheduler: Sendable {
         }
     }
     func isDriving(_ run: RunID) -> Bool { state.with { $0.driving.contains(run) } }
-    func raiseAll(_ request: RunSignals.Request) { state.with { $0.signals.values.forEach { $0.raise(request) } } }
+    func raiseAll(_ request: RunSignals.Request) {
+        state.with { $0.signals.values.forEach { $0.raise(request) } }
+    }
     func drain() { state.broadcast { $0.isDraining = true } }
     func exit() { state.broadcast { $0.isExiting = true } }
     func wakeAll() { state.broadcast { _ in } }
@@ -307,7 +325,10 @@ final class Scheduler: Sendable {
     /// Several runs are on their way, so results can share their syncs.
     var isBusy: Bool {
         state.with { state in
-            state.inWork > 1 || state.queues.values.contains { queue in queue.lanes.contains(where: \.hasWork) && queue.slots.taken > 0 }
+            state.inWork > 1
+                || state.queues.values.contains { queue in
+                    queue.lanes.contains(where: \.hasWork) && queue.slots.taken > 0
+                }
         }
     }
     /// Nobody works.
@@ -316,7 +337,9 @@ final class Scheduler: Sendable {
     var isIdle: Bool {
         state.with { state in
             state.inWork == 0 && state.urgent.isEmpty
-                && !state.queues.values.contains { queue in !queue.isPaused && queue.lanes.contains(where: \.hasWork) }
+                && !state.queues.values.contains { queue in
+                    !queue.isPaused && queue.lanes.contains(where: \.hasWork)
+                }
         }
     }
 }

@@ -28,7 +28,8 @@ public enum SiteFinder {
     }
     public static func absolute(_ path: String) throws -> String {
         guard let real = Host.realPath(path) else {
-            throw SpoolProblem("E-SITE", "\(path) does not exist", whatToDo: "Make a site with `bobbin init \(path)`.")
+            throw SpoolProblem(
+                "E-SITE", "\(path) does not exist", whatToDo: "Make a site with `bobbin init \(path)`.")
         }
         return real
     }
@@ -45,7 +46,8 @@ public final class Site: Sendable {
         self.path = path
         guard Host.exists("\(path)/\(SpoolName.configuration)") else {
             throw SpoolProblem(
-                "E-SITE", "\(path) is no site: \(SpoolName.configuration) is missing", whatToDo: "Make one with `bobbin init \(path)`.")
+                "E-SITE", "\(path) is no site: \(SpoolName.configuration) is missing",
+                whatToDo: "Make one with `bobbin init \(path)`.")
         }
         spool = try Spool(site: path, newID: Identities.fresh().text)
         let all = Site.allActions
@@ -73,7 +75,8 @@ public final class Site: Sendable {
     }
 
     public func configuration() throws -> Configuration {
-        let bytes = try Directory.open(path).directory("ops").openForReading("orchestrator.yaml").read(upTo: 1 << 20)
+        let bytes = try Directory.open(path).directory("ops").openForReading("orchestrator.yaml").read(
+            upTo: 1 << 20)
         return try Configuration.read(bytes, name: SpoolName.configuration)
     }
 
@@ -83,7 +86,9 @@ public final class Site: Sendable {
         let directory = try Directory.open(path)
         let ops = try directory.makeDirectory("ops")
         let isNew = try ops.statusIfPresent("orchestrator.yaml") == nil
-        if isNew { try AtomicFile.write(Array(Configuration.initialText.utf8), to: "orchestrator.yaml", in: ops) }
+        if isNew {
+            try AtomicFile.write(Array(Configuration.initialText.utf8), to: "orchestrator.yaml", in: ops)
+        }
         let site = try Site(path: try SiteFinder.absolute(path))
         for policy in try site.configuration().queues { _ = try site.spool.dropDirectories(of: policy) }
         return isNew

@@ -44,21 +44,27 @@ public struct SiteView: Sendable {
         let control = try spool.control.names().map { ControlFile(name: $0) }
         isDraining = control.contains(.drain)
         for policy in try site.configuration().queues {
-            queues.append(try SiteView.row(policy, spool, live, isPaused: control.contains(.pause(policy.name))))
+            queues.append(
+                try SiteView.row(policy, spool, live, isPaused: control.contains(.pause(policy.name))))
         }
         inbox = try spool.inbox.names().count { DropName.judge($0) != .ignored }
         runners = SiteView.runners(spool)
         let today = Timestamp(nanoseconds: Clocks.wall).utcDay
         doneToday = SiteView.results(spool.done, today)
         failedToday = SiteView.results(spool.failed, today)
-        rejected = try spool.rejected.names().count { !$0.hasPrefix(".") && !$0.hasSuffix(FinalName.reasonEnding) }
+        rejected = try spool.rejected.names().count {
+            !$0.hasPrefix(".") && !$0.hasSuffix(FinalName.reasonEnding)
+        }
         let disk = try spool.root.fileSystem()
         isDiskFull = disk.isFull
         freeBytes = disk.freeBytes
     }
 
-    private static func row(_ policy: QueuePolicy, _ spool: Spool, _ live: [RunRecord], isPaused: Bool) throws -> QueueRow {
-        var row = QueueRow(policy: policy, isPaused: isPaused, waiting: [], running: 0, parked: [:], oldest: nil)
+    private static func row(_ policy: QueuePolicy, _ spool: Spool, _ live: [RunRecord], isPaused: Bool) throws
+        -> QueueRow
+    {
+        var row = QueueRow(
+            policy: policy, isPaused: isPaused, waiting: [], running: 0, parked: [:], oldest: nil)
         for priority in Priority.all.prefix(policy.priorityLevels) {
             // A queue whose directories were not made yet has nothing waiting.
             guard let lane = try? spool.root.directory("\(policy.name)/\(priority.directory)") else {
@@ -69,11 +75,16 @@ public struct SiteView: Sendable {
             row.waiting.append(names.count)
             for name in names.sorted().prefix(agesAsked) {
                 guard let status = try lane.statusIfPresent(name) else { continue }
-                row.oldest = min(row.oldest ?? Timestamp(nanoseconds: .max), Timestamp(nanoseconds: status.changed))
+                row.oldest = min(
+                    row.oldest ?? Timestamp(nanoseconds: .max), Timestamp(nanoseconds: status.changed))
             }
         }
         for record in live where record.acceptance.queue == policy.name {
-            if case .waiting(let wait) = record.state { row.parked[wait.reason, default: 0] += 1 } else { row.running += 1 }
+            if case .waiting(let wait) = record.state {
+                row.parked[wait.reason, default: 0] += 1
+            } else {
+                row.running += 1
+            }
         }
         return row
     }
@@ -125,8 +136,11 @@ public struct RunLookup {
         let ended = FinalFiles(site.spool).find(prefix: needle).filter { !known.contains($0.run) }
             .compactMap { FinalFiles(site.spool).read($0) }
         let tickets = Set(live.compactMap(\.acceptance.ticket) + ended.compactMap(\.acceptance.ticket))
-        let stillThere = drops.filter { if case .drop(_, let ticket?) = $0 { !tickets.contains(ticket) } else { true } }
-        return live.filter { $0.finalState == nil }.map(Found.live) + live.filter { $0.finalState != nil }.map(Found.ended)
+        let stillThere = drops.filter {
+            if case .drop(_, let ticket?) = $0 { !tickets.contains(ticket) } else { true }
+        }
+        return live.filter { $0.finalState == nil }.map(Found.live)
+            + live.filter { $0.finalState != nil }.map(Found.ended)
             + ended.map(Found.ended) + stillThere
     }
     private func matches(_ record: RunRecord, _ needle: String) -> Bool {
@@ -147,7 +161,10 @@ public struct RunLookup {
         for policy in try site.configuration().queues {
             for (priority, lane) in try site.spool.dropDirectories(of: policy) {
                 for name in try lane.names() where isWanted(name) {
-                    found.append(.drop(path: "spool/\(policy.name)/\(priority.directory)/\(name)", ticket: DropName.ticket(in: name)))
+                    found.append(
+                        .drop(
+                            path: "spool/\(policy.name)/\(priority.directory)/\(name)",
+                            ticket: DropName.ticket(in: name)))
                 }
             }
         }

@@ -45,7 +45,9 @@ final class Worker: Sendable {
             case .settled: core.scheduler.judged(candidate.name, key, stays: false)
             case .directory:
                 core.scheduler.judged(candidate.name, key, stays: false)
-                core.warnOnce("\(lane.path)/\(candidate.name) is a directory: it stays where it is and is not looked into")
+                core.warnOnce(
+                    "\(lane.path)/\(candidate.name) is a directory: it stays where it is and is not looked into"
+                )
             case .arriving(let why, let span):
                 core.scheduler.judged(candidate.name, key, stays: true)
                 core.post(.arriving(candidate, key, why: why, lookAgainIn: span))
@@ -78,18 +80,21 @@ final class Worker: Sendable {
     private func endUnreadable(_ record: RunRecord) {
         let failure = Failure(
             "E-SNAPSHOT", "the job as it was accepted is not valid for this version of Bobbin",
-            whatToDo: "bobbin check the job file beside this result, correct it, and drop it again.", retry: .never)
+            whatToDo: "bobbin check the job file beside this result, correct it, and drop it again.",
+            retry: .never)
         core.end(record.id, .failed, failure, outputs: [:])
     }
 
     private func drive(_ record: RunRecord, _ spec: JobSpec) {
         let signals = core.scheduler.begin(record.id)
         let driver = RunDriver(
-            record: record, spec: spec, actions: core.site.actions, recorder: JournalRecorder(journal: core.journal),
+            record: record, spec: spec, actions: core.site.actions,
+            recorder: JournalRecorder(journal: core.journal),
             surroundings: core.surroundings, signals: signals,
             queue: core.policy(record.acceptance.queue) ?? QueuePolicy(name: record.acceptance.queue))
         switch driver.drive() {
-        case .ended(let state, let failure, let outputs): core.end(record.id, state, failure, outputs: outputs)
+        case .ended(let state, let failure, let outputs):
+            core.end(record.id, state, failure, outputs: outputs)
         case .suspended(let wait): core.park(record.id, wait)
         case .stopped: break
         }

@@ -15,7 +15,9 @@ enum ZipPort {
             let entries = try ZipArchive.read(request.output, piece: request.unpacked)
             return ZipOutcome(entries: entries.map { ($0.name, $0.size) })
         } catch {
-            throw Failure("E-ARCHIVE", "the archive could not be written: \(error)", whatToDo: "Check the disk's free space.", retry: .transient)
+            throw Failure(
+                "E-ARCHIVE", "the archive could not be written: \(error)",
+                whatToDo: "Check the disk's free space.", retry: .transient)
         }
     }
 }

@@ -43,13 +43,15 @@ public struct FieldReader {
     func refuseUnknown(_ known: [String], later: [String] = []) {
         for pair in node.pairs ?? [] where !known.contains(pair.key) {
             if later.contains(pair.key) {
-                findings.error("E-KEY-LATER", "`\(pair.key)` is not available in this version", at: pair.keyStart)
+                findings.error(
+                    "E-KEY-LATER", "`\(pair.key)` is not available in this version", at: pair.keyStart)
                 continue
             }
             let near = NearestName.find(pair.key, in: known)
             findings.error(
                 "E-KEY", "\(what) has no key `\(pair.key)`",
-                hint: near.map { "did you mean `\($0)`?" } ?? "known keys: \(known.joined(separator: ", "))", at: pair.keyStart)
+                hint: near.map { "did you mean `\($0)`?" } ?? "known keys: \(known.joined(separator: ", "))",
+                at: pair.keyStart)
         }
     }
 
@@ -73,7 +75,8 @@ public struct FieldReader {
         guard let node = field(key) else { return nil }
         guard case .int(let number)? = node.scalar?.value, range.contains(number) else {
             findings.error(
-                "E-TYPE", "`\(key)` must be a whole number from \(range.lowerBound) to \(range.upperBound)", at: node.start)
+                "E-TYPE", "`\(key)` must be a whole number from \(range.lowerBound) to \(range.upperBound)",
+                at: node.start)
             return nil
         }
         return number
@@ -81,7 +84,9 @@ public struct FieldReader {
     func number(_ key: String, in range: ClosedRange<Double>) -> Double? {
         guard let node = field(key) else { return nil }
         guard let number = Value(node).doubleValue, range.contains(number) else {
-            findings.error("E-TYPE", "`\(key)` must be a number from \(range.lowerBound) to \(range.upperBound)", at: node.start)
+            findings.error(
+                "E-TYPE", "`\(key)` must be a number from \(range.lowerBound) to \(range.upperBound)",
+                at: node.start)
             return nil
         }
         return number
@@ -100,7 +105,8 @@ public struct FieldReader {
         guard let node = field(key) else { return nil }
         guard let span = Span(Value(node)), span > .zero else {
             findings.error(
-                "E-TYPE", "`\(key)` must be a duration", hint: "write 90s, 10m, 2h, 1d or 1h30m", at: node.start)
+                "E-TYPE", "`\(key)` must be a duration", hint: "write 90s, 10m, 2h, 1d or 1h30m",
+                at: node.start)
             return nil
         }
         return span
@@ -137,7 +143,8 @@ public struct FieldReader {
         fields.refuseUnknown(FieldReader.retryKeys)
         policy.maxAttempts = fields.integer("max_attempts", in: 1...100) ?? policy.maxAttempts
         policy.baseDelay = fields.span("base_delay") ?? policy.baseDelay
-        policy.backoffMultiplier = fields.number("backoff_multiplier", in: 1...100) ?? policy.backoffMultiplier
+        policy.backoffMultiplier =
+            fields.number("backoff_multiplier", in: 1...100) ?? policy.backoffMultiplier
         policy.maxDelay = fields.span("max_delay") ?? policy.maxDelay
         return policy
     }

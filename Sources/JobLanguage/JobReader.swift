@@ -20,7 +20,8 @@ public struct JobReader: Sendable {
     let templates: TemplateSource
     public static let version = "1.1"
     static let jobKeys = [
-        "dsl_version", "name", "description", "queue", "priority", "variables", "template", "retry", "timeout", "steps",
+        "dsl_version", "name", "description", "queue", "priority", "variables", "template", "retry",
+        "timeout", "steps",
         "on_failure", "finally", "outputs",
     ]
     static let laterKeys = ["concurrency_key", "idempotency_key", "execution"]
@@ -33,7 +34,9 @@ public struct JobReader: Sendable {
     /// Reads a job; `stem` names it when the file gives no name.
     public func read(_ bytes: [UInt8], name: String, stem: String) -> Reading {
         let findings = Findings(SourceFile(name: name, bytes: bytes))
-        guard let fields = fields(bytes, "the job", findings) else { return Reading(job: nil, findings: findings.all) }
+        guard let fields = fields(bytes, "the job", findings) else {
+            return Reading(job: nil, findings: findings.all)
+        }
         guard let node = fields.field("template") else {
             let job = read(fields, findings, stem: stem)
             return Reading(job: findings.hasErrors ? nil : job, findings: findings.all)
@@ -64,7 +67,8 @@ public struct JobReader: Sendable {
         let steps = StepReader(catalogue: catalogue, findings: findings)
         if fields.field("steps") == nil {
             findings.error(
-                "E-STEPS", "the job has no `steps:`", hint: "add steps, or name a template: `template: example.yaml`",
+                "E-STEPS", "the job has no `steps:`",
+                hint: "add steps, or name a template: `template: example.yaml`",
                 at: fields.node.start)
         }
         job.steps = steps.read(fields, .main)
@@ -82,7 +86,8 @@ public struct JobReader: Sendable {
         guard let node = fields.field("dsl_version") else {
             if required {
                 fields.findings.error(
-                    "E-VERSION", "the job does not say its `dsl_version`", hint: "begin with: dsl_version: \"1.1\"",
+                    "E-VERSION", "the job does not say its `dsl_version`",
+                    hint: "begin with: dsl_version: \"1.1\"",
                     at: fields.node.start)
             }
             return
@@ -90,7 +95,8 @@ public struct JobReader: Sendable {
         // 1.1 without quotes is a number in YAML; people mean the version.
         guard node.scalar?.text == JobReader.version else {
             return fields.findings.error(
-                "E-VERSION", "`dsl_version` must be \"1.1\"", hint: "this program knows version 1.1 of the language",
+                "E-VERSION", "`dsl_version` must be \"1.1\"",
+                hint: "this program knows version 1.1 of the language",
                 at: node.start)
         }
     }
@@ -100,7 +106,8 @@ public struct JobReader: Sendable {
             job.queue = QueueName(text)
             if job.queue == nil {
                 fields.findings.error(
-                    "E-QUEUE", "`\(text)` cannot name a queue", hint: "1 to 32 of a-z, 0-9 and _", at: node.start)
+                    "E-QUEUE", "`\(text)` cannot name a queue", hint: "1 to 32 of a-z, 0-9 and _",
+                    at: node.start)
             }
         }
         job.priority = fields.integer("priority", in: 1...9).flatMap(Priority.init)
@@ -111,7 +118,9 @@ public struct JobReader: Sendable {
     private func checkVariableNames(_ fields: FieldReader) {
         for pair in fields.field("variables")?.pairs ?? []
         where Scope.reservedNames.contains(pair.key) || Scope.words.contains(pair.key) {
-            fields.findings.error("E-VARIABLE", "`\(pair.key)` cannot name a variable: it is a word of the language", at: pair.keyStart)
+            fields.findings.error(
+                "E-VARIABLE", "`\(pair.key)` cannot name a variable: it is a word of the language",
+                at: pair.keyStart)
         }
     }
 
@@ -119,7 +128,9 @@ public struct JobReader: Sendable {
 
     private static let callKeys = ["dsl_version", "name", "template", "variables", "queue", "priority"]
 
-    private func readWithTemplate(_ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String) -> Reading {
+    private func readWithTemplate(_ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String)
+        -> Reading
+    {
         fields.refuseUnknown(JobReader.callKeys)
         checkVersion(fields, required: false)
         var call = JobSpec(name: "", steps: [])
@@ -149,13 +160,15 @@ public struct JobReader: Sendable {
         let legal = parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") }
         guard legal, name.hasSuffix(".yaml") || name.hasSuffix(".yml") else {
             findings.error(
-                "E-TEMPLATE", "`\(name)` cannot name a template", hint: "a file name below templates/ that ends in .yaml",
+                "E-TEMPLATE", "`\(name)` cannot name a template",
+                hint: "a file name below templates/ that ends in .yaml",
                 at: node.start)
             return nil
         }
         guard let bytes = templates(name) else {
             findings.error(
-                "E-TEMPLATE", "there is no template `\(name)`", hint: "it would be templates/\(name) of this site", at: node.start)
+                "E-TEMPLATE", "there is no template `\(name)`",
+                hint: "it would be templates/\(name) of this site", at: node.start)
             return nil
         }
         return bytes

@@ -22,7 +22,9 @@ struct StaticCheck {
                 earlier.append(step)
             }
         }
-        for pair in fields.field("outputs")?.pairs ?? [] { check(Value(pair.value), pair.value, earlier: earlier) }
+        for pair in fields.field("outputs")?.pairs ?? [] {
+            check(Value(pair.value), pair.value, earlier: earlier)
+        }
         if let node = fields.field("variables") { refuseTemplates(node) }
     }
 
@@ -32,7 +34,8 @@ struct StaticCheck {
             for node in fields.field(section.rawValue)?.items ?? [] {
                 guard let id = node["id"]?.scalar?.text, let mark = node["id"]?.start else { continue }
                 if let line = lines[id] {
-                    findings.error("E-STEP-ID", "the id `\(id)` is used twice, first in line \(line)", at: mark)
+                    findings.error(
+                        "E-STEP-ID", "the id `\(id)` is used twice, first in line \(line)", at: mark)
                 }
                 lines[id] = lines[id] ?? mark.line
             }
@@ -52,7 +55,8 @@ struct StaticCheck {
         if let when = step.when, let place = node["when"] { check(condition: when, place, earlier) }
         guard let parameters = node[step.type.name] else { return }
         for parameter in step.type.parameters {
-            let place = parameters[parameter.name] ?? (parameter.name == step.type.shorthand ? parameters : nil)
+            let place =
+                parameters[parameter.name] ?? (parameter.name == step.type.shorthand ? parameters : nil)
             guard let place, let value = step.parameters[parameter.name] else { continue }
             switch (parameter.kind, value) {
             case (.condition, .string(let text)): check(condition: text, place, earlier)
@@ -98,7 +102,8 @@ struct StaticCheck {
                 let near = NearestName.find(reference.root, in: job.variables.keys + StaticCheck.always)
                 findings.error(
                     "E-UNDEFINED", "there is no variable `\(reference.root)`",
-                    hint: near.map { "did you mean `\($0)`?" } ?? "declare it in `variables:`", at: mark(place, base + reference.offset))
+                    hint: near.map { "did you mean `\($0)`?" } ?? "declare it in `variables:`",
+                    at: mark(place, base + reference.offset))
             }
         }
     }
@@ -111,10 +116,15 @@ struct StaticCheck {
             let later = Section.allCases.flatMap { job.steps(of: $0) }.contains { $0.id == name }
             let near = NearestName.find(name, in: earlier.compactMap(\.id))
             findings.error(
-                "E-UNDEFINED", later ? "step `\(name)` comes later than this one" : "there is no step with the id `\(name)`",
-                hint: near.map { "did you mean `\($0)`?" } ?? (later ? "only steps above can be used" : "give that step an `id:`"), at: at)
+                "E-UNDEFINED",
+                later ? "step `\(name)` comes later than this one" : "there is no step with the id `\(name)`",
+                hint: near.map { "did you mean `\($0)`?" }
+                    ?? (later ? "only steps above can be used" : "give that step an `id:`"), at: at)
         case .index(let index)? where index >= 0:
-            if index >= earlier.count { findings.error("E-UNDEFINED", "steps[\(index)] is not above this step (counting from 0)", at: at) }
+            if index >= earlier.count {
+                findings.error(
+                    "E-UNDEFINED", "steps[\(index)] is not above this step (counting from 0)", at: at)
+            }
         default: break
         }
     }
@@ -127,6 +137,8 @@ struct StaticCheck {
     private func mark(_ place: YamlNode, _ offset: Int) -> SourceMark {
         guard let scalar = place.scalar, place.start.line == place.end.line else { return place.start }
         let quote = scalar.isPlain ? 0 : 1
-        return SourceMark(line: place.start.line, column: place.start.column + quote + offset, offset: place.start.offset + quote + offset)
+        return SourceMark(
+            line: place.start.line, column: place.start.column + quote + offset,
+            offset: place.start.offset + quote + offset)
     }
 }

@@ -32,7 +32,8 @@ struct StepReader {
         }
         guard let fields = FieldReader(node, label, findings) else { return nil }
         guard let (pair, type) = type(fields, label) else { return nil }
-        var step = StepSpec(section: section, number: number, type: type, parameters: [:], line: node.start.line)
+        var step = StepSpec(
+            section: section, number: number, type: type, parameters: [:], line: node.start.line)
         step.parameters = parameters(pair, type, label)
         readBesides(fields, into: &step)
         return step
@@ -53,11 +54,14 @@ struct StepReader {
             return (pair, type)
         }
         guard let stray = pairs.first else {
-            findings.error("E-STEP", "\(label) has no step type", hint: "`bobbin steps` lists them", at: fields.node.start)
+            findings.error(
+                "E-STEP", "\(label) has no step type", hint: "`bobbin steps` lists them",
+                at: fields.node.start)
             return nil
         }
         if StepReader.later.contains(stray.key) {
-            findings.error("E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
+            findings.error(
+                "E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
             return nil
         }
         let near = NearestName.find(stray.key, in: catalogue.names + StepReader.besides)
@@ -69,14 +73,16 @@ struct StepReader {
 
     private func refuse(_ stray: YamlPair, _ label: String, _ type: StepType) {
         if StepReader.later.contains(stray.key) {
-            return findings.error("E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
+            return findings.error(
+                "E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
         }
         let near = NearestName.find(stray.key, in: StepReader.besides + catalogue.names)
         let isParameter = type.parameters.contains { $0.name == stray.key }
         findings.error(
             "E-KEY", "\(label) has no key `\(stray.key)`",
             hint: isParameter
-                ? "`\(stray.key)` belongs inside `\(type.name)`: {…}, indented below it" : near.map { "did you mean `\($0)`?" } ?? "",
+                ? "`\(stray.key)` belongs inside `\(type.name)`: {…}, indented below it"
+                : near.map { "did you mean `\($0)`?" } ?? "",
             at: stray.keyStart)
     }
 
@@ -124,20 +130,31 @@ struct StepReader {
     private func check(_ node: YamlNode, _ parameter: Parameter, _ type: StepType) {
         let value = Value(node)
         if case .string(let text) = value, text.contains("{{"), parameter.kind != .condition { return }
-        if case .list(let items) = value, items.contains(where: { $0.stringValue?.contains("{{") == true }) { return }
+        if case .list(let items) = value, items.contains(where: { $0.stringValue?.contains("{{") == true }) {
+            return
+        }
         guard parameter.kind.accept(value) == nil else { return }
         findings.error(
-            "E-TYPE", "`\(parameter.name)` of \(type.name) must be a \(parameter.kind.title), but is a \(node.kindName)",
+            "E-TYPE",
+            "`\(parameter.name)` of \(type.name) must be a \(parameter.kind.title), but is a \(node.kindName)",
             at: node.start)
     }
 
     private func readBesides(_ fields: FieldReader, into step: inout StepSpec) {
         if let id = fields.text("id"), let node = fields.field("id") {
-            let legal = id.utf8.first.map { ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || $0 == 0x5F } ?? false
-            if legal, id.utf8.count <= 64, id.unicodeScalars.allSatisfy({ $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == "-") }) {
+            let legal =
+                id.utf8.first.map { ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || $0 == 0x5F } ?? false
+            if legal, id.utf8.count <= 64,
+                id.unicodeScalars.allSatisfy({
+                    $0.isASCII
+                        && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "_" || $0 == "-")
+                })
+            {
                 step.id = id
             } else {
-                findings.error("E-STEP-ID", "`\(id)` cannot name a step", hint: "a letter or _, then letters, digits, _ or -", at: node.start)
+                findings.error(
+                    "E-STEP-ID", "`\(id)` cannot name a step",
+                    hint: "a letter or _, then letters, digits, _ or -", at: node.start)
             }
         }
         step.name = fields.text("name")
@@ -161,7 +178,9 @@ struct StepReader {
             if let why = EnvironmentName.unfitness(pair.key) {
                 findings.error("E-ENV", "`\(pair.key)` \(why)", at: pair.keyStart)
             }
-            if pair.value.scalar == nil { findings.error("E-TYPE", "`\(pair.key)` must be a text", at: pair.value.start) }
+            if pair.value.scalar == nil {
+                findings.error("E-TYPE", "`\(pair.key)` must be a text", at: pair.value.start)
+            }
         }
     }
 }
@@ -169,12 +188,20 @@ struct StepReader {
 /// Which environment variables a job may set.
 public enum EnvironmentName {
     /// Variables that change how programs load or how a shell reads, and so make code of data.
-    private static let dangerous: Set<String> = ["BASH_ENV", "ENV", "IFS", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "GCONV_PATH"]
+    private static let dangerous: Set<String> = [
+        "BASH_ENV", "ENV", "IFS", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "GCONV_PATH",
+    ]
 
     public static func unfitness(_ name: String) -> String? {
-        let isName = name.utf8.allSatisfy { $0 == 0x5F || ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || (0x30...0x39).contains($0) }
-        guard isName, let first = name.utf8.first, !(0x30...0x39).contains(first) else { return "cannot name an environment variable" }
-        if dangerous.contains(name) || name.hasPrefix("LD_") { return "may not be set: it changes how programs are loaded" }
+        let isName = name.utf8.allSatisfy {
+            $0 == 0x5F || ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A || (0x30...0x39).contains($0)
+        }
+        guard isName, let first = name.utf8.first, !(0x30...0x39).contains(first) else {
+            return "cannot name an environment variable"
+        }
+        if dangerous.contains(name) || name.hasPrefix("LD_") {
+            return "may not be set: it changes how programs are loaded"
+        }
         return name.hasPrefix("BOBBIN_") ? "is set by Bobbin itself" : nil
     }
 }

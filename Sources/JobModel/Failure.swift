@@ -6,7 +6,9 @@
 /// What went wrong, for a person: a stable code, a sentence, and what to do.
 public struct Failure: Error, Hashable, Sendable {
     /// How the step ended; decides the final state of the run.
-    public enum Kind: String, Sendable, CaseIterable { case failed, timedOut = "timed_out", cancelled, denied, interrupted }
+    public enum Kind: String, Sendable, CaseIterable {
+        case failed, timedOut = "timed_out", cancelled, denied, interrupted
+    }
     /// Whether another attempt may help: `never` for mistakes in the job itself, `permanent` for checks that said no
     /// (only the job's own `retry:` tries those again), `transient` for the world outside.
     public enum Retry: String, Sendable, CaseIterable { case never, permanent, transient }
@@ -20,7 +22,8 @@ public struct Failure: Error, Hashable, Sendable {
     public var step: String?
 
     public init(
-        _ code: String, _ message: String, whatToDo: String = "", kind: Kind = .failed, retry: Retry = .permanent,
+        _ code: String, _ message: String, whatToDo: String = "", kind: Kind = .failed,
+        retry: Retry = .permanent,
         step: String? = nil
     ) {
         self.code = code

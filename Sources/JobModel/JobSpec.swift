@@ -63,7 +63,8 @@ public struct StepSpec: Hashable, Sendable {
     public var line: Int
 
     public init(
-        section: Section, number: Int, id: String? = nil, name: String? = nil, type: StepType, parameters: ValueMap,
+        section: Section, number: Int, id: String? = nil, name: String? = nil, type: StepType,
+        parameters: ValueMap,
         when: String? = nil, retry: RetryPolicy? = nil, timeout: Span? = nil, idempotent: Bool? = nil,
         continueOnError: Bool = false, environment: ValueMap = [:], line: Int = 0
     ) {

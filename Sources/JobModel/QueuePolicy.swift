@@ -8,8 +8,12 @@ public struct QueueName: Hashable, Comparable, Sendable, CustomStringConvertible
     public var description: String { text }
 
     public init?(_ text: some StringProtocol) {
-        let legal = text.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
-        guard legal, (1...32).contains(text.utf8.count), !QueueName.reserved.contains(String(text)) else { return nil }
+        let legal = text.utf8.allSatisfy {
+            (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F
+        }
+        guard legal, (1...32).contains(text.utf8.count), !QueueName.reserved.contains(String(text)) else {
+            return nil
+        }
         self.text = String(text)
     }
     private init(known: String) { text = known }

@@ -31,7 +31,11 @@ extension RunRecord {
             steps.append(step)
             resolution = nil
         case .stepEnded(let step):
-            if let last = steps.indices.last, steps[last].state == .running { steps[last] = step } else { steps.append(step) }
+            if let last = steps.indices.last, steps[last].state == .running {
+                steps[last] = step
+            } else {
+                steps.append(step)
+            }
         case .parked(let wait):
             closeWait(at: wait.since)
             state = .waiting(wait)

@@ -11,7 +11,9 @@ public struct RunID: Hashable, Comparable, Sendable, CustomStringConvertible {
     public static let length = 26
 
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.count == RunID.length, text.utf8.allSatisfy(RunID.alphabet.contains) else { return nil }
+        guard text.utf8.count == RunID.length, text.utf8.allSatisfy(RunID.alphabet.contains) else {
+            return nil
+        }
         self.text = String(text)
     }
 

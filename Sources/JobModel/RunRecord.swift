@@ -45,9 +45,12 @@ public struct Acceptance: Hashable, Sendable {
     public var runner: String
 
     public init(
-        id: RunID, queue: QueueName, priority: Priority, dropName: String, jobName: String, submitter: Submitter,
-        acceptedAt: Timestamp, arrivedAt: Timestamp, identity: InodeIdentity, snapshot: [UInt8], sha256: String,
-        templateName: String? = nil, templateText: [UInt8] = [], ticket: String? = nil, requeueOf: String? = nil,
+        id: RunID, queue: QueueName, priority: Priority, dropName: String, jobName: String,
+        submitter: Submitter,
+        acceptedAt: Timestamp, arrivedAt: Timestamp, identity: InodeIdentity, snapshot: [UInt8],
+        sha256: String,
+        templateName: String? = nil, templateText: [UInt8] = [], ticket: String? = nil,
+        requeueOf: String? = nil,
         runner: String
     ) {
         self.id = id
@@ -70,7 +73,9 @@ public struct Acceptance: Hashable, Sendable {
 
     /// The drop's name without its ending.
     public var stem: String {
-        for ending in [".yaml", ".yml", ".json"] where dropName.hasSuffix(ending) { return String(dropName.dropLast(ending.count)) }
+        for ending in [".yaml", ".yml", ".json"] where dropName.hasSuffix(ending) {
+            return String(dropName.dropLast(ending.count))
+        }
         return dropName
     }
 }
@@ -94,7 +99,8 @@ public struct StepRecord: Hashable, Sendable {
     public var log: String?
 
     public init(
-        section: Section, number: Int, title: String, id: String?, type: String, runAttempt: Int, attempt: Int,
+        section: Section, number: Int, title: String, id: String?, type: String, runAttempt: Int,
+        attempt: Int,
         state: StepState, startedAt: Timestamp, endedAt: Timestamp? = nil, outputs: ValueMap = [:],
         failure: Failure? = nil, log: String? = nil
     ) {

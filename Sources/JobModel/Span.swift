@@ -34,7 +34,9 @@ public struct Span: Hashable, Comparable, Sendable {
             let unit = rest.prefix { $0.isASCII && $0.isLetter }
             rest = rest.dropFirst(unit.count)
             if unit.isEmpty, !rest.isEmpty || number.count != text.count { return nil }
-            guard let scale = unit.isEmpty ? 1_000_000_000 : Span.units.first(where: { $0.name == unit })?.nanoseconds
+            guard
+                let scale = unit.isEmpty
+                    ? 1_000_000_000 : Span.units.first(where: { $0.name == unit })?.nanoseconds
             else { return nil }
             total += amount * Double(scale)
         }

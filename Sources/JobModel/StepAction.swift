@@ -46,7 +46,8 @@ public struct ProcessRequest: Sendable {
     public var isDetached = false
 
     public init(
-        _ arguments: [String], environment: ValueMap = [:], workingDirectory: String? = nil, input: [UInt8] = [],
+        _ arguments: [String], environment: ValueMap = [:], workingDirectory: String? = nil,
+        input: [UInt8] = [],
         captureLimit: Int = 65_536, outputIsData: Bool = false
     ) {
         self.arguments = arguments

@@ -42,7 +42,10 @@ public struct Parameter: Hashable, Sendable {
     public var standard: Value
     public var summary: String
 
-    public init(_ name: String, _ kind: Kind, required: Bool = false, default standard: Value = .null, _ summary: String) {
+    public init(
+        _ name: String, _ kind: Kind, required: Bool = false, default standard: Value = .null,
+        _ summary: String
+    ) {
         self.name = name
         self.kind = kind
         self.required = required
@@ -94,7 +97,9 @@ public struct StepType: Sendable, Hashable {
         for parameter in parameters {
             guard let value = values[parameter.name], !(value.isNull && !parameter.required) else {
                 guard !parameter.required else {
-                    throw Failure("E-STEP-PARAM", "\(name) needs `\(parameter.name)` (\(parameter.kind.title))", retry: .never)
+                    throw Failure(
+                        "E-STEP-PARAM", "\(name) needs `\(parameter.name)` (\(parameter.kind.title))",
+                        retry: .never)
                 }
                 bound[parameter.name] = parameter.standard
                 continue
@@ -147,7 +152,8 @@ extension Parameter.Kind {
 public struct ByteSize: Hashable, Sendable {
     public var bytes: Int
     private static let units = [
-        "": 1, "B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000, "K": 1024, "M": 1 << 20, "G": 1 << 30,
+        "": 1, "B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000, "K": 1024, "M": 1 << 20,
+        "G": 1 << 30,
         "KiB": 1024, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "TB": 1_000_000_000_000,
     ]
 
@@ -156,7 +162,8 @@ public struct ByteSize: Hashable, Sendable {
         case .int(let number) where number >= 0: bytes = number
         case .string(let text):
             let digits = text.prefix { $0.isASCII && $0.isNumber }
-            guard let number = Int(digits), let unit = ByteSize.units[text.dropFirst(digits.count).trimmed] else { return nil }
+            guard let number = Int(digits), let unit = ByteSize.units[text.dropFirst(digits.count).trimmed]
+            else { return nil }
             let product = number.multipliedReportingOverflow(by: unit)
             guard !product.overflow else { return nil }
             bytes = product.partialValue
@@ -168,7 +175,9 @@ public struct ByteSize: Hashable, Sendable {
 extension StringProtocol {
     /// Without spaces, tabs and line ends at either side.
     public var trimmed: String {
-        let blank: (Character) -> Bool = { $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" || $0 == "\r\n" }
+        let blank: (Character) -> Bool = {
+            $0 == " " || $0 == "\t" || $0 == "\n" || $0 == "\r" || $0 == "\r\n"
+        }
         var rest = self[...]
         while let first = rest.first, blank(first) { rest.removeFirst() }
         while let last = rest.last, blank(last) { rest.removeLast() }

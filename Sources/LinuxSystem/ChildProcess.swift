@@ -43,14 +43,18 @@ public final class ChildProcess {
             path.withCString { path in
                 var request = bb_spawn(
                     path: path, arguments: argv.pointers, environment: envp.pointers, input: stdin.reader,
-                    output: log?.fd ?? stdout.writer, error: log?.fd ?? stderr.writer, directory: directory?.fd ?? -1, own_session: 1,
+                    output: log?.fd ?? stdout.writer, error: log?.fd ?? stderr.writer,
+                    directory: directory?.fd ?? -1, own_session: 1,
                     writable: nil)
                 return bb_spawn_child(&request, &pid)
             }
         }
         let child = ChildProcess(
-            pid: pid, pidfd: pidfd, input: stdin.takeWriter(), output: stdout.takeReader(), error: stderr.takeReader())
-        for fd in [child.input, child.output, child.error] { if let fd { _ = fcntl(fd, F_SETFL, O_NONBLOCK) } }
+            pid: pid, pidfd: pidfd, input: stdin.takeWriter(), output: stdout.takeReader(),
+            error: stderr.takeReader())
+        for fd in [child.input, child.output, child.error] {
+            if let fd { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
+        }
         return child
     }
 
@@ -69,10 +73,16 @@ public final class ChildProcess {
 
     /// Sleeps until the child ends, one of its pipes is ready, `waker` is woken or the deadline passes.
     public func sleep(wakenBy waker: Int32, wantsToWrite: Bool, until deadline: Int64?) {
-        var polls = [pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0), pollfd(fd: waker, events: Int16(POLLIN), revents: 0)]
-        for fd in [output, error] { if let fd { polls.append(pollfd(fd: fd, events: Int16(POLLIN), revents: 0)) } }
+        var polls = [
+            pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: waker, events: Int16(POLLIN), revents: 0),
+        ]
+        for fd in [output, error] {
+            if let fd { polls.append(pollfd(fd: fd, events: Int16(POLLIN), revents: 0)) }
+        }
         if wantsToWrite, let input { polls.append(pollfd(fd: input, events: Int16(POLLOUT), revents: 0)) }
-        let milliseconds = deadline.map { max(0, min(($0 - Clocks.monotonic + 999_999) / 1_000_000, 3_600_000)) } ?? -1
+        let milliseconds =
+            deadline.map { max(0, min(($0 - Clocks.monotonic + 999_999) / 1_000_000, 3_600_000)) } ?? -1
         // EINTR or a wake-up look alike to the caller, who looks at everything anyway.
         _ = poll(&polls, nfds_t(polls.count), Int32(milliseconds))
     }

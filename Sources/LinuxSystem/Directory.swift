@@ -11,7 +11,9 @@ public final class Directory: Sendable {
     public let path: String
 
     public static func open(_ path: String) throws(SystemError) -> Directory {
-        let fd = try SystemCalls.wrapped("open", path) { bb_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0) }
+        let fd = try SystemCalls.wrapped("open", path) {
+            bb_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0)
+        }
         return Directory(fd: fd, path: path)
     }
     init(fd: Int32, path: String) {
@@ -31,7 +33,7 @@ public final class Directory: Sendable {
     public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(SystemError) -> Directory {
         do {
             _ = try SystemCalls.plain("mkdirat", label(name)) { Int(mkdirat(fd, name, mode)) }
-        } catch where error.isExisting {}
+        } catch  where error.isExisting {}
         return try directory(name)
     }
 
@@ -54,11 +56,13 @@ public final class Directory: Sendable {
         return OpenFile(fd: opened, label: name)
     }
 
-    public func status(_ name: String) throws(SystemError) -> FileStatus { try FileStatus.read(fd, name, label(name)) }
+    public func status(_ name: String) throws(SystemError) -> FileStatus {
+        try FileStatus.read(fd, name, label(name))
+    }
     public func status() throws(SystemError) -> FileStatus { try FileStatus.read(fd, "", path) }
     /// The status, or nil where the name is free.
     public func statusIfPresent(_ name: String) throws(SystemError) -> FileStatus? {
-        do { return try status(name) } catch where error.isMissing { return nil }
+        do { return try status(name) } catch  where error.isMissing { return nil }
     }
 
     /// Renames without ever replacing: EEXIST when the target is taken.
@@ -77,14 +81,16 @@ public final class Directory: Sendable {
         _ = try SystemCalls.plain("unlinkat", label(name)) { Int(unlinkat(fd, name, 0)) }
     }
     public func removeIfPresent(_ name: String) throws(SystemError) {
-        do { try remove(name) } catch where error.isMissing {}
+        do { try remove(name) } catch  where error.isMissing {}
     }
     public func removeDirectory(_ name: String) throws(SystemError) {
         _ = try SystemCalls.plain("unlinkat", label(name)) { Int(unlinkat(fd, name, AT_REMOVEDIR)) }
     }
     public func sync() throws(SystemError) { _ = try SystemCalls.plain("fsync", path) { Int(fsync(fd)) } }
     /// Syncs the whole file system this directory is on.
-    public func syncFileSystem() throws(SystemError) { _ = try SystemCalls.wrapped("syncfs", path) { bb_syncfs(fd) } }
+    public func syncFileSystem() throws(SystemError) {
+        _ = try SystemCalls.wrapped("syncfs", path) { bb_syncfs(fd) }
+    }
 
     public func fileSystem() throws(SystemError) -> FileSystemFacts {
         var raw = bb_filesystem()
@@ -100,7 +106,9 @@ public final class Directory: Sendable {
     }
     /// Calls `body` for each name; the listing is read through a descriptor of its own, so calls do not disturb each other.
     public func forEachName(_ body: (String) -> Void) throws(SystemError) {
-        let listing = try SystemCalls.wrapped("openat", path) { bb_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0) }
+        let listing = try SystemCalls.wrapped("openat", path) {
+            bb_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0)
+        }
         defer { close(listing) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
         defer { buffer.deallocate() }
@@ -113,7 +121,9 @@ public final class Directory: Sendable {
         }
     }
     // struct linux_dirent64: u64 inode, s64 offset, u16 record length, u8 type, name with a final NUL.
-    private static func entries(_ buffer: UnsafeMutableRawBufferPointer, _ filled: Int, _ body: (String) -> Void) {
+    private static func entries(
+        _ buffer: UnsafeMutableRawBufferPointer, _ filled: Int, _ body: (String) -> Void
+    ) {
         var offset = 0
         while offset + 19 <= filled, let base = buffer.baseAddress {
             let length = Int(buffer.loadUnaligned(fromByteOffset: offset + 16, as: UInt16.self))

@@ -26,7 +26,8 @@ public final class DirectoryWatch {
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
 
     public init() throws(SystemError) {
-        fd = Int32(try SystemCalls.plain("inotify_init1") { Int(inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))) })
+        fd = Int32(
+            try SystemCalls.plain("inotify_init1") { Int(inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))) })
     }
     deinit {
         close(fd)
@@ -35,10 +36,13 @@ public final class DirectoryWatch {
 
     /// Watches the directory that `directory` holds open, whatever its path names by now.
     public func add(_ directory: Directory, tag: Int) throws(SystemError) {
-        let mask = UInt32(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
+        let mask =
+            UInt32(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
             | UInt32(IN_ONLYDIR) | UInt32(bitPattern: Int32(IN_EXCL_UNLINK))
         let path = "/proc/self/fd/\(directory.fd)/."
-        let watch = try SystemCalls.plain("inotify_add_watch", directory.path) { Int(inotify_add_watch(fd, path, mask)) }
+        let watch = try SystemCalls.plain("inotify_add_watch", directory.path) {
+            Int(inotify_add_watch(fd, path, mask))
+        }
         tags[Int32(watch)] = tag
     }
     /// Forgets the watches of a tag; events of it that are still queued are dropped.
@@ -55,10 +59,12 @@ public final class DirectoryWatch {
         var report = Report()
         while true {
             do {
-                let count = try SystemCalls.plain("read", "inotify") { read(fd, buffer.baseAddress, buffer.count) }
+                let count = try SystemCalls.plain("read", "inotify") {
+                    read(fd, buffer.baseAddress, buffer.count)
+                }
                 guard count > 0 else { return report }
                 take(count, into: &report)
-            } catch where error.errno == EAGAIN {
+            } catch  where error.errno == EAGAIN {
                 return report
             }
         }
@@ -75,7 +81,9 @@ public final class DirectoryWatch {
                 report.overflowed = true
             } else if let tag = tags[watch] {
                 let bytes = buffer[(offset + 16)..<min(offset + 16 + length, count)].prefix { $0 != 0 }
-                if let hint = hint(mask, String(decoding: bytes, as: UTF8.self)) { report.hints.append((tag, hint)) }
+                if let hint = hint(mask, String(decoding: bytes, as: UTF8.self)) {
+                    report.hints.append((tag, hint))
+                }
             }
             offset += 16 + length
         }

@@ -19,7 +19,7 @@ public final class FileLock: Sendable {
         do {
             _ = try SystemCalls.wrapped("lock", file.label) { bb_lock_exclusive(file.fd) }
             return true
-        } catch where error.errno == EAGAIN || error.errno == EACCES {
+        } catch  where error.errno == EAGAIN || error.errno == EACCES {
             return false
         }
     }
@@ -28,7 +28,7 @@ public final class FileLock: Sendable {
         do {
             let file = try directory.openForUpdate(name, mode: 0o600)
             return try SystemCalls.wrapped("lock", name) { bb_is_locked(file.fd) } > 0
-        } catch where error.isMissing {
+        } catch  where error.isMissing {
             return false
         }
     }

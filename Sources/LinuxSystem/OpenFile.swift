@@ -77,7 +77,9 @@ public final class OpenFile: Sendable {
 extension Array where Element == UInt8 {
     /// withUnsafeBytes for bodies with typed throws.
     @inline(__always)
-    func withUnsafeBytesThrowing<Failed: Error>(_ body: (UnsafeRawBufferPointer) throws(Failed) -> Void) throws(Failed) {
+    func withUnsafeBytesThrowing<Failed: Error>(_ body: (UnsafeRawBufferPointer) throws(Failed) -> Void)
+        throws(Failed)
+    {
         let outcome: Result<Void, Failed> = withUnsafeBytes { raw in
             do throws(Failed) { return .success(try body(raw)) } catch { return .failure(error) }
         }
@@ -100,7 +102,9 @@ public struct FileStatus: Hashable, Sendable {
     public var changed: Int64
     public var birth: Int64
 
-    static func read(_ fd: Int32, _ name: String, _ label: @autoclosure () -> String) throws(SystemError) -> FileStatus {
+    static func read(_ fd: Int32, _ name: String, _ label: @autoclosure () -> String) throws(SystemError)
+        -> FileStatus
+    {
         var raw = bb_status()
         _ = try SystemCalls.wrapped("statx", label()) { bb_status(fd, name, &raw) }
         return FileStatus(raw)

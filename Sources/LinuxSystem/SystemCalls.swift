@@ -37,7 +37,9 @@ enum SystemCalls {
         }
     }
 
-    static func writeAll(_ fd: Int32, _ bytes: UnsafeRawBufferPointer, _ subject: @autoclosure () -> String) throws(SystemError) {
+    static func writeAll(_ fd: Int32, _ bytes: UnsafeRawBufferPointer, _ subject: @autoclosure () -> String)
+        throws(SystemError)
+    {
         var rest = bytes
         while let base = rest.baseAddress, !rest.isEmpty {
             let count = try plain("write", subject()) { write(fd, base, rest.count) }

@@ -18,20 +18,24 @@ public final class BlockingThread: @unchecked Sendable {
         }
     }
 
-    public static func start(_ name: String, _ run: @escaping @Sendable () -> Void) throws(SystemError) -> BlockingThread {
+    public static func start(_ name: String, _ run: @escaping @Sendable () -> Void) throws(SystemError)
+        -> BlockingThread
+    {
         let thread = BlockingThread()
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setstacksize(&attributes, 1 << 20)
         let body = Unmanaged.passRetained(Body(name, run))
-        let code = pthread_create(&thread.handle, &attributes, { raw in
-            guard let raw else { return nil }
-            let body = Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
-            bb_name_thread(String(body.name.prefix(15)))
-            body.run()
-            return nil
-        }, body.toOpaque())
+        let code = pthread_create(
+            &thread.handle, &attributes,
+            { raw in
+                guard let raw else { return nil }
+                let body = Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
+                bb_name_thread(String(body.name.prefix(15)))
+                body.run()
+                return nil
+            }, body.toOpaque())
         guard code == 0 else {
             body.release()
             throw SystemError("pthread_create", name, errno: code)

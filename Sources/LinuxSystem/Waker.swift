@@ -24,7 +24,8 @@ public final class Waker: Sendable {
     /// Sleeps until one of `descriptors` is readable or the deadline (monotonic nanoseconds) has passed.
     public static func sleep(_ descriptors: [Int32], until deadline: Int64?) throws(SystemError) -> [Bool] {
         var polls = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        let milliseconds = deadline.map { max(0, min(($0 - Clocks.monotonic + 999_999) / 1_000_000, 3_600_000)) } ?? -1
+        let milliseconds =
+            deadline.map { max(0, min(($0 - Clocks.monotonic + 999_999) / 1_000_000, 3_600_000)) } ?? -1
         let ready = poll(&polls, nfds_t(polls.count), Int32(milliseconds))
         if ready < 0 && errno != EINTR { throw SystemError("poll", "", errno: errno) }
         return polls.map { ready > 0 && $0.revents != 0 }
@@ -46,10 +47,12 @@ public final class SignalInbox: Sendable {
     /// struct signalfd_siginfo begins with the signal number; the rest of its 128 bytes is not used.
     private struct signalfd_record {
         var number: UInt32 = 0
-        var rest: (
-            UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64,
-            UInt64, UInt64
-        ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        var rest:
+            (
+                UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64,
+                UInt64, UInt64,
+                UInt64, UInt64
+            ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         var tail: UInt32 = 0
     }
 }

@@ -33,15 +33,20 @@ final class ProcessWatch {
     }
     deinit { buffer.deallocate() }
 
-    func wait(waker: Int32, deadline: Int64?, check: () throws(Failure) -> Void) throws(Failure) -> ProcessEnding {
+    func wait(waker: Int32, deadline: Int64?, check: () throws(Failure) -> Void) throws(Failure)
+        -> ProcessEnding
+    {
         var ending: Failure?
         var killAt: Int64?
         while !child.hasEnded {
             feed()
             drain()
             // Once it is being ended the wake-up has been heard; listening on would spin.
-            let wakeAt = [killAt, ending == nil ? deadline : nil, waker < 0 ? Clocks.monotonic + 1_000_000_000 : nil].compactMap { $0 }.min()
-            child.sleep(wakenBy: ending == nil ? waker : -1, wantsToWrite: sent < request.input.count, until: wakeAt)
+            let wakeAt = [
+                killAt, ending == nil ? deadline : nil, waker < 0 ? Clocks.monotonic + 1_000_000_000 : nil,
+            ].compactMap { $0 }.min()
+            child.sleep(
+                wakenBy: ending == nil ? waker : -1, wantsToWrite: sent < request.input.count, until: wakeAt)
             if ending == nil {
                 do throws(Failure) { try check() } catch {
                     ending = error
@@ -75,7 +80,8 @@ final class ProcessWatch {
             throw ending
         }
         return ProcessEnding(
-            exit: exit.wasKilled ? .signal(Int(exit.code), name: Host.signalName(exit.code)) : .code(Int(exit.code)),
+            exit: exit.wasKilled
+                ? .signal(Int(exit.code), name: Host.signalName(exit.code)) : .code(Int(exit.code)),
             stdout: stdout, stdoutBytes: stdoutBytes, stderr: stderr)
     }
 
@@ -114,7 +120,9 @@ final class ProcessWatch {
         guard !bytes.isEmpty else { return }
         if isError {
             stderr += bytes
-            if stderr.count > 2 * ProcessWatch.stderrKept { stderr.removeFirst(stderr.count - ProcessWatch.stderrKept) }
+            if stderr.count > 2 * ProcessWatch.stderrKept {
+                stderr.removeFirst(stderr.count - ProcessWatch.stderrKept)
+            }
             log.add(bytes)
             return
         }

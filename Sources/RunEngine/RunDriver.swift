@@ -50,7 +50,9 @@ public final class RunDriver {
 
     /// Drives from wherever the record says the run is.
     public func drive() -> RunEnding {
-        defer { DetachedProcesses.end(detached, mark: "BOBBIN_RUN_ID=\(record.id)", grace: surroundings.killGrace) }
+        defer {
+            DetachedProcesses.end(detached, mark: "BOBBIN_RUN_ID=\(record.id)", grace: surroundings.killGrace)
+        }
         do throws(Break) {
             failure = try drive(.main)
             if let failure, let wait = try retryOfRun(failure) { return wait }
@@ -103,7 +105,9 @@ public final class RunDriver {
 
     /// Brings a step to its end, whatever of it happened before.
     private func perform(_ step: StepSpec) throws(Break) -> Failure? {
-        guard let last = record.last(step.section, step.number) else { return try start(step, attempt: 1, isRerun: false) }
+        guard let last = record.last(step.section, step.number) else {
+            return try start(step, attempt: 1, isRerun: false)
+        }
         switch last.state {
         case .succeeded, .skipped:
             absorb(last)
@@ -112,7 +116,9 @@ public final class RunDriver {
         case .interrupted: return try resolve(step, last)
         case .failed, .timedOut, .denied, .cancelled:
             guard let failure = last.failure else { return nil }
-            if canRetry(step, failure, attempt: last.attempt) { return try start(step, attempt: last.attempt + 1, isRerun: true) }
+            if canRetry(step, failure, attempt: last.attempt) {
+                return try start(step, attempt: last.attempt + 1, isRerun: true)
+            }
             absorb(last)
             return step.continueOnError ? nil : failure
         }
@@ -125,8 +131,10 @@ public final class RunDriver {
         ended.state = .interrupted
         ended.endedAt = now
         ended.failure = Failure(
-            "E-INT-UNKNOWN", "step \(step.label) (\(step.title)) may or may not have had its effect; it is not repeated by itself",
-            whatToDo: "Look at what it did, then: bobbin resolve \(record.id) retry|skip|fail", kind: .interrupted, step: step.label)
+            "E-INT-UNKNOWN",
+            "step \(step.label) (\(step.title)) may or may not have had its effect; it is not repeated by itself",
+            whatToDo: "Look at what it did, then: bobbin resolve \(record.id) retry|skip|fail",
+            kind: .interrupted, step: step.label)
         note(.stepEnded(ended), durable: true)
         throw .suspend(Wait(.interrupted, since: now, nextAttempt: record.attempt))
     }
@@ -205,10 +213,14 @@ public final class RunDriver {
     }
 
     /// Records a failed attempt and finds what follows from it.
-    private func end(_ step: StepSpec, _ entry: inout StepRecord, _ failure: Failure) throws(Break) -> Failure? {
+    private func end(_ step: StepSpec, _ entry: inout StepRecord, _ failure: Failure) throws(Break)
+        -> Failure?
+    {
         var failure = failure
         failure.step = step.label
-        if let log = entry.log { failure.whatToDo = failure.whatToDo.replacing("the step's log", with: "spool/\(log)") }
+        if let log = entry.log {
+            failure.whatToDo = failure.whatToDo.replacing("the step's log", with: "spool/\(log)")
+        }
         entry.state = StepState(failure.kind)
         entry.endedAt = now
         entry.failure = failure
@@ -222,14 +234,17 @@ public final class RunDriver {
     }
 
     private func canRetry(_ step: StepSpec, _ failure: Failure, attempt: Int) -> Bool {
-        guard let policy = step.retry, failure.kind == .failed || failure.kind == .timedOut else { return false }
+        guard let policy = step.retry, failure.kind == .failed || failure.kind == .timedOut else {
+            return false
+        }
         return attempt < policy.maxAttempts && failure.retry != .never
     }
 
     private func obeySignals(before step: StepSpec) throws(Break) {
         switch signals.request {
         case .stop: throw .stop
-        case .hold where step.section == .main: throw .suspend(Wait(.held, since: now, nextAttempt: record.attempt))
+        case .hold where step.section == .main:
+            throw .suspend(Wait(.held, since: now, nextAttempt: record.attempt))
         default: break
         }
     }
@@ -260,13 +275,17 @@ public final class RunDriver {
             }
         }
         var environment = ValueMap()
-        do throws(ExpressionError) { environment = try Value.map(step.environment).rendered(scope).mapValue ?? [:] } catch {
+        do throws(ExpressionError) {
+            environment = try Value.map(step.environment).rendered(scope).mapValue ?? [:]
+        } catch {
             throw RunDriver.failure(error, in: "env")
         }
         return Prepared(action: action, arguments: try step.type.bind(values), environment: environment)
     }
 
-    private func render(_ value: Value, _ kind: Parameter.Kind, _ scope: Scope) throws(ExpressionError) -> Value {
+    private func render(_ value: Value, _ kind: Parameter.Kind, _ scope: Scope) throws(ExpressionError)
+        -> Value
+    {
         switch (kind, value) {
         case (.condition, .string(let text)): return .bool(try Condition.evaluate(text, scope))
         case (.script, .string(let text)):
@@ -284,21 +303,27 @@ public final class RunDriver {
 
     private func scope() -> Scope {
         let instant = now
-        let local = instant.civil(offsetSeconds: Clocks.zoneOffset(atSeconds: instant.seconds), withMilliseconds: false)
+        let local = instant.civil(
+            offsetSeconds: Clocks.zoneOffset(atSeconds: instant.seconds), withMilliseconds: false)
         var run: ValueMap = [
-            "id": .string(record.id.text), "name": .string(spec.name), "queue": .string(record.acceptance.queue.text),
+            "id": .string(record.id.text), "name": .string(spec.name),
+            "queue": .string(record.acceptance.queue.text),
             "priority": .int(record.acceptance.priority.level), "attempt": .int(record.attempt),
-            "submitted_by": .string(record.acceptance.submitter.name), "file": .string(record.acceptance.dropName),
-            "site": .string(surroundings.sitePath), "directory": .string("\(surroundings.runsPath)/\(record.id)"),
+            "submitted_by": .string(record.acceptance.submitter.name),
+            "file": .string(record.acceptance.dropName),
+            "site": .string(surroundings.sitePath),
+            "directory": .string("\(surroundings.runsPath)/\(record.id)"),
         ]
         if let failure {
             run["error"] = .map([
-                "code": .string(failure.code), "message": .string(failure.message), "step": .string(failure.step ?? ""),
+                "code": .string(failure.code), "message": .string(failure.message),
+                "step": .string(failure.step ?? ""),
             ])
         }
         let base = surroundings.sitePath
         return Scope(
-            variables: spec.variables, steps: finished, run: run, now: instant, localDate: String(local.prefix(10)),
+            variables: spec.variables, steps: finished, run: run, now: instant,
+            localDate: String(local.prefix(10)),
             environment: { [base = surroundings.baseEnvironment] in base[$0]?.text },
             fileExists: { Host.exists($0.hasPrefix("/") ? $0 : base + "/" + $0) })
     }
@@ -326,26 +351,31 @@ public final class RunDriver {
         let now = Clocks.monotonic
         var nearest: StepRun.Deadline?
         if let limit = step.timeout {
-            nearest = .init(instant: now + limit.nanoseconds, what: "step \(step.label) (\(step.title))", span: limit)
+            nearest = .init(
+                instant: now + limit.nanoseconds, what: "step \(step.label) (\(step.title))", span: limit)
         }
         let whole = step.section == .main ? timeout : RunDriver.cleanUpTime
         guard let whole else { return nearest }
         let used = step.section == .main ? now - startedDriving + activeBefore : 0
         let instant = now + max(0, whole.nanoseconds - used)
         if let nearest, nearest.instant <= instant { return nearest }
-        return .init(instant: instant, what: step.section == .main ? "the run" : step.section.rawValue, span: whole)
+        return .init(
+            instant: instant, what: step.section == .main ? "the run" : step.section.rawValue, span: whole)
     }
 
     /// Time that steps of this attempt took in earlier drives: waits do not count against the run's time.
     private lazy var activeBefore: Int64 = {
-        record.steps.filter { $0.runAttempt == record.attempt && $0.section == .main }.reduce(0) { sum, step in
+        record.steps.filter { $0.runAttempt == record.attempt && $0.section == .main }.reduce(0) {
+            sum, step in
             sum + max(0, (step.endedAt ?? step.startedAt).since(step.startedAt).nanoseconds)
         }
     }()
 
     /// The run's own policy tries again whatever is not hopeless; the queue's only what cannot have done harm.
     private func retryOfRun(_ failure: Failure) throws(Break) -> RunEnding? {
-        guard failure.kind == .failed || failure.kind == .timedOut, failure.retry != .never else { return nil }
+        guard failure.kind == .failed || failure.kind == .timedOut, failure.retry != .never else {
+            return nil
+        }
         let policy = spec.retry ?? queueRetry
         guard record.attempt < policy.maxAttempts else { return nil }
         if spec.retry == nil, failure.retry != .transient || !everythingIsRepeatable { return nil }

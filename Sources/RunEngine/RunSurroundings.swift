@@ -24,7 +24,8 @@ public struct RunSurroundings: Sendable {
     public init(
         sitePath: String, runsPath: String, runDirectory: @escaping @Sendable (RunID) throws -> Directory,
         baseEnvironment: ValueMap = RunSurroundings.environment(),
-        outputFilter: @escaping @Sendable () -> any OutputFilter = { PlainFilter() }, killGrace: Span = Limits.killGrace
+        outputFilter: @escaping @Sendable () -> any OutputFilter = { PlainFilter() },
+        killGrace: Span = Limits.killGrace
     ) {
         self.sitePath = sitePath
         self.runsPath = runsPath

@@ -28,7 +28,8 @@ final class StepRun: StepContext {
     }
 
     init(
-        record: RunRecord, step: StepSpec, attempt: Int, isRerun: Bool, environment: ValueMap, deadline: Deadline?,
+        record: RunRecord, step: StepSpec, attempt: Int, isRerun: Bool, environment: ValueMap,
+        deadline: Deadline?,
         surroundings: RunSurroundings, signals: RunSignals
     ) {
         runID = record.id
@@ -43,7 +44,9 @@ final class StepRun: StepContext {
         idempotencyKey = "\(record.id)/\(step.label)"
         let run = record.id
         let open = surroundings.runDirectory
-        log = StepLog(name: StepRun.logName(step, runAttempt: record.attempt, attempt: attempt)) { try open(run) }
+        log = StepLog(name: StepRun.logName(step, runAttempt: record.attempt, attempt: attempt)) {
+            try open(run)
+        }
     }
 
     private static func logName(_ step: StepSpec, runAttempt: Int, attempt: Int) -> String {
@@ -89,8 +92,10 @@ final class StepRun: StepContext {
         let child = try start(request, log: nil)
         let watch = ProcessWatch(
             child: child, request: request, log: log, mark: "BOBBIN_STEP_KEY=\(idempotencyKey)",
-            filters: (surroundings.outputFilter(), surroundings.outputFilter()), grace: surroundings.killGrace)
-        return try watch.wait(waker: signals.descriptor(), deadline: deadline?.instant) { () throws(Failure) in
+            filters: (surroundings.outputFilter(), surroundings.outputFilter()), grace: surroundings.killGrace
+        )
+        return try watch.wait(waker: signals.descriptor(), deadline: deadline?.instant) {
+            () throws(Failure) in
             try checkpoint()
         }
     }
@@ -110,7 +115,8 @@ final class StepRun: StepContext {
             let directory = try Directory.open(resolve(request.workingDirectory))
             return try ChildProcess.start(
                 path: program, arguments: request.arguments,
-                environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory, log: log)
+                environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory,
+                log: log)
         } catch {
             throw StepRun.spawnFailure(error, program: name, directory: request.workingDirectory)
         }
@@ -139,13 +145,16 @@ final class StepRun: StepContext {
 
     private static func spawnFailure(_ error: SystemError, program: String, directory: String?) -> Failure {
         if error.call == "open" {
-            return Failure("E-EXEC", "the working directory \(directory ?? "") cannot be entered: \(error)", retry: .permanent)
+            return Failure(
+                "E-EXEC", "the working directory \(directory ?? "") cannot be entered: \(error)",
+                retry: .permanent)
         }
         // EAGAIN, ENOMEM, EMFILE are the host's trouble, not the job's: another try may well work.
         let host = [11, 12, 23, 24].contains(error.errno)
         return Failure(
             host ? "E-SPAWN" : "E-EXEC", "`\(program)` could not be started: \(error)",
-            whatToDo: host ? "The machine is short of processes, memory or descriptors." : "", retry: host ? .transient : .never)
+            whatToDo: host ? "The machine is short of processes, memory or descriptors." : "",
+            retry: host ? .transient : .never)
     }
 
     private func environmentOfChild(_ request: ProcessRequest) -> ValueMap {
@@ -161,11 +170,14 @@ final class StepRun: StepContext {
         return variables
     }
 
-    private static let cancelled = Failure("E-CANCELLED", "the run was cancelled", kind: .cancelled, retry: .never)
-    private static let stopped = Failure("E-STOPPED", "the runner was stopped", kind: .interrupted, retry: .never)
+    private static let cancelled = Failure(
+        "E-CANCELLED", "the run was cancelled", kind: .cancelled, retry: .never)
+    private static let stopped = Failure(
+        "E-STOPPED", "the runner was stopped", kind: .interrupted, retry: .never)
     private static func late(_ deadline: Deadline) -> Failure {
         Failure(
             "E-TIMEOUT", "\(deadline.what) took longer than \(deadline.span.text)",
-            whatToDo: "Raise its `timeout:`, or find out what it waits for.", kind: .timedOut, retry: .transient)
+            whatToDo: "Raise its `timeout:`, or find out what it waits for.", kind: .timedOut,
+            retry: .transient)
     }
 }

@@ -75,7 +75,9 @@ struct ByteReader {
         position = bytes.startIndex
     }
 
-    func fail(_ expected: String) -> DecodeError { DecodeError(offset: position - bytes.startIndex, expected: expected) }
+    func fail(_ expected: String) -> DecodeError {
+        DecodeError(offset: position - bytes.startIndex, expected: expected)
+    }
 
     mutating func byte() throws -> UInt8 {
         guard position < bytes.endIndex else { throw fail("a byte") }

@@ -26,7 +26,8 @@ enum Checksum {
             var crc = ~seed
             var offset = 0
             while offset + 8 <= bytes.count {
-                let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian ^ UInt64(crc)
+                let word =
+                    bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian ^ UInt64(crc)
                 crc = 0
                 for slice in 0..<8 {
                     crc ^= table[(7 - slice) * 256 + Int(word >> UInt64(slice * 8) & 0xFF)]

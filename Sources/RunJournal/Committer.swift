@@ -44,7 +44,9 @@ struct Committer {
         bytes.reserveCapacity(records.reduce(0) { $0 + $1.payload.count + 32 })
         for record in records {
             sequence += 1
-            Frame.write(kind: record.kind, sequence: sequence, payload: record.payload, salt: currentSalt, into: &bytes)
+            Frame.write(
+                kind: record.kind, sequence: sequence, payload: record.payload, salt: currentSalt,
+                into: &bytes)
         }
         return bytes
     }
@@ -93,7 +95,9 @@ struct Committer {
 
     /// A spare of a former life is as good as a new one.
     mutating func adoptSpare() throws {
-        if try directory.statusIfPresent(Committer.spareName)?.size == segmentBytes { spare = Committer.spareName }
+        if try directory.statusIfPresent(Committer.spareName)?.size == segmentBytes {
+            spare = Committer.spareName
+        }
     }
     /// From here on a rotation needs no room on the disk.
     mutating func prepareSpare() throws {

@@ -143,8 +143,10 @@ extension ByteReader {
         let acceptedAt = try time(), arrivedAt = try time()
         let identity = InodeIdentity(inode: try number(), birthNanoseconds: try signed())
         return Acceptance(
-            id: id, queue: queue, priority: priority, dropName: dropName, jobName: jobName, submitter: submitter,
-            acceptedAt: acceptedAt, arrivedAt: arrivedAt, identity: identity, snapshot: try data(), sha256: try text(),
+            id: id, queue: queue, priority: priority, dropName: dropName, jobName: jobName,
+            submitter: submitter,
+            acceptedAt: acceptedAt, arrivedAt: arrivedAt, identity: identity, snapshot: try data(),
+            sha256: try text(),
             templateName: try optionalText(), templateText: try data(), ticket: try optionalText(),
             requeueOf: try optionalText(), runner: try text())
     }
@@ -158,7 +160,8 @@ extension ByteReader {
         StepRecord(
             section: try word(Section.self), number: Int(truncatingIfNeeded: try number()), title: try text(),
             id: try optionalText(), type: try text(), runAttempt: Int(truncatingIfNeeded: try number()),
-            attempt: Int(truncatingIfNeeded: try number()), state: try word(StepState.self), startedAt: try time(),
+            attempt: Int(truncatingIfNeeded: try number()), state: try word(StepState.self),
+            startedAt: try time(),
             endedAt: try optionalTime(), outputs: try map(),
             failure: try optional { try $0.failure() }, log: try optionalText())
     }
@@ -170,7 +173,8 @@ extension ByteReader {
     fileprivate mutating func wait() throws -> Wait {
         let reason = try word(Wait.Reason.self)
         let until = try optionalTime()
-        return Wait(reason, until: until, since: try time(), nextAttempt: Int(truncatingIfNeeded: try number()))
+        return Wait(
+            reason, until: until, since: try time(), nextAttempt: Int(truncatingIfNeeded: try number()))
     }
     fileprivate mutating func record() throws -> RunRecord {
         var record = RunRecord(try acceptance())

@@ -34,14 +34,16 @@ public final class Journal: Sendable {
     /// Takes the journal over from whatever `replay` found: a new segment with every live run carried, durable, and
     /// only then are the old segments removed.
     public init(
-        _ directory: Directory, replay: Replay, segmentBytes: Int = 4 << 20, salt: @escaping @Sendable () -> UInt64,
+        _ directory: Directory, replay: Replay, segmentBytes: Int = 4 << 20,
+        salt: @escaping @Sendable () -> UInt64,
         settle: @escaping @Sendable () throws -> Void, halt: @escaping @Sendable (any Error) -> Never
     ) throws {
         self.halt = halt
         var initial = State()
         initial.live = replay.live
         state = Monitor(initial)
-        var committer = Committer(directory: directory, segmentBytes: segmentBytes, salt: salt, settle: settle)
+        var committer = Committer(
+            directory: directory, segmentBytes: segmentBytes, salt: salt, settle: settle)
         committer.number = replay.lastSegment
         committer.sequence = replay.lastSequence
         committer.old = replay.segments

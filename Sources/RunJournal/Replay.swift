@@ -43,9 +43,12 @@ public struct Replay: Sendable {
     mutating func take(_ bytes: [UInt8], name: String, isLast: Bool) throws(JournalDamage) {
         guard let header = SegmentHeader(bytes.prefix(SegmentHeader.size)) else {
             // A segment whose header never reached the disk holds nothing that anybody was told of.
-            guard isLast else { throw JournalDamage(segment: name, offset: 0, message: "the header is damaged") }
+            guard isLast else {
+                throw JournalDamage(segment: name, offset: 0, message: "the header is damaged")
+            }
             if let offset = Replay.firstRecord(bytes, after: 0, salt: nil) {
-                throw JournalDamage(segment: name, offset: offset, message: "the header is damaged but records follow")
+                throw JournalDamage(
+                    segment: name, offset: offset, message: "the header is damaged but records follow")
             }
             return
         }
@@ -54,7 +57,8 @@ public struct Replay: Sendable {
         while let found = Frame.read(bytes, at: offset, salt: header.salt) {
             if lastSequence != 0 && found.sequence != lastSequence + 1 {
                 throw JournalDamage(
-                    segment: name, offset: offset, message: "record \(found.sequence) follows record \(lastSequence)")
+                    segment: name, offset: offset,
+                    message: "record \(found.sequence) follows record \(lastSequence)")
             }
             lastSequence = found.sequence
             if found.kind == Frame.endKind { return }
@@ -64,17 +68,21 @@ public struct Replay: Sendable {
         try classifyEnd(bytes, from: offset, name: name, salt: header.salt, isLast: isLast)
     }
 
-    private mutating func apply(_ found: Frame.Found, _ bytes: [UInt8], name: String, offset: Int) throws(JournalDamage) {
+    private mutating func apply(_ found: Frame.Found, _ bytes: [UInt8], name: String, offset: Int)
+        throws(JournalDamage)
+    {
         guard found.version <= EventCoding.version else {
             throw JournalDamage(
-                segment: name, offset: offset, message: "written by a newer version (format \(found.version))")
+                segment: name, offset: offset, message: "written by a newer version (format \(found.version))"
+            )
         }
         do {
             let (run, event) = try EventCoding.decode(kind: found.kind, bytes[found.payload])
             records += 1
             fold(run, event)
         } catch {
-            throw JournalDamage(segment: name, offset: offset, message: "a whole record that makes no sense: \(error)")
+            throw JournalDamage(
+                segment: name, offset: offset, message: "a whole record that makes no sense: \(error)")
         }
     }
 
@@ -92,9 +100,13 @@ public struct Replay: Sendable {
     ) throws(JournalDamage) {
         if let later = Replay.firstRecord(bytes, after: offset, salt: salt) {
             throw JournalDamage(
-                segment: name, offset: offset, message: "damaged here, but a whole record follows at \(later)")
+                segment: name, offset: offset, message: "damaged here, but a whole record follows at \(later)"
+            )
         }
-        if !isLast { throw JournalDamage(segment: name, offset: offset, message: "the segment ends without its end record") }
+        if !isLast {
+            throw JournalDamage(
+                segment: name, offset: offset, message: "the segment ends without its end record")
+        }
         tornBytes = bytes[min(offset, bytes.count)...].lastIndex { $0 != 0 }.map { $0 + 1 - offset } ?? 0
     }
 

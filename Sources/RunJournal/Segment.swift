@@ -25,7 +25,9 @@ struct SegmentHeader: Hashable {
         self.salt = salt
     }
     init?(_ bytes: ArraySlice<UInt8>) {
-        guard bytes.count >= SegmentHeader.size, bytes.prefix(8).elementsEqual(SegmentHeader.magic) else { return nil }
+        guard bytes.count >= SegmentHeader.size, bytes.prefix(8).elementsEqual(SegmentHeader.magic) else {
+            return nil
+        }
         let start = bytes.startIndex
         let checked = bytes[start..<(start + 32)].withUnsafeBytes { Checksum.crc32c($0) }
         guard bytes.word64(at: start + 32) == UInt64(checked) else { return nil }
@@ -40,7 +42,8 @@ enum Frame {
     /// Written when a segment is full, so that its end is told from damage.
     static let endKind: UInt8 = 255
 
-    static func write(kind: UInt8, sequence: UInt64, payload: [UInt8], salt: UInt64, into out: inout [UInt8]) {
+    static func write(kind: UInt8, sequence: UInt64, payload: [UInt8], salt: UInt64, into out: inout [UInt8])
+    {
         let start = out.count
         out.append(littleEndian: UInt32(payload.count))
         out.append(kind)
@@ -50,7 +53,8 @@ enum Frame {
         out.append(littleEndian: sequence)
         out.append(contentsOf: payload)
         let crc = out.withUnsafeBytes {
-            Checksum.crc32c(UnsafeRawBufferPointer(rebasing: $0[start...]), seed: UInt32(truncatingIfNeeded: salt))
+            Checksum.crc32c(
+                UnsafeRawBufferPointer(rebasing: $0[start...]), seed: UInt32(truncatingIfNeeded: salt))
         }
         out.append(littleEndian: crc)
         while out.count % 8 != 0 { out.append(0) }
@@ -68,10 +72,13 @@ enum Frame {
     static func read(_ bytes: [UInt8], at offset: Int, salt: UInt64) -> Found? {
         guard offset + overhead <= bytes.count else { return nil }
         let length = Int(bytes[...].word32(at: offset))
-        guard length <= bytes.count - offset - overhead, length > 0 || bytes[offset + 4] == endKind else { return nil }
+        guard length <= bytes.count - offset - overhead, length > 0 || bytes[offset + 4] == endKind else {
+            return nil
+        }
         let end = offset + 16 + length
         let crc = bytes.withUnsafeBytes {
-            Checksum.crc32c(UnsafeRawBufferPointer(rebasing: $0[offset..<end]), seed: UInt32(truncatingIfNeeded: salt))
+            Checksum.crc32c(
+                UnsafeRawBufferPointer(rebasing: $0[offset..<end]), seed: UInt32(truncatingIfNeeded: salt))
         }
         guard crc == bytes[...].word32(at: end) else { return nil }
         return Found(
@@ -87,9 +94,13 @@ extension Array where Element == UInt8 {
 }
 extension ArraySlice where Element == UInt8 {
     func word64(at index: Int) -> UInt64 {
-        withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: index - startIndex, as: UInt64.self)) }
+        withUnsafeBytes {
+            UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: index - startIndex, as: UInt64.self))
+        }
     }
     func word32(at index: Int) -> UInt32 {
-        withUnsafeBytes { UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: index - startIndex, as: UInt32.self)) }
+        withUnsafeBytes {
+            UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: index - startIndex, as: UInt32.self))
+        }
     }
 }

@@ -66,13 +66,18 @@ public struct ArrivalGate: Sendable {
         if error.call == "openat", error.errno == 13 || error.errno == 1 {
             return .refused(ArrivalGate.unreadable)
         }
-        if error.call == "openat", error.errno == 11 { return .arriving(why: "in use by its owner", lookAgainIn: .seconds(1)) }
+        if error.call == "openat", error.errno == 11 {
+            return .arriving(why: "in use by its owner", lookAgainIn: .seconds(1))
+        }
         return .refused(
-            Failure("E-IO", "the file could not be read: \(error)", whatToDo: "Check the disk, then drop the job again.", retry: .transient))
+            Failure(
+                "E-IO", "the file could not be read: \(error)",
+                whatToDo: "Check the disk, then drop the job again.", retry: .transient))
     }
 
     private static let unreadable = Failure(
-        "E-PERM", "the file cannot be read by the service", whatToDo: "Make it readable (chmod 0644, or 0640 with the service's group) and drop it again.")
+        "E-PERM", "the file cannot be read by the service",
+        whatToDo: "Make it readable (chmod 0644, or 0640 with the service's group) and drop it again.")
 
     private func judgeInode(_ status: FileStatus) -> Verdict? {
         switch status.kind {
@@ -80,7 +85,9 @@ public struct ArrivalGate: Sendable {
         case .directory: return .directory
         default:
             return .refused(
-                Failure("E-TYPE", "this is a \(status.kindName), not a file", whatToDo: "Drop a regular file; links are never followed."))
+                Failure(
+                    "E-TYPE", "this is a \(status.kindName), not a file",
+                    whatToDo: "Drop a regular file; links are never followed."))
         }
         if status.size > Limits.dropBytes {
             return .refused(
@@ -95,40 +102,52 @@ public struct ArrivalGate: Sendable {
                 return .arriving(why: "has two names (link count \(status.links))", lookAgainIn: .seconds(2))
             }
             return .refused(
-                Failure("E-LINK", "the file has \(status.links) names (hard links), so others could change it",
+                Failure(
+                    "E-LINK", "the file has \(status.links) names (hard links), so others could change it",
                     whatToDo: "Copy the file (cp) instead of linking it."))
         }
         if status.mode & 0o022 != 0 {
             return .refused(
-                Failure("E-OWN", "others could have changed this file: its mode is 0\(String(status.mode, radix: 8))",
+                Failure(
+                    "E-OWN",
+                    "others could have changed this file: its mode is 0\(String(status.mode, radix: 8))",
                     whatToDo: "chmod go-w the file (or set umask 022) and drop it again."))
         }
         return status.mode & 0o400 == 0 ? .refused(ArrivalGate.unreadable) : nil
     }
 
-    private func examineBytes(_ name: String, _ directory: Directory, _ evidence: Evidence) throws(SystemError) -> Verdict {
+    private func examineBytes(_ name: String, _ directory: Directory, _ evidence: Evidence)
+        throws(SystemError) -> Verdict
+    {
         let file = try directory.openForReading(name)
         let writers = file.takeLease()
         if writers == .some { return .arriving(why: "open for writing", lookAgainIn: .seconds(1)) }
         let before = try file.status()
         // What the name showed may have been swapped: judge the inode that is held.
         if let verdict = judgeInode(before) { return verdict }
-        if evidence != .movedIn, let wait = unsettled(before, evidence, proven: writers == .none) { return wait }
+        if evidence != .movedIn, let wait = unsettled(before, evidence, proven: writers == .none) {
+            return wait
+        }
         let bytes = try file.read(upTo: Limits.dropBytes + 1)
         let after = try file.status()
         guard before.size == after.size, before.modified == after.modified, bytes.count == after.size else {
             return .arriving(why: "changing while it is read", lookAgainIn: .seconds(1))
         }
-        return judgeEnd(Drop(name: name, bytes: bytes, status: after, file: file, isTentative: false), evidence)
+        return judgeEnd(
+            Drop(name: name, bytes: bytes, status: after, file: file, isTentative: false), evidence)
     }
 
     /// Rules 2 and 3 without proof that nobody writes need a quiet time; a scan's find needs one anyway.
     private func unsettled(_ status: FileStatus, _ evidence: Evidence, proven: Bool) -> Verdict? {
         if diskIsFull { return .arriving(why: "the disk is full", lookAgainIn: .seconds(1)) }
         let quiet = proven ? (evidence == .closed ? Span.zero : Limits.settle) : Limits.settleUnproven
-        let age = now.nanoseconds - max(status.changed, status.modified <= now.nanoseconds ? status.modified : status.changed)
+        let age =
+            now.nanoseconds
+            - max(status.changed, status.modified <= now.nanoseconds ? status.modified : status.changed)
         guard age < quiet.nanoseconds else { return nil }
-        return .arriving(why: "changed a moment ago", lookAgainIn: Span(nanoseconds: min(quiet.nanoseconds - age, quiet.nanoseconds)))
+        return .arriving(
+            why: "changed a moment ago",
+            lookAgainIn: Span(nanoseconds: min(quiet.nanoseconds - age, quiet.nanoseconds)))
     }
 
     private func judgeEnd(_ drop: Drop, _ evidence: Evidence) -> Verdict {
@@ -141,13 +160,16 @@ public struct ArrivalGate: Sendable {
             tentative.isTentative = true
             return .complete(tentative)
         }
-        return .arriving(why: drop.bytes.isEmpty ? "empty" : "no newline at its end", lookAgainIn: .seconds(5))
+        return .arriving(
+            why: drop.bytes.isEmpty ? "empty" : "no newline at its end", lookAgainIn: .seconds(5))
     }
 
     /// Whether the last line that is not blank is `...`, YAML's end of document.
     public static func endsWithEndMark(_ bytes: [UInt8]) -> Bool {
         let text = String(decoding: bytes.suffix(64), as: UTF8.self)
-        return text.split(whereSeparator: \.isNewline).last { !$0.allSatisfy { $0 == " " } }.map { $0.trimmed == "..." } ?? false
+        return text.split(whereSeparator: \.isNewline).last { !$0.allSatisfy { $0 == " " } }.map {
+            $0.trimmed == "..."
+        } ?? false
     }
 
     /// What a person reads when a file never became whole.
@@ -157,6 +179,7 @@ public struct ArrivalGate: Sendable {
             "the file never became a complete drop: \(why)",
             whatToDo: requireEnd
                 ? "This queue asks for a last line `...`: add it, write the file under a dot name and mv it in."
-                : "It may be cut off. Write it elsewhere on the same disk and mv it in, or end it with a newline (a last line `...` says it best).")
+                : "It may be cut off. Write it elsewhere on the same disk and mv it in, or end it with a newline (a last line `...` says it best)."
+        )
     }
 }

@@ -36,7 +36,9 @@ public enum ControlFile: Hashable, Sendable {
         }
     }
     /// People may give the file an ending so that an editor likes it.
-    private static func stem(_ text: String) -> String { text.hasSuffix(".yaml") ? String(text.dropLast(5)) : text }
+    private static func stem(_ text: String) -> String {
+        text.hasSuffix(".yaml") ? String(text.dropLast(5)) : text
+    }
 
     public var name: String {
         switch self {

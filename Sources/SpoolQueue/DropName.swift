@@ -32,23 +32,28 @@ public enum DropName {
         if name.hasPrefix("-") { return "it begins with a hyphen, which programs take for an option" }
         for scalar in name.unicodeScalars where !isFit(scalar) {
             if scalar == "\u{FFFD}" { return "it is not valid UTF-8" }
-            return scalar.value < 0x20 || scalar.value == 0x7F ? "it holds a control character" : "it holds “\(shown(scalar))”"
+            return scalar.value < 0x20 || scalar.value == 0x7F
+                ? "it holds a control character" : "it holds “\(shown(scalar))”"
         }
         return nil
     }
     private static func isFit(_ scalar: Unicode.Scalar) -> Bool {
-        if scalar.isASCII { return isPlain(UInt8(truncatingIfNeeded: scalar.value)) || scalar == "~" || scalar == "%" }
+        if scalar.isASCII {
+            return isPlain(UInt8(truncatingIfNeeded: scalar.value)) || scalar == "~" || scalar == "%"
+        }
         return scalar != "\u{FFFD}" && scalar.properties.isAlphabetic
     }
     private static func isPlain(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
             true
         default: "._+@=-".utf8.contains(byte)
         }
     }
     private static func shown(_ scalar: Unicode.Scalar) -> String {
-        scalar.value < 0x20 || scalar.properties.generalCategory == .format || (0x7F...0x9F).contains(scalar.value)
+        scalar.value < 0x20 || scalar.properties.generalCategory == .format
+            || (0x7F...0x9F).contains(scalar.value)
             ? "U+" + String(scalar.value, radix: 16, uppercase: true) : String(scalar)
     }
 
@@ -64,7 +69,8 @@ public enum DropName {
         return out.isEmpty ? "unnamed" : out
     }
     private static func percent(_ scalar: Unicode.Scalar) -> String {
-        String(scalar).utf8.map { "%" + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined()
+        String(scalar).utf8.map { "%" + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }
+            .joined()
     }
     /// Undoes `escaped`.
     public static func unescaped(_ text: some StringProtocol) -> String {
@@ -94,7 +100,9 @@ public enum DropName {
     }
     /// The name without the prefix of the run it once was, for files moved back from failed/: (name, that run's id).
     public static func withoutRunPrefix(_ name: String) -> (name: String, run: RunID?) {
-        guard name.utf8.count > RunID.length + 1, let run = RunID(name.prefix(RunID.length)) else { return (name, nil) }
+        guard name.utf8.count > RunID.length + 1, let run = RunID(name.prefix(RunID.length)) else {
+            return (name, nil)
+        }
         let rest = name.dropFirst(RunID.length)
         guard rest.first == "~" else { return (name, nil) }
         return (unescaped(rest.dropFirst()), run)
@@ -115,11 +123,14 @@ public struct ClaimedName: Hashable, Sendable {
         self.name = name
     }
     public init(_ acceptance: Acceptance) {
-        self.init(run: acceptance.id, queue: acceptance.queue, priority: acceptance.priority, name: acceptance.dropName)
+        self.init(
+            run: acceptance.id, queue: acceptance.queue, priority: acceptance.priority,
+            name: acceptance.dropName)
     }
     public init?(_ text: String) {
         let parts = text.split(separator: "~", maxSplits: 3, omittingEmptySubsequences: false)
-        guard parts.count == 4, let run = RunID(parts[0]), let queue = QueueName(parts[1]), parts[2].first == "p",
+        guard parts.count == 4, let run = RunID(parts[0]), let queue = QueueName(parts[1]),
+            parts[2].first == "p",
             let level = Int(parts[2].dropFirst()), let priority = Priority(level)
         else { return nil }
         self.init(run: run, queue: queue, priority: priority, name: DropName.unescaped(parts[3]))
@@ -129,7 +140,9 @@ public struct ClaimedName: Hashable, Sendable {
 
 /// Names of the two files that answer a drop.
 public struct FinalName {
-    public static func job(_ acceptance: Acceptance) -> String { "\(acceptance.id)~\(DropName.escaped(acceptance.dropName))" }
+    public static func job(_ acceptance: Acceptance) -> String {
+        "\(acceptance.id)~\(DropName.escaped(acceptance.dropName))"
+    }
     public static func result(_ acceptance: Acceptance) -> String {
         "\(acceptance.id)~\(DropName.escaped(acceptance.stem)).result.yaml"
     }

@@ -10,37 +10,52 @@ public struct Move: Sendable {
     public init(_ spool: Spool) { self.spool = spool }
 
     /// The claim: this rename decides whose the drop is. False: somebody else was first.
-    public func claim(_ drop: String, from queue: Directory, as name: ClaimedName, to claimed: Directory) throws(SystemError) -> Bool {
+    public func claim(_ drop: String, from queue: Directory, as name: ClaimedName, to claimed: Directory)
+        throws(SystemError) -> Bool
+    {
         try transfer(drop, queue, to: claimed, name.text)
     }
-    public func park(_ name: ClaimedName, from claimed: Directory, _ reason: Wait.Reason) throws(SystemError) {
+    public func park(_ name: ClaimedName, from claimed: Directory, _ reason: Wait.Reason) throws(SystemError)
+    {
         guard let directory = spool.parked[reason] else { return }
         _ = try transfer(name.text, claimed, to: directory, name.text)
     }
     /// False when the file is not there: a person moved it, and the journal's snapshot is used instead.
-    public func unpark(_ name: ClaimedName, from reason: Wait.Reason, to claimed: Directory) throws(SystemError) -> Bool {
+    public func unpark(_ name: ClaimedName, from reason: Wait.Reason, to claimed: Directory)
+        throws(SystemError) -> Bool
+    {
         guard let directory = spool.parked[reason] else { return false }
         return try transfer(name.text, directory, to: claimed, name.text)
     }
     /// The job file's last move, beside its result.
-    public func retire(_ acceptance: Acceptance, from directory: Directory, to final: Directory) throws(SystemError) -> Bool {
+    public func retire(_ acceptance: Acceptance, from directory: Directory, to final: Directory)
+        throws(SystemError) -> Bool
+    {
         try transfer(ClaimedName(acceptance).text, directory, to: final, FinalName.job(acceptance))
     }
     /// Takes a file out of a directory because it is no job: `rejected/<seq>~<name>`.
-    public func reject(_ name: String, from directory: Directory, sequence: RunID) throws(SystemError) -> String? {
+    public func reject(_ name: String, from directory: Directory, sequence: RunID) throws(SystemError)
+        -> String?
+    {
         let target = "\(sequence)~\(DropName.escaped(name))"
         return try transfer(name, directory, to: spool.rejected, target) ? target : nil
     }
     /// From inbox/ into the queue that the job names.
-    public func refile(_ name: String, from inbox: Directory, to queue: Directory, as newName: String) throws(SystemError) -> Bool {
+    public func refile(_ name: String, from inbox: Directory, to queue: Directory, as newName: String)
+        throws(SystemError) -> Bool
+    {
         try transfer(name, inbox, to: queue, newName)
     }
     /// From a dead runner's claims to ours.
-    public func takeOver(_ name: String, from dead: Directory, to claimed: Directory) throws(SystemError) -> Bool {
+    public func takeOver(_ name: String, from dead: Directory, to claimed: Directory) throws(SystemError)
+        -> Bool
+    {
         try transfer(name, dead, to: claimed, name)
     }
     /// An answered command, out of control/.
-    public func close(command name: String, from control: Directory, as closed: String) throws(SystemError) -> Bool {
+    public func close(command name: String, from control: Directory, as closed: String) throws(SystemError)
+        -> Bool
+    {
         try transfer(name, control, to: spool.controlClosed, closed)
     }
     /// A command for a run of another runner.
@@ -55,14 +70,17 @@ public struct Move: Sendable {
 
     /// The rename. False: the source is gone. A target that is the same inode is the half of a rename that a power cut
     /// left in both directories: the source name goes, and the move is done.
-    private func transfer(_ name: String, _ from: Directory, to target: Directory, _ newName: String) throws(SystemError) -> Bool {
+    private func transfer(_ name: String, _ from: Directory, to target: Directory, _ newName: String)
+        throws(SystemError) -> Bool
+    {
         do {
             try from.rename(name, to: target, newName)
             return true
         } catch {
             if error.isMissing { return false }
             guard error.isExisting, let source = try from.statusIfPresent(name),
-                let there = try target.statusIfPresent(newName), source.inode == there.inode, source.device == there.device
+                let there = try target.statusIfPresent(newName), source.inode == there.inode,
+                source.device == there.device
             else { throw error }
             try from.remove(name)
             return true

@@ -34,7 +34,9 @@ public struct Publish: Sendable {
         }
         for item in group { try appear(item) }
         var synced: Set<ObjectIdentifier> = []
-        for item in group where synced.insert(ObjectIdentifier(item.directory)).inserted { try item.directory.sync() }
+        for item in group where synced.insert(ObjectIdentifier(item.directory)).inserted {
+            try item.directory.sync()
+        }
     }
 
     private func write(_ item: Publication) throws(SystemError) -> OpenFile {
@@ -42,7 +44,7 @@ public struct Publish: Sendable {
         let file: OpenFile
         do {
             file = try temporary.create(name)
-        } catch where error.isExisting {
+        } catch  where error.isExisting {
             // Left by a life that ended between write and rename.
             try temporary.remove(name)
             file = try temporary.create(name)
@@ -55,7 +57,7 @@ public struct Publish: Sendable {
         let name = FinalName.result(item.acceptance)
         do {
             try temporary.rename(item.acceptance.id.text, to: item.directory, name)
-        } catch where error.isExisting {
+        } catch  where error.isExisting {
             let there = try item.directory.openForReading(name).read(upTo: item.bytes.count + 1)
             if there == item.bytes { return try temporary.remove(item.acceptance.id.text) }
             // Torn by a power cut before the journal was replayed: the journal's bytes are the result.

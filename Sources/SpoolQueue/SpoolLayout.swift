@@ -48,12 +48,15 @@ public enum SpoolName {
     static let all: [(String, UInt32)] = [
         ("spool", 0o755), ("spool/inbox", 0o755), ("spool/claimed", 0o755), ("spool/parked", 0o755),
         ("spool/parked/approval", 0o755), ("spool/parked/retry", 0o755), ("spool/parked/held", 0o755),
-        ("spool/parked/interrupted", 0o755), ("spool/done", 0o755), ("spool/failed", 0o755), ("spool/rejected", 0o755),
+        ("spool/parked/interrupted", 0o755), ("spool/done", 0o755), ("spool/failed", 0o755),
+        ("spool/rejected", 0o755),
         ("spool/runs", 0o755), ("spool/approvals", 0o755), ("spool/approvals/requests", 0o755),
         ("spool/approvals/responses", 0o755), ("spool/approvals/closed", 0o755), ("spool/events", 0o755),
-        ("spool/control", 0o755), ("spool/control/closed", 0o755), ("spool/history", 0o755), ("spool/log", 0o755),
+        ("spool/control", 0o755), ("spool/control/closed", 0o755), ("spool/history", 0o755),
+        ("spool/log", 0o755),
         ("spool/.bobbin", 0o700), ("spool/.bobbin/slots", 0o700), ("spool/.bobbin/slots/keys", 0o700),
-        ("spool/.bobbin/runners", 0o700), ("templates", 0o755), ("secrets", 0o700), ("reports", 0o755), ("ops", 0o755),
+        ("spool/.bobbin/runners", 0o700), ("templates", 0o755), ("secrets", 0o700), ("reports", 0o755),
+        ("ops", 0o755),
     ]
     /// Where losing the directory means losing work: never made again behind the operator's back.
     static let irreplaceable = ["claimed", "parked", "done", "failed", ".bobbin/runners"]
@@ -92,7 +95,9 @@ public final class Spool: Sendable {
         inbox = try root.directory(SpoolName.inbox)
         claimed = try root.directory(SpoolName.claimed)
         var parked: [Wait.Reason: Directory] = [:]
-        for reason in Wait.Reason.allCases { parked[reason] = try root.directory("\(SpoolName.parked)/\(reason.rawValue)") }
+        for reason in Wait.Reason.allCases {
+            parked[reason] = try root.directory("\(SpoolName.parked)/\(reason.rawValue)")
+        }
         self.parked = parked
         done = try root.directory("done")
         failed = try root.directory("failed")
@@ -119,7 +124,9 @@ public final class Spool: Sendable {
         for name in SpoolName.irreplaceable where try root.statusIfPresent(name) == nil {
             throw SpoolProblem(
                 "E-STATE", "\(root.path)/\(name) is gone, and with it perhaps work in flight",
-                whatToDo: "Bring it back (a backup, or the mount that is missing); if it was empty: mkdir \(root.path)/\(name)")
+                whatToDo:
+                    "Bring it back (a backup, or the mount that is missing); if it was empty: mkdir \(root.path)/\(name)"
+            )
         }
     }
 
@@ -127,18 +134,23 @@ public final class Spool: Sendable {
         let facts = try root.fileSystem()
         guard facts.localName == nil else { return }
         throw SpoolProblem(
-            "E-FILESYSTEM", "\(root.path) is on \(facts.name); a spool needs a local file system (ext4, xfs, btrfs, tmpfs …)",
-            whatToDo: "Locks, owners and renames of network and FUSE file systems cannot be trusted; put the site on a local disk.")
+            "E-FILESYSTEM",
+            "\(root.path) is on \(facts.name); a spool needs a local file system (ext4, xfs, btrfs, tmpfs …)",
+            whatToDo:
+                "Locks, owners and renames of network and FUSE file systems cannot be trusted; put the site on a local disk."
+        )
     }
 
     private static func checkFormat(_ state: Directory) throws {
         let found = try read(SpoolName.format, in: state)
         guard let found else {
-            return try AtomicFile.write(Array("\(SpoolName.currentFormat)\n".utf8), to: SpoolName.format, in: state)
+            return try AtomicFile.write(
+                Array("\(SpoolName.currentFormat)\n".utf8), to: SpoolName.format, in: state)
         }
         guard found == SpoolName.currentFormat else {
             throw SpoolProblem(
-                "E-FORMAT", "this spool has format \(found), this program knows format \(SpoolName.currentFormat)",
+                "E-FORMAT",
+                "this spool has format \(found), this program knows format \(SpoolName.currentFormat)",
                 whatToDo: "Use the version of bobbin that wrote it, or a newer one.")
         }
     }
@@ -169,7 +181,9 @@ public final class Spool: Sendable {
     /// The drop directories of a queue, made if missing: `p1` … up to its levels.
     public func dropDirectories(of policy: QueuePolicy) throws -> [(Priority, Directory)] {
         let queue = try root.makeDirectory(policy.name.text)
-        return try Priority.all.prefix(policy.priorityLevels).map { ($0, try queue.makeDirectory($0.directory)) }
+        return try Priority.all.prefix(policy.priorityLevels).map {
+            ($0, try queue.makeDirectory($0.directory))
+        }
     }
     /// `done/<day>` or `failed/<day>`.
     public func finalDirectory(_ state: FinalState, day: String) throws -> Directory {

@@ -149,7 +149,7 @@ enum TemporaryName {
     }
     static func clear(_ name: String, _ directory: Directory) throws(Failure) {
         try onDisk("write in \(directory.path)") { () throws(SystemError) in
-            do throws(SystemError) { try directory.remove(name) } catch where error.isMissing {}
+            do throws(SystemError) { try directory.remove(name) } catch  where error.isMissing {}
         }
     }
 }

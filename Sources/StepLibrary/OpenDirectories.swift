@@ -23,7 +23,7 @@ final class OpenDirectories {
 
     /// The same, or nil where the directory is gone.
     func writableIfPresent(_ file: SitePath) throws(Failure) -> Directory? {
-        do { _ = try FileStatus.of(file.parent.absolute) } catch where error.isMissing { return nil } catch {
+        do { _ = try FileStatus.of(file.parent.absolute) } catch  where error.isMissing { return nil } catch {
             throw Failure(cannot: "look at \(file.parent.absolute)", error)
         }
         return try writable(file)

@@ -16,7 +16,8 @@ enum ProgramParameters {
             "turns standard output into `json` or `lines`"),
         Parameter(
             "detach", .flag, default: .bool(false),
-            "does not wait: the program goes on beside the next steps and is ended when the run ends or waits"),
+            "does not wait: the program goes on beside the next steps and is ended when the run ends or waits"
+        ),
     ]
     static let outputs: [(name: String, summary: String)] = [
         ("exit_code", "the exit code"),

@@ -22,14 +22,19 @@ struct Bobbin: ParsableCommand {
             """,
         version: Version.text,
         groupedSubcommands: [
-            CommandGroup(name: "Site", subcommands: [InitVerb.self, UpVerb.self, RunVerb.self, VersionVerb.self]),
+            CommandGroup(
+                name: "Site", subcommands: [InitVerb.self, UpVerb.self, RunVerb.self, VersionVerb.self]),
             CommandGroup(
                 name: "Work",
-                subcommands: [SubmitVerb.self, StatusVerb.self, QueuesVerb.self, RunsVerb.self, ShowVerb.self, LogVerb.self, WaitVerb.self]),
+                subcommands: [
+                    SubmitVerb.self, StatusVerb.self, QueuesVerb.self, RunsVerb.self, ShowVerb.self,
+                    LogVerb.self, WaitVerb.self,
+                ]),
             CommandGroup(
                 name: "Control",
                 subcommands: [
-                    CancelVerb.self, HoldVerb.self, ReleaseVerb.self, RequeueVerb.self, ResolveVerb.self, PauseVerb.self,
+                    CancelVerb.self, HoldVerb.self, ReleaseVerb.self, RequeueVerb.self, ResolveVerb.self,
+                    PauseVerb.self,
                     ResumeVerb.self, DrainVerb.self,
                 ]),
             CommandGroup(name: "Language", subcommands: [CheckVerb.self, ExplainVerb.self, StepsVerb.self]),
@@ -50,7 +55,9 @@ struct Bobbin: ParsableCommand {
         if arguments.count > 2, arguments[0] == "--site" {
             return [arguments[2], "--site", arguments[1]] + arguments.dropFirst(3)
         }
-        if arguments.count > 1, arguments[0].hasPrefix("--site=") { return [arguments[1], arguments[0]] + arguments.dropFirst(2) }
+        if arguments.count > 1, arguments[0].hasPrefix("--site=") {
+            return [arguments[1], arguments[0]] + arguments.dropFirst(2)
+        }
         return arguments
     }
 
@@ -59,7 +66,9 @@ struct Bobbin: ParsableCommand {
         case let code as ExitCode: Glibc.exit(code.rawValue)
         case let problem as SpoolProblem:
             Terminal.complain("bobbin: \(problem)")
-            Glibc.exit(problem.code == "E-RUNNING" ? Exit.tryAgain : problem.code == "E-SITE" ? Exit.usage : Exit.unavailable)
+            Glibc.exit(
+                problem.code == "E-RUNNING"
+                    ? Exit.tryAgain : problem.code == "E-SITE" ? Exit.usage : Exit.unavailable)
         case let problem as ConfigurationProblem:
             Terminal.complain(problem.text)
             Glibc.exit(Exit.malformed)
@@ -91,7 +100,8 @@ enum Version {
 }
 
 struct SiteOption: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("The site's directory.", valueName: "dir"), completion: .directory)
+    @Option(
+        name: .long, help: ArgumentHelp("The site's directory.", valueName: "dir"), completion: .directory)
     var site: String?
 
     func open() throws -> Site { try Site(path: SiteFinder.find(option: site)) }

@@ -13,7 +13,8 @@ enum JobFile {
     static func read(_ path: String) throws -> [UInt8] {
         let folder = path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) : "."
         let name = path.split(separator: "/").last.map(String.init) ?? path
-        return try Directory.open(folder.isEmpty ? "/" : folder).openForReading(name).read(upTo: Limits.dropBytes + 1)
+        return try Directory.open(folder.isEmpty ? "/" : folder).openForReading(name).read(
+            upTo: Limits.dropBytes + 1)
     }
 
     static func reading(_ path: String, site: String?) throws -> (JobReader.Reading, [UInt8]) {
@@ -27,7 +28,9 @@ enum JobFile {
     static func check(_ path: String, site: String?, quiet: Bool) -> (JobSpec, [UInt8])? {
         do {
             let (reading, bytes) = try reading(path, site: site)
-            if !quiet || reading.job == nil { for finding in reading.findings { Terminal.complain(finding.rendered) } }
+            if !quiet || reading.job == nil {
+                for finding in reading.findings { Terminal.complain(finding.rendered) }
+            }
             return reading.job.map { ($0, bytes) }
         } catch {
             Terminal.complain("\(Terminal.escape(path)): error: \(error)")

@@ -44,14 +44,17 @@ struct LogReader {
         func key(_ name: String) -> (Int, Int, String) {
             let parts = name.split(separator: ".")
             if let number = parts.first.flatMap({ Int($0) }) { return (0, number, name) }
-            return (name.hasPrefix("on_failure") ? 1 : 2, parts.dropFirst().first.flatMap { Int($0) } ?? 0, name)
+            return (
+                name.hasPrefix("on_failure") ? 1 : 2, parts.dropFirst().first.flatMap { Int($0) } ?? 0, name
+            )
         }
         return key(left) < key(right)
     }
 
     private func show(_ bytes: [UInt8]) {
         guard Terminal.isTerminal else { return StandardOutput.write(bytes) }
-        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = String(decoding: bytes, as: UTF8.self).split(
+            separator: "\n", omittingEmptySubsequences: false)
         Swift.print(lines.map { Terminal.escape(String($0)) }.joined(separator: "\n"), terminator: "")
     }
 
@@ -59,7 +62,8 @@ struct LogReader {
         var offset = 0
         repeat {
             if try site.spool.log.statusIfPresent(SpoolName.logFile) != nil {
-                let bytes = try site.spool.log.openForReading(SpoolName.logFile).read(upTo: 16 << 20, from: offset)
+                let bytes = try site.spool.log.openForReading(SpoolName.logFile).read(
+                    upTo: 16 << 20, from: offset)
                 offset += bytes.count
                 StandardOutput.write(bytes)
             }

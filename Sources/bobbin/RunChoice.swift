@@ -12,7 +12,8 @@ enum RunChoice {
         let found = try RunLookup(site).find(text)
         if found.count == 1 { return found[0] }
         if found.isEmpty {
-            Terminal.complain("no run, ticket or drop is called `\(Terminal.escape(text))`; `bobbin runs` lists runs")
+            Terminal.complain(
+                "no run, ticket or drop is called `\(Terminal.escape(text))`; `bobbin runs` lists runs")
         } else {
             Terminal.complain("`\(Terminal.escape(text))` may be any of:")
             for item in found { Terminal.complain("  " + line(item)) }
@@ -21,7 +22,8 @@ enum RunChoice {
     }
     private static func line(_ item: RunLookup.Found) -> String {
         switch item {
-        case .live(let run), .ended(let run): "\(run.id)  \(Terminal.escape(run.acceptance.jobName))  \(run.state.text)"
+        case .live(let run), .ended(let run):
+            "\(run.id)  \(Terminal.escape(run.acceptance.jobName))  \(run.state.text)"
         case .drop(let path, _): Terminal.escape(path)
         }
     }
@@ -30,7 +32,9 @@ enum RunChoice {
 enum RunCompletion {
     /// Ids of runs in flight and of the latest ended ones.
     static let kind = CompletionKind.custom { _, _, prefix in
-        guard let path = try? SiteFinder.find(option: nil), let site = try? Site(path: path) else { return [] }  // no site here: no ids
+        guard let path = try? SiteFinder.find(option: nil), let site = try? Site(path: path) else {
+            return []
+        }  // no site here: no ids
         let live = Replays.live(site.spool).map(\.id.text)
         let ended = FinalFiles(site.spool).find(prefix: prefix.isEmpty ? "0" : prefix).map(\.run.text)
         return Array(Set(live + ended)).sorted()

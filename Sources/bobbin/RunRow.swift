@@ -39,14 +39,17 @@ struct RunRow {
 
     var cells: [String] {
         [
-            id, Terminal.escape(job), queue, when.rfc3339, took.map(ResultFile.brief) ?? "", Terminal.escape(user),
+            id, Terminal.escape(job), queue, when.rfc3339, took.map(ResultFile.brief) ?? "",
+            Terminal.escape(user),
             Terminal.paint(state: state) + (why.isEmpty ? "" : "  \(Terminal.escape(why))"),
         ]
     }
     var value: Value {
         .map([
-            "run": .string(id), "job": .string(job), "queue": .string(queue), "state": .string(state), "at": .string(when.rfc3339),
-            "took_seconds": took.map { .double(Double($0.milliseconds) / 1000) } ?? .null, "submitted_by": .string(user),
+            "run": .string(id), "job": .string(job), "queue": .string(queue), "state": .string(state),
+            "at": .string(when.rfc3339),
+            "took_seconds": took.map { .double(Double($0.milliseconds) / 1000) } ?? .null,
+            "submitted_by": .string(user),
             "error": why.isEmpty ? .null : .string(why),
         ])
     }

@@ -9,12 +9,18 @@ import YamlText
 
 enum RunText {
     static func ended(_ run: RunRecord) -> String {
-        var lines = ["\(run.id)  \(Terminal.escape(run.acceptance.jobName))  \(Terminal.paint(state: run.state.text))"]
+        var lines = [
+            "\(run.id)  \(Terminal.escape(run.acceptance.jobName))  \(Terminal.paint(state: run.state.text))"
+        ]
         if let failure = run.failure {
-            lines.append("  \(failure.step.map { "step \($0): " } ?? "")\(Terminal.escape(failure.message)) [\(failure.code)]")
+            lines.append(
+                "  \(failure.step.map { "step \($0): " } ?? "")\(Terminal.escape(failure.message)) [\(failure.code)]"
+            )
             if !failure.whatToDo.isEmpty { lines.append("  \(Terminal.escape(failure.whatToDo))") }
         }
-        for entry in run.outputs.entries { lines.append("  \(entry.key): \(Terminal.escape(entry.value.text))") }
+        for entry in run.outputs.entries {
+            lines.append("  \(entry.key): \(Terminal.escape(entry.value.text))")
+        }
         return lines.joined(separator: "\n")
     }
 
@@ -23,10 +29,19 @@ enum RunText {
         var lines = [ended(run), ""]
         var facts: [[String]] = [
             ["queue", "\(a.queue), priority \(a.priority.level)"], ["file", Terminal.escape(a.dropName)],
-            ["submitted by", "\(Terminal.escape(a.submitter.name)) (uid \(a.submitter.uid))"], ["accepted", a.acceptedAt.rfc3339],
+            ["submitted by", "\(Terminal.escape(a.submitter.name)) (uid \(a.submitter.uid))"],
+            ["accepted", a.acceptedAt.rfc3339],
         ]
-        if let started = run.startedAt { facts.append(["started", "\(started.rfc3339) (waited \(ResultFile.brief(started.since(a.arrivedAt))))"]) }
-        if let ended = run.endedAt { facts.append(["ended", "\(ended.rfc3339) (took \(ResultFile.brief(ended.since(run.startedAt ?? ended))))"]) }
+        if let started = run.startedAt {
+            facts.append([
+                "started", "\(started.rfc3339) (waited \(ResultFile.brief(started.since(a.arrivedAt))))",
+            ])
+        }
+        if let ended = run.endedAt {
+            facts.append([
+                "ended", "\(ended.rfc3339) (took \(ResultFile.brief(ended.since(run.startedAt ?? ended))))",
+            ])
+        }
         if run.attempt > 1 { facts.append(["attempts", "\(run.attempt)"]) }
         if let name = a.templateName { facts.append(["template", name]) }
         if let ticket = a.ticket { facts.append(["ticket", ticket]) }
@@ -35,7 +50,9 @@ enum RunText {
         lines.append(Terminal.table(facts, indent: "  "))
         if !run.steps.isEmpty { lines += ["", steps(run)] }
         for entry in run.waits {
-            let until = entry.endedAt.map { " to \($0.rfc3339)" } ?? entry.wait.until.map { ", due \($0.rfc3339)" } ?? ""
+            let until =
+                entry.endedAt.map { " to \($0.rfc3339)" } ?? entry.wait.until.map { ", due \($0.rfc3339)" }
+                ?? ""
             lines.append("  waited (\(entry.wait.reason.rawValue)) from \(entry.wait.since.rfc3339)\(until)")
         }
         return lines.joined(separator: "\n")
@@ -44,26 +61,44 @@ enum RunText {
     private static func steps(_ run: RunRecord) -> String {
         Terminal.table(
             run.steps.map { step in
-                let tries = run.attempt > 1 || step.attempt > 1 ? "try \(step.runAttempt).\(step.attempt)" : ""
-                let took = step.endedAt.map { ResultFile.brief($0.since(step.startedAt)) } ?? "\(Terminal.age(Terminal.now.since(step.startedAt))) so far"
+                let tries =
+                    run.attempt > 1 || step.attempt > 1 ? "try \(step.runAttempt).\(step.attempt)" : ""
+                let took =
+                    step.endedAt.map { ResultFile.brief($0.since(step.startedAt)) }
+                    ?? "\(Terminal.age(Terminal.now.since(step.startedAt))) so far"
                 let why = step.failure.map { "  \(Terminal.escape($0.message)) [\($0.code)]" } ?? ""
-                return [step.label, Terminal.escape(step.title), step.type, tries, took, Terminal.paint(state: step.state.rawValue) + why]
+                return [
+                    step.label, Terminal.escape(step.title), step.type, tries, took,
+                    Terminal.paint(state: step.state.rawValue) + why,
+                ]
             }, indent: "  ")
     }
 
     static func value(_ run: RunRecord) -> Value {
         if run.finalState != nil {
             // The result file is the one description of an ended run.
-            let tree = try? YamlReader.parse(ResultFile.render(run), limits: YamlLimits(maxBytes: 64 << 20, maxNodes: 2_000_000, maxScalarBytes: 8 << 20))
+            let tree = try? YamlReader.parse(
+                ResultFile.render(run),
+                limits: YamlLimits(maxBytes: 64 << 20, maxNodes: 2_000_000, maxScalarBytes: 8 << 20))
             if let tree { return Value(tree) }
         }
         let a = run.acceptance
         return .map([
             "run": .string(run.id.text), "job": .string(a.jobName), "state": .string(run.state.text),
-            "queue": .string(a.queue.text), "priority": .int(a.priority.level), "accepted_at": .string(a.acceptedAt.rfc3339),
+            "queue": .string(a.queue.text), "priority": .int(a.priority.level),
+            "accepted_at": .string(a.acceptedAt.rfc3339),
             "attempts": .int(run.attempt),
-            "steps": .list(run.steps.map { .map(["step": .string($0.label), "title": .string($0.title), "state": .string($0.state.rawValue)]) }),
-            "drop": .map(["name": .string(a.dropName), "ticket": a.ticket.map(Value.string) ?? .null, "submitted_by": .string(a.submitter.name)]),
+            "steps": .list(
+                run.steps.map {
+                    .map([
+                        "step": .string($0.label), "title": .string($0.title),
+                        "state": .string($0.state.rawValue),
+                    ])
+                }),
+            "drop": .map([
+                "name": .string(a.dropName), "ticket": a.ticket.map(Value.string) ?? .null,
+                "submitted_by": .string(a.submitter.name),
+            ]),
         ])
     }
 
@@ -84,6 +119,8 @@ enum StepLine {
         let title = Terminal.escape(step.title)
         guard let ended = step.endedAt else { return Terminal.complain("  \(step.label)  \(title) …") }
         let why = step.failure.map { ": \(Terminal.escape($0.message)) [\($0.code)]" } ?? ""
-        Terminal.complain("  \(step.label)  \(title)  \(step.state.rawValue) (\(ResultFile.brief(ended.since(step.startedAt))))\(why)")
+        Terminal.complain(
+            "  \(step.label)  \(title)  \(step.state.rawValue) (\(ResultFile.brief(ended.since(step.startedAt))))\(why)"
+        )
     }
 }

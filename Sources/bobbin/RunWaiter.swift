@@ -24,7 +24,8 @@ struct RunWaiter {
                 open.removeAll { $0 == key }
             }
             if open.isEmpty { return worst }
-            _ = try Waker.sleep([watch.fd], until: Clocks.monotonic + (showSteps ? 200_000_000 : 1_000_000_000))
+            _ = try Waker.sleep(
+                [watch.fd], until: Clocks.monotonic + (showSteps ? 200_000_000 : 1_000_000_000))
         }
     }
 
@@ -68,9 +69,13 @@ struct RunWaiter {
     }
 
     private func rejection(_ key: String) throws -> Int32? {
-        guard let name = try site.spool.rejected.names().first(where: { $0.contains(".\(key).") && $0.hasSuffix(FinalName.reasonEnding) && !$0.hasPrefix(".") })
+        guard
+            let name = try site.spool.rejected.names().first(where: {
+                $0.contains(".\(key).") && $0.hasSuffix(FinalName.reasonEnding) && !$0.hasPrefix(".")
+            })
         else { return nil }
-        let text = String(decoding: try site.spool.rejected.openForReading(name).read(upTo: 65_536), as: UTF8.self)
+        let text = String(
+            decoding: try site.spool.rejected.openForReading(name).read(upTo: 65_536), as: UTF8.self)
         Terminal.complain("rejected: spool/rejected/\(name)\n\(text)")
         return Exit.malformed
     }

@@ -12,9 +12,14 @@ enum StatusText {
                 ? "runner \(runner.name): working\(runner.isLeader ? ", leading" : "") (\(Terminal.escape(runner.detail)))"
                 : Terminal.paint("runner \(runner.name): stopped", .dim)
         }
-        if !view.isAnyoneWorking { lines.append(Terminal.paint("nobody is working: start with `bobbin up`", .yellow)) }
+        if !view.isAnyoneWorking {
+            lines.append(Terminal.paint("nobody is working: start with `bobbin up`", .yellow))
+        }
         if view.isDraining { lines.append(Terminal.paint("draining: nothing new starts", .yellow)) }
-        if view.isDiskFull { lines.append(Terminal.paint("the disk is full: drops stay where they are until there is room", .red)) }
+        if view.isDiskFull {
+            lines.append(
+                Terminal.paint("the disk is full: drops stay where they are until there is room", .red))
+        }
         lines += ["", queues(view), "", today(view)]
         let running = view.live.filter { if case .waiting = $0.state { false } else { $0.finalState == nil } }
         if !running.isEmpty { lines += ["", "running:", runs(running)] }
@@ -33,7 +38,9 @@ enum StatusText {
                 cells.append(count < 0 ? "" : count == 0 ? "·" : String(count))
             }
             cells.append("\(row.running)/\(row.policy.maxConcurrent)")
-            let parked = Wait.Reason.allCases.compactMap { reason in row.parked[reason].map { "\($0) \(reason.rawValue)" } }
+            let parked = Wait.Reason.allCases.compactMap { reason in
+                row.parked[reason].map { "\($0) \(reason.rawValue)" }
+            }
             cells.append(parked.isEmpty ? "·" : parked.joined(separator: ", "))
             cells.append(row.oldest.map { Terminal.age(Terminal.now.since($0)) } ?? "·")
             rows.append(cells)
@@ -49,28 +56,51 @@ enum StatusText {
     }
 
     private static func runs(_ records: [RunRecord]) -> String {
-        Terminal.table(records.prefix(20).map { run in
-            var what = run.openStep.map { "step \($0.label) \(Terminal.escape($0.title)), \(Terminal.age(Terminal.now.since($0.startedAt)))" } ?? run.state.text
-            if case .waiting(let wait) = run.state {
-                what = wait.until.map { "\(wait.reason.rawValue), due in \(Terminal.age($0.since(Terminal.now)))" } ?? wait.reason.rawValue
-            }
-            return [run.id.text, run.acceptance.queue.text, Terminal.escape(run.acceptance.jobName), what]
-        }, indent: "  ") + (records.count > 20 ? "\n  … and \(records.count - 20) more" : "")
+        Terminal.table(
+            records.prefix(20).map { run in
+                var what =
+                    run.openStep.map {
+                        "step \($0.label) \(Terminal.escape($0.title)), \(Terminal.age(Terminal.now.since($0.startedAt)))"
+                    } ?? run.state.text
+                if case .waiting(let wait) = run.state {
+                    what =
+                        wait.until.map {
+                            "\(wait.reason.rawValue), due in \(Terminal.age($0.since(Terminal.now)))"
+                        } ?? wait.reason.rawValue
+                }
+                return [
+                    run.id.text, run.acceptance.queue.text, Terminal.escape(run.acceptance.jobName), what,
+                ]
+            }, indent: "  ") + (records.count > 20 ? "\n  … and \(records.count - 20) more" : "")
     }
 
     static func value(_ view: SiteView) -> Value {
         .map([
-            "working": .bool(view.isAnyoneWorking), "draining": .bool(view.isDraining), "disk_full": .bool(view.isDiskFull),
+            "working": .bool(view.isAnyoneWorking), "draining": .bool(view.isDraining),
+            "disk_full": .bool(view.isDiskFull),
             "free_bytes": .int(Int(clamping: view.freeBytes)),
-            "runners": .list(view.runners.map { .map(["name": .string($0.name), "working": .bool($0.isAlive), "leading": .bool($0.isLeader)]) }),
-            "queues": .list(view.queues.map { row in
-                .map([
-                    "name": .string(row.policy.name.text), "paused": .bool(row.isPaused), "max_concurrent": .int(row.policy.maxConcurrent),
-                    "waiting": .list(row.waiting.map(Value.int)), "running": .int(row.running),
-                    "parked": .map(ValueMap(distinct: Wait.Reason.allCases.map { ($0.rawValue, .int(row.parked[$0] ?? 0)) })),
-                    "oldest_seconds": row.oldest.map { .int(Int(max(0, Terminal.now.since($0).nanoseconds / 1_000_000_000))) } ?? .null,
-                ])
-            }),
+            "runners": .list(
+                view.runners.map {
+                    .map([
+                        "name": .string($0.name), "working": .bool($0.isAlive), "leading": .bool($0.isLeader),
+                    ])
+                }),
+            "queues": .list(
+                view.queues.map { row in
+                    .map([
+                        "name": .string(row.policy.name.text), "paused": .bool(row.isPaused),
+                        "max_concurrent": .int(row.policy.maxConcurrent),
+                        "waiting": .list(row.waiting.map(Value.int)), "running": .int(row.running),
+                        "parked": .map(
+                            ValueMap(
+                                distinct: Wait.Reason.allCases.map {
+                                    ($0.rawValue, .int(row.parked[$0] ?? 0))
+                                })),
+                        "oldest_seconds": row.oldest.map {
+                            .int(Int(max(0, Terminal.now.since($0).nanoseconds / 1_000_000_000)))
+                        } ?? .null,
+                    ])
+                }),
             "today": .map(["succeeded": .int(view.doneToday), "not_succeeded": .int(view.failedToday)]),
             "rejected": .int(view.rejected), "inbox": .int(view.inbox),
         ])

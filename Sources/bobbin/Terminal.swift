@@ -9,7 +9,8 @@ import YamlText
 
 enum Terminal {
     static let isTerminal = isatty(1) == 1
-    static let hasColor = isTerminal && (Host.environment("NO_COLOR") ?? "").isEmpty && Host.environment("TERM") != "dumb"
+    static let hasColor =
+        isTerminal && (Host.environment("NO_COLOR") ?? "").isEmpty && Host.environment("TERM") != "dumb"
 
     static func complain(_ text: String) { StandardError.write(text + "\n") }
     static func escape(_ text: String) -> String { Printable.escape(text) }
@@ -30,10 +31,13 @@ enum Terminal {
     /// Columns as wide as their widest cell; the last one is not padded. Paint only last columns.
     static func table(_ rows: [[String]], indent: String = "") -> String {
         guard let columns = rows.map(\.count).max() else { return "" }
-        let widths = (0..<columns).map { column in rows.map { $0.indices.contains(column) ? $0[column].count : 0 }.max() ?? 0 }
+        let widths = (0..<columns).map { column in
+            rows.map { $0.indices.contains(column) ? $0[column].count : 0 }.max() ?? 0
+        }
         return rows.map { row in
             let cells = row.enumerated().map { index, cell in
-                index == row.count - 1 ? cell : cell + String(repeating: " ", count: max(0, widths[index] - cell.count))
+                index == row.count - 1
+                    ? cell : cell + String(repeating: " ", count: max(0, widths[index] - cell.count))
             }
             return indent + cells.joined(separator: "  ")
         }.joined(separator: "\n")

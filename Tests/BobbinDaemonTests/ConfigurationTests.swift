@@ -20,12 +20,15 @@ import Testing
 
     @Test("the shipped file holds the guide's queues") func shipped() throws {
         let configuration = try read(Configuration.initialText)
-        let table = configuration.queues.map { "\($0.name) \($0.maxConcurrent) \($0.priorityLevels) \($0.retry.maxAttempts) \($0.retry.backoffMultiplier)" }
+        let table = configuration.queues.map {
+            "\($0.name) \($0.maxConcurrent) \($0.priorityLevels) \($0.retry.maxAttempts) \($0.retry.backoffMultiplier)"
+        }
         #expect(table == ["default 3 9 3 1.5", "high_priority 5 9 3 1.5", "background 1 9 3 1.5"])
     }
 
     @Test("a queue that gives no policy inherits default's") func inheritance() throws {
-        let configuration = try read("""
+        let configuration = try read(
+            """
             queues:
               other: {max_concurrent: 2}
               default: {retry_policy: {max_attempts: 7, base_delay: 1s}}
@@ -39,17 +42,21 @@ import Testing
         #expect(try read("queues: {night: {}}").queues.map(\.name.text) == ["default", "night"])
     }
 
-    @Test("mistakes are named with line and column", arguments: [
-        ("queues:\n  default: {max_concurrent: 0}\n", "orchestrator.yaml:2:29"),
-        ("queues:\n  Default: {}\n", "orchestrator.yaml:2:3"),
-        ("queues:\n  done: {}\n", "it is a directory of the spool"),
-        ("queues:\n  default: {max_concurent: 3}\n", "did you mean `max_concurrent`?"),
-        ("queues: [default]\n", "orchestrator.yaml:1:9"),
-        ("queues:\n  default: {require_end: yes}\n", "must be true or false"),
-        ("shutdown_grace: soon\n", "must be a duration"),
-        ("queues:\n\tdefault: {}\n", "E-YAML-TAB"),
-    ])
-    func mistakes(_ text: String, _ expected: String) { #expect(problem(text).contains(expected), "\(problem(text))") }
+    @Test(
+        "mistakes are named with line and column",
+        arguments: [
+            ("queues:\n  default: {max_concurrent: 0}\n", "orchestrator.yaml:2:29"),
+            ("queues:\n  Default: {}\n", "orchestrator.yaml:2:3"),
+            ("queues:\n  done: {}\n", "it is a directory of the spool"),
+            ("queues:\n  default: {max_concurent: 3}\n", "did you mean `max_concurrent`?"),
+            ("queues: [default]\n", "orchestrator.yaml:1:9"),
+            ("queues:\n  default: {require_end: yes}\n", "must be true or false"),
+            ("shutdown_grace: soon\n", "must be a duration"),
+            ("queues:\n\tdefault: {}\n", "E-YAML-TAB"),
+        ])
+    func mistakes(_ text: String, _ expected: String) {
+        #expect(problem(text).contains(expected), "\(problem(text))")
+    }
 
     @Test("every mistake is listed, not only the first") func all() {
         let text = problem("queues:\n  a: {max_concurrent: 0}\n  b: {priority_levels: 10}\n")

@@ -11,21 +11,30 @@ import Testing
 @testable import BobbinDaemon
 
 enum SampleRun {
-    static func time(_ milliseconds: Int64) -> Timestamp { Timestamp(nanoseconds: (1_795_000_000_000 + milliseconds) * 1_000_000) }
+    static func time(_ milliseconds: Int64) -> Timestamp {
+        Timestamp(nanoseconds: (1_795_000_000_000 + milliseconds) * 1_000_000)
+    }
 
     /// A run with retries, waits, nasty texts and every kind of output.
     static func full(_ index: Int = 0, state: FinalState = .failed) throws -> RunRecord {
         var maker = RunIDMaker()
         let id = maker.next(now: time(Int64(index)), random: (7, UInt64(index) &* 0x9E37_79B9_7F4A_7C15))
         let queue = try #require(QueueName("default")), priority = try #require(Priority(3))
-        var run = RunRecord(Acceptance(
-            id: id, queue: queue, priority: priority, dropName: "we~ird name: \(index).yaml", jobName: "no: yes \"q\" #\n\(index)",
-            submitter: Submitter(uid: 1000, name: "anna"), acceptedAt: time(5), arrivedAt: time(1),
-            identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: [], sha256: String(repeating: "a", count: 64),
-            templateName: "t.yaml", ticket: "01ARZ3NDEKTSV4RRFFQ69G5FAV", requeueOf: "01ARZ3NDEKTSV4RRFFQ69G5FAW", runner: "main"))
-        let failure = Failure("E-EXIT", "tar exited with 2: \u{1B}[31mno\u{1B}[0m", whatToDo: "look", retry: .transient, step: "1")
+        var run = RunRecord(
+            Acceptance(
+                id: id, queue: queue, priority: priority, dropName: "we~ird name: \(index).yaml",
+                jobName: "no: yes \"q\" #\n\(index)",
+                submitter: Submitter(uid: 1000, name: "anna"), acceptedAt: time(5), arrivedAt: time(1),
+                identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: [],
+                sha256: String(repeating: "a", count: 64),
+                templateName: "t.yaml", ticket: "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                requeueOf: "01ARZ3NDEKTSV4RRFFQ69G5FAW", runner: "main"))
+        let failure = Failure(
+            "E-EXIT", "tar exited with 2: \u{1B}[31mno\u{1B}[0m", whatToDo: "look", retry: .transient,
+            step: "1")
         var step = StepRecord(
-            section: .main, number: 1, title: "pack", id: "pack", type: "run", runAttempt: 1, attempt: 1, state: .running, startedAt: time(10))
+            section: .main, number: 1, title: "pack", id: "pack", type: "run", runAttempt: 1, attempt: 1,
+            state: .running, startedAt: time(10))
         run.apply(.stepStarted(step))
         step.state = .failed
         step.endedAt = time(35)
@@ -35,27 +44,41 @@ enum SampleRun {
         run.apply(.parked(Wait(.retry, until: time(6000), since: time(36), nextAttempt: 2)))
         run.apply(.resumed(at: time(6001)))
         var second = StepRecord(
-            section: .main, number: 1, title: "pack", id: "pack", type: "run", runAttempt: 2, attempt: 1, state: .succeeded,
+            section: .main, number: 1, title: "pack", id: "pack", type: "run", runAttempt: 2, attempt: 1,
+            state: .succeeded,
             startedAt: time(6010), endedAt: time(6011))
-        second.outputs = ["count": .int(3), "share": .double(0.5), "whole": .double(2), "list": .list([.null, .bool(true), "no", "012"]), "map": .map([:])]
+        second.outputs = [
+            "count": .int(3), "share": .double(0.5), "whole": .double(2),
+            "list": .list([.null, .bool(true), "no", "012"]), "map": .map([:]),
+        ]
         run.apply(.stepEnded(second))
-        run.apply(.stepEnded(StepRecord(
-            section: .finally, number: 1, title: "log", id: nil, type: "log", runAttempt: 2, attempt: 1, state: .skipped,
-            startedAt: time(6012), endedAt: time(6012))))
+        run.apply(
+            .stepEnded(
+                StepRecord(
+                    section: .finally, number: 1, title: "log", id: nil, type: "log", runAttempt: 2,
+                    attempt: 1, state: .skipped,
+                    startedAt: time(6012), endedAt: time(6012))))
         let succeeded = state == .succeeded
-        run.apply(.ended(state, at: time(6020), failure: succeeded ? nil : failure, outputs: succeeded ? ["text": "a\n  b\n"] : [:], result: []))
+        run.apply(
+            .ended(
+                state, at: time(6020), failure: succeeded ? nil : failure,
+                outputs: succeeded ? ["text": "a\n  b\n"] : [:], result: []))
         return run
     }
 }
 
 @Suite struct ResultFileTests {
-    @Test("what is written is read back", arguments: [FinalState.succeeded, .failed, .timedOut, .cancelled, .denied])
+    @Test(
+        "what is written is read back",
+        arguments: [FinalState.succeeded, .failed, .timedOut, .cancelled, .denied])
     func roundTrip(_ state: FinalState) throws {
         let run = try SampleRun.full(state: state)
         let bytes = ResultFile.render(run)
         let back = try #require(ResultFile.read(bytes), "\(String(decoding: bytes, as: UTF8.self))")
         #expect(back == run, "\(String(decoding: bytes, as: UTF8.self))")
-        #expect(ResultFile.render(back).elementsEqual(bytes.map { $0 }) || run.acceptance.snapshot.count != back.acceptance.snapshot.count)
+        #expect(
+            ResultFile.render(back).elementsEqual(bytes.map { $0 })
+                || run.acceptance.snapshot.count != back.acceptance.snapshot.count)
     }
 
     @Test("no control character reaches a terminal that shows the file") func plain() throws {
@@ -63,7 +86,9 @@ enum SampleRun {
         #expect(!bytes.contains { $0 < 0x20 && $0 != 0x0A })
     }
 
-    @Test("what is no result is told apart", arguments: ["", "a: 1", "- x", "run: 1\nstate: succeeded\n", "\u{0}", "run: [[["])
+    @Test(
+        "what is no result is told apart",
+        arguments: ["", "a: 1", "- x", "run: 1\nstate: succeeded\n", "\u{0}", "run: [[["])
     func others(_ text: String) { #expect(ResultFile.read(Array(text.utf8)) == nil) }
 
     @Test("an index rebuilt from result files equals the one fed with records") func rebuild() throws {
@@ -99,7 +124,11 @@ private enum TreeRemoval {
     static func remove(_ path: String) throws {
         let directory = try Directory.open(path)
         for name in try directory.names() {
-            if try directory.status(name).kind == .directory { try remove(path + "/" + name) } else { try directory.remove(name) }
+            if try directory.status(name).kind == .directory {
+                try remove(path + "/" + name)
+            } else {
+                try directory.remove(name)
+            }
         }
         let parent = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
         try Directory.open(parent).removeDirectory(String(path.split(separator: "/").last ?? ""))

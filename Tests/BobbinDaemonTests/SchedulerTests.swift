@@ -22,7 +22,9 @@ import Testing
     private func queue(_ name: String, _ limit: Int) throws -> QueuePolicy {
         QueuePolicy(name: try #require(QueueName(name)), maxConcurrent: limit)
     }
-    private func key(_ queue: QueuePolicy, _ level: Int) throws -> LaneKey { LaneKey(queue: queue.name, priority: try #require(Priority(level))) }
+    private func key(_ queue: QueuePolicy, _ level: Int) throws -> LaneKey {
+        LaneKey(queue: queue.name, priority: try #require(Priority(level)))
+    }
     private func candidates(_ names: [String], at time: Int64 = 0) -> [Candidate] {
         names.map { Candidate(name: $0, evidence: .movedIn, seenAt: time) }
     }

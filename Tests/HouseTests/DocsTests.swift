@@ -5,12 +5,14 @@
 import Foundation
 import Testing
 
-private let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+private let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent()
 
 private func bobbin(_ arguments: [String], input: String? = nil) throws -> (code: Int32, out: String) {
     let process = Process()
     let given = ProcessInfo.processInfo.environment["BOBBIN_BINARY"]
-    process.executableURL = given.map { URL(fileURLWithPath: $0) } ?? repository.appendingPathComponent(".build/debug/bobbin")
+    process.executableURL =
+        given.map { URL(fileURLWithPath: $0) } ?? repository.appendingPathComponent(".build/debug/bobbin")
     process.arguments = arguments
     process.currentDirectoryURL = repository
     let pipe = Pipe()
@@ -23,9 +25,15 @@ private func bobbin(_ arguments: [String], input: String? = nil) throws -> (code
 }
 
 private func documents() throws -> [URL] {
-    let docs = try FileManager.default.subpathsOfDirectory(atPath: repository.appendingPathComponent("docs").path)
-        .filter { $0.hasSuffix(".md") }.map { repository.appendingPathComponent("docs/\($0)") }
-    return docs + [repository.appendingPathComponent("README.md"), repository.appendingPathComponent("templates/README.md")]
+    let docs = try FileManager.default.subpathsOfDirectory(
+        atPath: repository.appendingPathComponent("docs").path
+    )
+    .filter { $0.hasSuffix(".md") }.map { repository.appendingPathComponent("docs/\($0)") }
+    return docs
+        + [
+            repository.appendingPathComponent("README.md"),
+            repository.appendingPathComponent("templates/README.md"),
+        ]
         .filter { FileManager.default.fileExists(atPath: $0.path) }
 }
 
@@ -34,12 +42,17 @@ private func documents() throws -> [URL] {
         let file = repository.appendingPathComponent("docs/STEPS.md")
         let (code, text) = try bobbin(["steps", "--markdown"])
         #expect(code == 0)
-        if ProcessInfo.processInfo.environment["RECORD"] == "1" { try text.write(to: file, atomically: true, encoding: .utf8) }
-        #expect(try String(contentsOf: file, encoding: .utf8) == text, "run the tests with RECORD=1, or: bobbin steps --markdown > docs/STEPS.md")
+        if ProcessInfo.processInfo.environment["RECORD"] == "1" {
+            try text.write(to: file, atomically: true, encoding: .utf8)
+        }
+        #expect(
+            try String(contentsOf: file, encoding: .utf8) == text,
+            "run the tests with RECORD=1, or: bobbin steps --markdown > docs/STEPS.md")
     }
 
     @Test("every whole job in a document passes the checker") func jobs() throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("bobbin-docs-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "bobbin-docs-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }  // the temporary directory is tidied anyway
         var found = 0
@@ -47,7 +60,9 @@ private func documents() throws -> [URL] {
             let text = try String(contentsOf: document, encoding: .utf8)
             for block in text.components(separatedBy: "```yaml\n").dropFirst() {
                 let job = block.components(separatedBy: "```")[0]
-                guard job.hasPrefix("dsl_version"), job.contains("\nsteps:"), !job.contains("…") else { continue }
+                guard job.hasPrefix("dsl_version"), job.contains("\nsteps:"), !job.contains("…") else {
+                    continue
+                }
                 found += 1
                 let file = folder.appendingPathComponent("job.yaml")
                 try job.write(to: file, atomically: true, encoding: .utf8)
@@ -60,7 +75,9 @@ private func documents() throws -> [URL] {
 
     @Test("every sample and template passes the checker") func samples() throws {
         let root = repository.appendingPathComponent("templates")
-        let names = try FileManager.default.subpathsOfDirectory(atPath: root.path).filter { $0.hasSuffix(".yaml") }
+        let names = try FileManager.default.subpathsOfDirectory(atPath: root.path).filter {
+            $0.hasSuffix(".yaml")
+        }
         #expect(names.count >= 6)
         for name in names {
             let (code, out) = try bobbin(["check", "--site", repository.path, "templates/\(name)"])
@@ -76,13 +93,18 @@ private func documents() throws -> [URL] {
         for type in list {
             let example = try #require(type["example"] as? String)
             // Examples use what earlier steps and variables would give; only the form is checked here.
-            let job = "dsl_version: \"1.1\"\nsteps:\n" + example.split(separator: "\n").enumerated()
+            let job =
+                "dsl_version: \"1.1\"\nsteps:\n"
+                + example.split(separator: "\n").enumerated()
                 .map { ($0.offset == 0 ? "  - " : "    ") + $0.element }.joined(separator: "\n") + "\n"
-            let file = FileManager.default.temporaryDirectory.appendingPathComponent("bobbin-example-\(UUID().uuidString).yaml")
+            let file = FileManager.default.temporaryDirectory.appendingPathComponent(
+                "bobbin-example-\(UUID().uuidString).yaml")
             try job.write(to: file, atomically: true, encoding: .utf8)
             defer { try? FileManager.default.removeItem(at: file) }  // the temporary directory is tidied anyway
             let (_, out) = try bobbin(["check", file.path])
-            let complaints = out.components(separatedBy: "\n").filter { $0.contains(": error:") && !$0.contains("E-UNDEFINED") }
+            let complaints = out.components(separatedBy: "\n").filter {
+                $0.contains(": error:") && !$0.contains("E-UNDEFINED")
+            }
             #expect(complaints.isEmpty, "\(type["name"] ?? ""): \(out)")
         }
     }
@@ -94,7 +116,8 @@ private func documents() throws -> [URL] {
                 let target = part.components(separatedBy: ")")[0].components(separatedBy: "#")[0]
                 guard !target.isEmpty, !target.contains("://") else { continue }
                 let path = document.deletingLastPathComponent().appendingPathComponent(target).path
-                #expect(FileManager.default.fileExists(atPath: path), "\(document.lastPathComponent): \(target)")
+                #expect(
+                    FileManager.default.fileExists(atPath: path), "\(document.lastPathComponent): \(target)")
             }
         }
     }

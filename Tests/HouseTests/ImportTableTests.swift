@@ -17,16 +17,19 @@ private let rooms: [String: Set<String>] = [
     "Archives": ["LinuxSystem", "CArchive"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
     "BobbinDaemon": [
-        "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine", "StepLibrary",
+        "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
+        "StepLibrary",
         "Archives", "RunHistory", "Crypto",
     ],
     "bobbin": [
-        "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunHistory", "RunEngine", "LinuxSystem", "ArgumentParser",
+        "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunHistory", "RunEngine",
+        "LinuxSystem", "ArgumentParser",
     ],
 ]
 /// The C library is part of the toolchain; JobModel and JobLanguage are pure and may not even have that.
 private let toolchain: [String: Set<String>] = [
-    "LinuxSystem": ["Glibc", "Synchronization"], "YamlText": ["Glibc"], "Archives": ["Glibc"], "BobbinDaemon": ["Glibc"],
+    "LinuxSystem": ["Glibc", "Synchronization"], "YamlText": ["Glibc"], "Archives": ["Glibc"],
+    "BobbinDaemon": ["Glibc"],
     "bobbin": ["Glibc"],
 ]
 
@@ -38,7 +41,8 @@ private struct SourceLine {
     var before: String
 }
 
-private let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+private let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent()
 
 private func sourceLines() throws -> [SourceLine] {
     let sources = repository.appendingPathComponent("Sources")
@@ -49,9 +53,11 @@ private func sourceLines() throws -> [SourceLine] {
         let relative = String(url.path.dropFirst(sources.path.count + 1))
         let texts = try String(contentsOf: url, encoding: .utf8).components(separatedBy: "\n")
         for (index, text) in texts.enumerated() {
-            lines.append(SourceLine(
-                file: relative, target: String(relative.prefix { $0 != "/" }), number: index + 1, text: text,
-                before: index > 0 ? texts[index - 1] : ""))
+            lines.append(
+                SourceLine(
+                    file: relative, target: String(relative.prefix { $0 != "/" }), number: index + 1,
+                    text: text,
+                    before: index > 0 ? texts[index - 1] : ""))
         }
     }
     return lines
@@ -63,39 +69,54 @@ private func sourceLines() throws -> [SourceLine] {
         #expect(lines.count > 5_000, "the sources were not found")
         for line in lines {
             let words = line.text.split(separator: " ").map(String.init)
-            guard let index = words.firstIndex(of: "import"), index <= 1, words.count > index + 1, !line.text.hasPrefix("//") else { continue }
+            guard let index = words.firstIndex(of: "import"), index <= 1, words.count > index + 1,
+                !line.text.hasPrefix("//")
+            else { continue }
             let name = words[index + 1]
             let allowed = (rooms[line.target] ?? []).union(toolchain[line.target] ?? [])
             #expect(
                 allowed.contains(name),
-                "Sources/\(line.file):\(line.number): \(line.target) may not import \(name); if it must, change its line in this table and in docs/ARCHITECTURE.md")
+                "Sources/\(line.file):\(line.number): \(line.target) may not import \(name); if it must, change its line in this table and in docs/ARCHITECTURE.md"
+            )
         }
     }
 
     @Test("every file opens with its five lines") func heads() throws {
         for (file, lines) in Dictionary(grouping: try sourceLines(), by: \.file) {
             let head = lines.sorted { $0.number < $1.number }.prefix(4)
-            #expect(head.allSatisfy { $0.text.hasPrefix("//") }, "Sources/\(file) does not open with what it is, owns, never does, and what happens on failure")
+            #expect(
+                head.allSatisfy { $0.text.hasPrefix("//") },
+                "Sources/\(file) does not open with what it is, owns, never does, and what happens on failure"
+            )
         }
     }
 
     @Test("renames of spool files are in one room, and directory names in one file") func moves() throws {
         let mayRename: Set<String> = [
-            "LinuxSystem/Directory.swift", "LinuxSystem/AtomicFile.swift", "SpoolQueue/Move.swift", "SpoolQueue/Publish.swift",
+            "LinuxSystem/Directory.swift", "LinuxSystem/AtomicFile.swift", "SpoolQueue/Move.swift",
+            "SpoolQueue/Publish.swift",
             "RunJournal/Committer.swift",
             // The damaged index is set aside; it is no spool file.
             "BobbinDaemon/Indexer.swift",
         ]
-        for line in try sourceLines() where line.text.contains(".rename(") || line.text.contains(".renameReplacing(") {
+        for line in try sourceLines()
+        where line.text.contains(".rename(") || line.text.contains(".renameReplacing(") {
             if line.target == "StepLibrary" { continue }  // steps rename people's files, never the spool's
-            #expect(mayRename.contains(line.file), "Sources/\(line.file):\(line.number): spool files are renamed in SpoolQueue/Move.swift")
+            #expect(
+                mayRename.contains(line.file),
+                "Sources/\(line.file):\(line.number): spool files are renamed in SpoolQueue/Move.swift")
         }
     }
 
     @Test("clocks are read in one file, and nothing sleeps") func clocks() throws {
         for line in try sourceLines() where line.target != "LinuxSystem" && !line.text.contains("//") {
-            for banned in ["Date()", "clock_gettime", "Task.sleep", "usleep(", "DispatchQueue", "Foundation.Process"] {
-                #expect(!line.text.contains(banned), "Sources/\(line.file):\(line.number): \(banned) belongs into LinuxSystem/Clocks.swift or nowhere")
+            for banned in [
+                "Date()", "clock_gettime", "Task.sleep", "usleep(", "DispatchQueue", "Foundation.Process",
+            ] {
+                #expect(
+                    !line.text.contains(banned),
+                    "Sources/\(line.file):\(line.number): \(banned) belongs into LinuxSystem/Clocks.swift or nowhere"
+                )
             }
         }
     }
@@ -110,9 +131,11 @@ private func sourceLines() throws -> [SourceLine] {
 
     @Test("the top level holds what it should and nothing else") func topLevel() throws {
         let allowed: Set<String> = [
-            "Package.swift", "Sources", "Tests", "spool", "templates", "secrets", "reports", "ops", "docs", "README.md", "LICENSE", "Package.resolved",
+            "Package.swift", "Sources", "Tests", "spool", "templates", "secrets", "reports", "ops", "docs",
+            "README.md", "LICENSE", "Package.resolved",
         ]
-        for name in try FileManager.default.contentsOfDirectory(atPath: repository.path) where !name.hasPrefix(".") {
+        for name in try FileManager.default.contentsOfDirectory(atPath: repository.path)
+        where !name.hasPrefix(".") {
             #expect(allowed.contains(name), "\(name) has no place at the top level")
         }
     }

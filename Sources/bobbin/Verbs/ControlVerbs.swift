@@ -23,7 +23,8 @@ private struct RunCommand {
             case .live(let record), .ended(let record): subject = record.id.text
             case .drop(let path, let ticket):
                 guard let ticket else {
-                    Terminal.complain("\(Terminal.escape(path)) has no ticket: remove or rename the file itself")
+                    Terminal.complain(
+                        "\(Terminal.escape(path)) has no ticket: remove or rename the file itself")
                     throw ExitCode(Exit.usage)
                 }
                 subject = ticket
@@ -51,11 +52,15 @@ private struct RunCommand {
         return answer.outcome == "done"
     }
 
-    private func wait(for name: String, _ watch: DirectoryWatch, _ before: Set<String>) throws -> (outcome: String, message: String)? {
+    private func wait(for name: String, _ watch: DirectoryWatch, _ before: Set<String>) throws -> (
+        outcome: String, message: String
+    )? {
         let deadline = Clocks.monotonic + 30_000_000_000
         while Clocks.monotonic < deadline {
-            for file in try site.spool.controlClosed.names() where file.hasSuffix("~\(name).answer.yaml") && !before.contains(file) && !file.hasPrefix(".") {
-                let tree = try YamlReader.parse(site.spool.controlClosed.openForReading(file).read(upTo: 65_536))
+            for file in try site.spool.controlClosed.names()
+            where file.hasSuffix("~\(name).answer.yaml") && !before.contains(file) && !file.hasPrefix(".") {
+                let tree = try YamlReader.parse(
+                    site.spool.controlClosed.openForReading(file).read(upTo: 65_536))
                 return (tree["outcome"]?.scalar?.text ?? "", tree["message"]?.scalar?.text ?? "")
             }
             _ = try Waker.sleep([watch.fd], until: min(deadline, Clocks.monotonic + 1_000_000_000))
@@ -67,7 +72,8 @@ private struct RunCommand {
 
 struct CancelVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cancel", abstract: "End runs; their `finally` steps still run.", discussion: "  bobbin cancel 01KAJ")
+        commandName: "cancel", abstract: "End runs; their `finally` steps still run.",
+        discussion: "  bobbin cancel 01KAJ")
     @Argument(help: "Runs or tickets.", completion: RunCompletion.kind) var runs: [String]
     @OptionGroup var site: SiteOption
     func run() throws { try RunCommand(site: site.open(), verb: .cancel, text: "").send(runs) }
@@ -75,7 +81,8 @@ struct CancelVerb: ParsableCommand {
 
 struct HoldVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "hold", abstract: "Set runs aside before their next step.", discussion: "  bobbin hold 01KAJ")
+        commandName: "hold", abstract: "Set runs aside before their next step.",
+        discussion: "  bobbin hold 01KAJ")
     @Argument(help: "Runs or tickets.", completion: RunCompletion.kind) var runs: [String]
     @OptionGroup var site: SiteOption
     func run() throws { try RunCommand(site: site.open(), verb: .hold, text: "").send(runs) }
@@ -83,7 +90,8 @@ struct HoldVerb: ParsableCommand {
 
 struct ReleaseVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "release", abstract: "Let held runs go on; start a waiting retry now.", discussion: "  bobbin release 01KAJ")
+        commandName: "release", abstract: "Let held runs go on; start a waiting retry now.",
+        discussion: "  bobbin release 01KAJ")
     @Argument(help: "Runs.", completion: RunCompletion.kind) var runs: [String]
     @OptionGroup var site: SiteOption
     func run() throws { try RunCommand(site: site.open(), verb: .release, text: "").send(runs) }
@@ -92,7 +100,9 @@ struct ReleaseVerb: ParsableCommand {
 struct RequeueVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "requeue", abstract: "Run ended jobs again, as new runs.",
-        discussion: "  bobbin requeue 01KAJ\nThe same as moving the job file from failed/ back into a priority directory.")
+        discussion:
+            "  bobbin requeue 01KAJ\nThe same as moving the job file from failed/ back into a priority directory."
+    )
     @Argument(help: "Runs.", completion: RunCompletion.kind) var runs: [String]
     @OptionGroup var site: SiteOption
     func run() throws { try RunCommand(site: site.open(), verb: .requeue, text: "").send(runs) }
@@ -101,15 +111,23 @@ struct RequeueVerb: ParsableCommand {
 struct ResolveVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resolve", abstract: "Decide about a step that was interrupted: retry, skip or fail.",
-        discussion: "  bobbin resolve 01KAJ retry\nAfter a crash nobody knows whether the step had its effect; look, then say.")
-    @Argument(help: ArgumentHelp("The run.", valueName: "run"), completion: RunCompletion.kind) var subject: String
-    @Argument(help: "retry, skip or fail.", completion: .list(Resolution.allCases.map(\.rawValue))) var answer: String
+        discussion:
+            "  bobbin resolve 01KAJ retry\nAfter a crash nobody knows whether the step had its effect; look, then say."
+    )
+    @Argument(help: ArgumentHelp("The run.", valueName: "run"), completion: RunCompletion.kind) var subject:
+        String
+    @Argument(help: "retry, skip or fail.", completion: .list(Resolution.allCases.map(\.rawValue)))
+    var answer: String
     @OptionGroup var site: SiteOption
 
     func validate() throws {
-        if Resolution(rawValue: answer) == nil { throw ValidationError("say retry, skip or fail, not `\(answer)`") }
+        if Resolution(rawValue: answer) == nil {
+            throw ValidationError("say retry, skip or fail, not `\(answer)`")
+        }
     }
-    func run() throws { try RunCommand(site: site.open(), verb: .resolve, text: answer + "\n").send([subject]) }
+    func run() throws {
+        try RunCommand(site: site.open(), verb: .resolve, text: answer + "\n").send([subject])
+    }
 }
 
 /// The queue names of a site, for pause and resume.
@@ -123,7 +141,8 @@ private func knownQueue(_ text: String, _ site: Site) throws -> QueueName {
 
 struct PauseVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Start nothing more from queues; what runs goes on.", discussion: "  bobbin pause background")
+        commandName: "pause", abstract: "Start nothing more from queues; what runs goes on.",
+        discussion: "  bobbin pause background")
     @Argument(help: "Queues.") var queues: [String]
     @OptionGroup var site: SiteOption
 
@@ -156,14 +175,18 @@ struct ResumeVerb: ParsableCommand {
 
 struct DrainVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Let what runs end, start nothing new, then stop the runners.", discussion: "  bobbin drain")
+        commandName: "drain", abstract: "Let what runs end, start nothing new, then stop the runners.",
+        discussion: "  bobbin drain")
     @OptionGroup var site: SiteOption
 
     func run() throws {
         let site = try site.open()
-        guard try SiteView(site).isAnyoneWorking else { return print("no runner is working; nothing to drain") }
+        guard try SiteView(site).isAnyoneWorking else {
+            return print("no runner is working; nothing to drain")
+        }
         try AtomicFile.write([], to: ControlFile.drain.name, in: site.spool.control, existing: .replace)
-        print("draining: runs end, nothing new starts, then the runners stop and spool/control/drain goes away")
+        print(
+            "draining: runs end, nothing new starts, then the runners stop and spool/control/drain goes away")
     }
 }
 
@@ -172,12 +195,16 @@ struct IndexVerb: ParsableCommand {
         commandName: "index", abstract: "The index of ended runs.", subcommands: [Rebuild.self])
     struct Rebuild: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make the index anew from the result files.", discussion: "  bobbin index rebuild\nThe runners must be stopped: only their leader writes the index.")
+            abstract: "Make the index anew from the result files.",
+            discussion:
+                "  bobbin index rebuild\nThe runners must be stopped: only their leader writes the index.")
         @OptionGroup var site: SiteOption
         func run() throws {
             let site = try site.open()
             guard let lock = try FileLock.take(SpoolName.lock, in: site.spool.state) else {
-                throw SpoolProblem("E-RUNNING", "a runner leads this spool and writes the index", whatToDo: "Stop it first: bobbin drain")
+                throw SpoolProblem(
+                    "E-RUNNING", "a runner leads this spool and writes the index",
+                    whatToDo: "Stop it first: bobbin drain")
             }
             let (added, unread) = try IndexFiles.rebuild(site.spool)
             withExtendedLifetime(lock) {}
@@ -192,7 +219,8 @@ struct JournalVerb: ParsableCommand {
         commandName: "journal", abstract: "The journals of runs in flight.", subcommands: [Verify.self])
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Read every journal and say whether it is whole.", discussion: "  bobbin journal verify\nExit 65 when one is damaged.")
+            abstract: "Read every journal and say whether it is whole.",
+            discussion: "  bobbin journal verify\nExit 65 when one is damaged.")
         @OptionGroup var site: SiteOption
         func run() throws {
             let site = try site.open()
@@ -200,8 +228,12 @@ struct JournalVerb: ParsableCommand {
             for runner in try site.spool.runners.names().sorted() {
                 do {
                     let replay = try Replays.of(runner, site.spool)
-                    let torn = replay.tornBytes > 0 ? ", a torn last record of \(replay.tornBytes) bytes (harmless)" : ""
-                    print("\(runner): whole, \(replay.segments.count) segments, \(replay.records) records, \(replay.live.count) runs in flight\(torn)")
+                    let torn =
+                        replay.tornBytes > 0
+                        ? ", a torn last record of \(replay.tornBytes) bytes (harmless)" : ""
+                    print(
+                        "\(runner): whole, \(replay.segments.count) segments, \(replay.records) records, \(replay.live.count) runs in flight\(torn)"
+                    )
                 } catch {
                     isWhole = false
                     Terminal.complain("\(runner): \(error)")

@@ -57,21 +57,34 @@ struct CheckVerb: ParsableCommand {
 
 struct ExplainVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "explain", abstract: "Say what a job would do, without doing it.", discussion: "  bobbin explain job.yaml")
+        commandName: "explain", abstract: "Say what a job would do, without doing it.",
+        discussion: "  bobbin explain job.yaml")
     @Argument(help: "A job file.", completion: .file(extensions: ["yaml", "yml", "json"])) var job: String
     @OptionGroup var site: SiteOption
 
     func run() throws {
         let base = try? SiteFinder.find(option: site.site)  // without a site: the language's own defaults
-        guard let (spec, _) = JobFile.check(job, site: base, quiet: false) else { throw ExitCode(Exit.malformed) }
+        guard let (spec, _) = JobFile.check(job, site: base, quiet: false) else {
+            throw ExitCode(Exit.malformed)
+        }
         let queue = spec.queue ?? .standard
-        let policy = try base.flatMap { try Site(path: $0).configuration().policy(queue) } ?? QueuePolicy(name: queue)
-        print("\(Terminal.escape(spec.name)): queue \(queue), priority \((spec.priority ?? .normal).level) unless its directory says otherwise")
+        let policy =
+            try base.flatMap { try Site(path: $0).configuration().policy(queue) } ?? QueuePolicy(name: queue)
+        print(
+            "\(Terminal.escape(spec.name)): queue \(queue), priority \((spec.priority ?? .normal).level) unless its directory says otherwise"
+        )
         let retry = spec.retry ?? policy.retry
-        let whose = spec.retry == nil ? "the queue's rule: only failures from outside, and only if every step may be repeated" : "the job's own rule"
-        print("attempts: up to \(retry.maxAttempts), \(retry.baseDelay.text) apart and growing x\(retry.backoffMultiplier) to \(retry.maxDelay.text) (\(whose))")
+        let whose =
+            spec.retry == nil
+            ? "the queue's rule: only failures from outside, and only if every step may be repeated"
+            : "the job's own rule"
+        print(
+            "attempts: up to \(retry.maxAttempts), \(retry.baseDelay.text) apart and growing x\(retry.backoffMultiplier) to \(retry.maxDelay.text) (\(whose))"
+        )
         print("time: \((spec.timeout ?? policy.timeout)?.text ?? "no limit")")
-        if !spec.variables.isEmpty { print("variables: \(Terminal.escape(JSONText.write(.map(spec.variables))))") }
+        if !spec.variables.isEmpty {
+            print("variables: \(Terminal.escape(JSONText.write(.map(spec.variables))))")
+        }
         for section in Section.allCases where !spec.steps(of: section).isEmpty {
             print("\(section.rawValue):")
             print(Terminal.table(spec.steps(of: section).map(ExplainVerb.row), indent: "  "))
@@ -80,7 +93,10 @@ struct ExplainVerb: ParsableCommand {
     }
 
     private static func row(_ step: StepSpec) -> [String] {
-        var notes = [step.isRepeatable ? "may be repeated after a crash" : "at most once: after a crash a person decides"]
+        var notes = [
+            step.isRepeatable
+                ? "may be repeated after a crash" : "at most once: after a crash a person decides"
+        ]
         if let when = step.when { notes.append("when \(Terminal.escape(when))") }
         if let retry = step.retry { notes.append("up to \(retry.maxAttempts) tries") }
         if let timeout = step.timeout { notes.append("at most \(timeout.text)") }
@@ -91,8 +107,10 @@ struct ExplainVerb: ParsableCommand {
 
 struct StepsVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "steps", abstract: "List the step types, or explain one.", discussion: "  bobbin steps find_files")
-    @Argument(help: "A step type.", completion: .custom { _, _, _ in Site.standardCatalogue.names }) var type: String?
+        commandName: "steps", abstract: "List the step types, or explain one.",
+        discussion: "  bobbin steps find_files")
+    @Argument(help: "A step type.", completion: .custom { _, _, _ in Site.standardCatalogue.names }) var type:
+        String?
     @Flag(help: "The whole reference as Markdown (docs/STEPS.md).") var markdown = false
     @OptionGroup var json: JSONFlag
 
@@ -101,7 +119,8 @@ struct StepsVerb: ParsableCommand {
         if markdown { return print(StepManual.markdown(catalogue), terminator: "") }
         if let type {
             guard let found = catalogue[type] else {
-                Terminal.complain("there is no step type `\(Terminal.escape(type))`; `bobbin steps` lists them")
+                Terminal.complain(
+                    "there is no step type `\(Terminal.escape(type))`; `bobbin steps` lists them")
                 throw ExitCode(Exit.usage)
             }
             return json.json ? Terminal.print(json: StepManual.value(found)) : print(StepManual.text(found))

@@ -21,20 +21,25 @@ struct InitVerb: ParsableCommand {
         let isNew = try Site.make(at: directory)
         let path = try SiteFinder.absolute(directory)
         print(isNew ? "made a site in \(path)" : "\(path) is a site already; missing directories were made")
-        print("queues are set in ops/orchestrator.yaml; `bobbin up` starts the work; drop jobs into spool/default/p5/")
+        print(
+            "queues are set in ops/orchestrator.yaml; `bobbin up` starts the work; drop jobs into spool/default/p5/"
+        )
     }
 }
 
 struct UpVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "up", abstract: "Work: claim and run jobs until told to stop.",
-        discussion: "  bobbin up\nSIGTERM or Ctrl-C lets running steps end (shutdown_grace, 30s); a second one ends them now.")
+        discussion:
+            "  bobbin up\nSIGTERM or Ctrl-C lets running steps end (shutdown_grace, 30s); a second one ends them now."
+    )
     @OptionGroup var site: SiteOption
 
     func run() throws {
         let site = try site.open()
         Terminal.complain("bobbin works on \(site.path) (log: spool/log/bobbin.log); Ctrl-C stops")
-        throw ExitCode(try Runner(site: site, options: RunnerOptions(name: "main", untilIdle: false, echo: true)).run())
+        throw ExitCode(
+            try Runner(site: site, options: RunnerOptions(name: "main", untilIdle: false, echo: true)).run())
     }
 }
 
@@ -49,13 +54,18 @@ struct RunVerb: ParsableCommand {
     @Argument(help: "A job file.", completion: .file(extensions: ["yaml", "yml", "json"])) var job: String?
     @Option(help: "This runner's name.") var runner = "main"
     @Flag(help: "End when nothing is left to do.") var untilIdle = false
-    @Option(name: .customLong("var"), help: ArgumentHelp("Set a variable of the job.", valueName: "k=v")) var variables: [String] = []
+    @Option(name: .customLong("var"), help: ArgumentHelp("Set a variable of the job.", valueName: "k=v"))
+    var variables: [String] = []
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
     func validate() throws {
-        guard RunnerOptions.isFit(name: runner) else { throw ValidationError("a runner's name is 1 to 32 of a-z, 0-9, - and _") }
-        if job != nil && untilIdle { throw ValidationError("--until-idle goes with a runner, not with a job") }
+        guard RunnerOptions.isFit(name: runner) else {
+            throw ValidationError("a runner's name is 1 to 32 of a-z, 0-9, - and _")
+        }
+        if job != nil && untilIdle {
+            throw ValidationError("--until-idle goes with a runner, not with a job")
+        }
     }
 
     func run() throws {
@@ -69,7 +79,9 @@ struct RunVerb: ParsableCommand {
     private func foreground(_ path: String) throws -> Int32 {
         // Without a site the job still runs; templates and relative paths are then below this directory.
         let base = try (try? SiteFinder.find(option: site.site)) ?? SiteFinder.absolute(".")
-        guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false) else { return Exit.malformed }
+        guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false) else {
+            return Exit.malformed
+        }
         spec.variables.merge(try JobFile.variables(variables))
         ProcessSetup.prepare()
         ProcessSetup.becomeSubreaper()
@@ -85,7 +97,8 @@ struct RunVerb: ParsableCommand {
         let folder = (Host.environment("TMPDIR") ?? "/tmp") + "/bobbin-\(Identities.fresh())"
         try Host.makeDirectories(folder)
         let record = ForegroundRun.perform(
-            spec, bytes: bytes, name: path, directory: base, runs: try Directory.open(folder), signals: signals, progress: StepLine.show)
+            spec, bytes: bytes, name: path, directory: base, runs: try Directory.open(folder),
+            signals: signals, progress: StepLine.show)
         if json.json { Terminal.print(json: RunText.value(record)) } else { print(RunText.ended(record)) }
         if record.failure != nil { Terminal.complain("logs: \(folder)") }
         return record.finalState == .succeeded ? 0 : Exit.failed

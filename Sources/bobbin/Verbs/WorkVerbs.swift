@@ -21,7 +21,8 @@ struct SubmitVerb: ParsableCommand {
     @Argument(help: "Job files.", completion: .file(extensions: ["yaml", "yml", "json"])) var jobs: [String]
     @Option(help: "The queue, unless the job says one.") var queue: String?
     @Option(help: "1 (most urgent) to 9, unless the job says one.") var priority: Int?
-    @Option(name: .customLong("var"), help: ArgumentHelp("Set a variable.", valueName: "k=v")) var variables: [String] = []
+    @Option(name: .customLong("var"), help: ArgumentHelp("Set a variable.", valueName: "k=v")) var variables:
+        [String] = []
     @Flag(help: "Wait for the end; exit 1 if a run does not succeed.") var wait = false
     @Flag(name: .shortAndLong, help: "Print only the tickets.") var quiet = false
     @OptionGroup var site: SiteOption
@@ -31,21 +32,28 @@ struct SubmitVerb: ParsableCommand {
         let configuration = try site.configuration()
         var checked: [(String, JobSpec, [UInt8])] = []
         for path in jobs {
-            guard let (spec, bytes) = JobFile.check(path, site: site.path, quiet: quiet) else { throw ExitCode(Exit.malformed) }
+            guard let (spec, bytes) = JobFile.check(path, site: site.path, quiet: quiet) else {
+                throw ExitCode(Exit.malformed)
+            }
             checked.append((path, spec, bytes))
         }
         var tickets: [String] = []
-        for (path, spec, bytes) in checked { tickets.append(try drop(path, spec, bytes, site, configuration)) }
+        for (path, spec, bytes) in checked {
+            tickets.append(try drop(path, spec, bytes, site, configuration))
+        }
         guard wait else { return }
         throw ExitCode(try RunWaiter(site).wait(tickets, showSteps: Terminal.isTerminal))
     }
 
-    private func drop(_ path: String, _ spec: JobSpec, _ bytes: [UInt8], _ site: Site, _ configuration: Configuration) throws -> String {
+    private func drop(
+        _ path: String, _ spec: JobSpec, _ bytes: [UInt8], _ site: Site, _ configuration: Configuration
+    ) throws -> String {
         let (queue, priority) = try place(spec)
         guard let policy = configuration.policy(queue),
             let lane = try site.spool.dropDirectories(of: policy).first(where: { $0.0 == priority })?.1
         else {
-            Terminal.complain("this site has no queue \(queue) with priority \(priority.level); `bobbin queues` lists them")
+            Terminal.complain(
+                "this site has no queue \(queue) with priority \(priority.level); `bobbin queues` lists them")
             throw ExitCode(Exit.malformed)
         }
         let ticket = Identities.fresh().text
@@ -81,7 +89,8 @@ struct SubmitVerb: ParsableCommand {
 
 struct StatusVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "What waits, runs and went wrong, at a glance.", discussion: "  bobbin status")
+        commandName: "status", abstract: "What waits, runs and went wrong, at a glance.",
+        discussion: "  bobbin status")
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
@@ -100,24 +109,33 @@ struct QueuesVerb: ParsableCommand {
     func run() throws {
         let queues = try site.open().configuration().queues
         if json.json {
-            return Terminal.print(json: .list(queues.map { queue in
-                .map([
-                    "name": .string(queue.name.text), "max_concurrent": .int(queue.maxConcurrent),
-                    "priority_levels": .int(queue.priorityLevels), "max_attempts": .int(queue.retry.maxAttempts),
-                    "base_delay": .string(queue.retry.baseDelay.text), "backoff_multiplier": .double(queue.retry.backoffMultiplier),
-                    "max_delay": .string(queue.retry.maxDelay.text), "require_end": .bool(queue.requireEnd),
-                    "timeout": queue.timeout.map { .string($0.text) } ?? .null,
-                ])
-            }))
+            return Terminal.print(
+                json: .list(
+                    queues.map { queue in
+                        .map([
+                            "name": .string(queue.name.text), "max_concurrent": .int(queue.maxConcurrent),
+                            "priority_levels": .int(queue.priorityLevels),
+                            "max_attempts": .int(queue.retry.maxAttempts),
+                            "base_delay": .string(queue.retry.baseDelay.text),
+                            "backoff_multiplier": .double(queue.retry.backoffMultiplier),
+                            "max_delay": .string(queue.retry.maxDelay.text),
+                            "require_end": .bool(queue.requireEnd),
+                            "timeout": queue.timeout.map { .string($0.text) } ?? .null,
+                        ])
+                    }))
         }
         let head = ["queue", "at once", "priorities", "attempts", "delays", "time limit", "end mark"]
-        print(Terminal.table([head] + queues.map { queue in
-            [
-                queue.name.text, String(queue.maxConcurrent), "p1-p\(queue.priorityLevels)", String(queue.retry.maxAttempts),
-                "\(queue.retry.baseDelay.text) x\(queue.retry.backoffMultiplier) to \(queue.retry.maxDelay.text)",
-                queue.timeout?.text ?? "none", queue.requireEnd ? "required" : "optional",
-            ]
-        }))
+        print(
+            Terminal.table(
+                [head]
+                    + queues.map { queue in
+                        [
+                            queue.name.text, String(queue.maxConcurrent), "p1-p\(queue.priorityLevels)",
+                            String(queue.retry.maxAttempts),
+                            "\(queue.retry.baseDelay.text) x\(queue.retry.backoffMultiplier) to \(queue.retry.maxDelay.text)",
+                            queue.timeout?.text ?? "none", queue.requireEnd ? "required" : "optional",
+                        ]
+                    }))
     }
 }
 
@@ -125,7 +143,8 @@ struct RunsVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "runs", abstract: "List runs, newest first: those in flight, then those that ended.",
         discussion: "  bobbin runs --state failed --queue default --limit 20")
-    @Option(help: "Only this state: queued running waiting succeeded failed denied timed_out cancelled.") var state: String?
+    @Option(help: "Only this state: queued running waiting succeeded failed denied timed_out cancelled.")
+    var state: String?
     @Option(help: "Only this queue.") var queue: String?
     @Option(help: "Only jobs of this name (* stands for anything).") var job: String?
     @Option(help: "Only this submitter.") var user: String?
@@ -160,7 +179,8 @@ struct RunsVerb: ParsableCommand {
     private func ended(_ site: Site, _ limit: Int) throws -> [RunRow] {
         guard let history = try RunHistory.reader(path: IndexFiles.path(site.spool)) else { return [] }
         let filter = RunFilter(
-            states: state.flatMap { FinalState(rawValue: $0) }.map { [$0] } ?? [], queue: queue, job: job, user: user, limit: limit)
+            states: state.flatMap { FinalState(rawValue: $0) }.map { [$0] } ?? [], queue: queue, job: job,
+            user: user, limit: limit)
         return try history.runs(filter).map { RunRow($0) }
     }
 
@@ -181,8 +201,11 @@ struct RunsVerb: ParsableCommand {
 struct ShowVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Show a run: its steps, times, waits and what went wrong.",
-        discussion: "  bobbin show 01KAJ\nRUN is an id, a prefix of one, a ticket, or the path of a drop or job file.")
-    @Argument(help: ArgumentHelp("The run.", valueName: "run"), completion: RunCompletion.kind) var subject: String
+        discussion:
+            "  bobbin show 01KAJ\nRUN is an id, a prefix of one, a ticket, or the path of a drop or job file."
+    )
+    @Argument(help: ArgumentHelp("The run.", valueName: "run"), completion: RunCompletion.kind) var subject:
+        String
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
@@ -191,7 +214,13 @@ struct ShowVerb: ParsableCommand {
         case .live(let record), .ended(let record):
             json.json ? Terminal.print(json: RunText.value(record)) : print(RunText.full(record))
         case .drop(let path, let ticket):
-            if json.json { return Terminal.print(json: .map(["state": "waiting to be claimed", "path": .string(path), "ticket": ticket.map(Value.string) ?? .null])) }
+            if json.json {
+                return Terminal.print(
+                    json: .map([
+                        "state": "waiting to be claimed", "path": .string(path),
+                        "ticket": ticket.map(Value.string) ?? .null,
+                    ]))
+            }
             print("\(Terminal.escape(path)): waits to be claimed")
         }
     }
@@ -200,7 +229,9 @@ struct ShowVerb: ParsableCommand {
 struct LogVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log", abstract: "Print what a run's steps said.", discussion: "  bobbin log -f 01KAJ")
-    @Argument(help: ArgumentHelp("The run; without one, the daemon's own log.", valueName: "run"), completion: RunCompletion.kind) var subject: String?
+    @Argument(
+        help: ArgumentHelp("The run; without one, the daemon's own log.", valueName: "run"),
+        completion: RunCompletion.kind) var subject: String?
     @Flag(name: .shortAndLong, help: "Follow until the run ends.") var follow = false
     @OptionGroup var site: SiteOption
 
@@ -210,7 +241,9 @@ struct LogVerb: ParsableCommand {
         switch try RunChoice.one(subject, site) {
         case .live(let record), .ended(let record): try LogReader(site).print(record, follow: follow)
         case .drop(let path, let ticket):
-            guard follow, let ticket else { return print("\(Terminal.escape(path)): not claimed yet, so nothing was said") }
+            guard follow, let ticket else {
+                return print("\(Terminal.escape(path)): not claimed yet, so nothing was said")
+            }
             let record = try RunWaiter(site).untilClaimed(ticket)
             try LogReader(site).print(record, follow: true)
         }
@@ -220,7 +253,9 @@ struct LogVerb: ParsableCommand {
 struct WaitVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wait", abstract: "Wait until runs have ended.",
-        discussion: "  bobbin wait 01KAJ…\nExit 0: all succeeded; 1: one did not; 3: one waits for a person; 65: a drop was rejected.")
+        discussion:
+            "  bobbin wait 01KAJ…\nExit 0: all succeeded; 1: one did not; 3: one waits for a person; 65: a drop was rejected."
+    )
     @Argument(help: "Runs, tickets or drops.", completion: RunCompletion.kind) var runs: [String]
     @OptionGroup var site: SiteOption
 
@@ -232,7 +267,8 @@ struct WaitVerb: ParsableCommand {
             case .live(let record), .ended(let record): keys.append(record.id.text)
             case .drop(let path, let ticket):
                 guard let ticket else {
-                    Terminal.complain("\(Terminal.escape(path)) has no ticket and no run yet; wait for it by its run id")
+                    Terminal.complain(
+                        "\(Terminal.escape(path)) has no ticket and no run yet; wait for it by its run id")
                     throw ExitCode(Exit.usage)
                 }
                 keys.append(ticket)
