@@ -227,7 +227,8 @@ final class ControlDesk {
     private func ownerOfParked(_ run: RunID) -> Directory? {
         let spool = core.site.spool
         let isParked = spool.parked.values.contains { directory in
-            ((try? directory.names()) ?? []).contains { $0.hasPrefix(run.text) }  // unreadable: not found there
+            // Unreadable: not found there.
+            ((try? directory.names()) ?? []).contains { $0.hasPrefix(run.text) }
         }
         guard isParked else { return nil }
         for runner in (try? spool.runners.names()) ?? [] where runner != core.name {

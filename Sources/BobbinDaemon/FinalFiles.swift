@@ -35,7 +35,8 @@ public struct FinalFiles: Sendable {
     {
         var days: [(String, Directory)] = []
         for root in spool.finalRoots() {
-            for day in ((try? root.names()) ?? []) where matches(day) {  // an unreadable root has nothing to find
+            // An unreadable root has nothing to find.
+            for day in ((try? root.names()) ?? []) where matches(day) {
                 if let directory = try? root.directory(day) { days.append((day, directory)) }
             }
         }

@@ -149,7 +149,8 @@ struct Takeover {
     /// Looks for runners whose lock is free and takes their runs over. The caller holds the recovery lock.
     func sweep() {
         let spool = core.site.spool
-        for runner in (try? spool.runners.names()) ?? [] where runner != core.name {  // unreadable now: the next sweep looks again
+        // Unreadable now: the next sweep looks again.
+        for runner in (try? spool.runners.names()) ?? [] where runner != core.name {
             do { try take(runner) } catch {
                 core.log.error(
                     "takeover", "runner \(runner) is dead, but its journal cannot be taken over: \(error)")

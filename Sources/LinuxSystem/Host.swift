@@ -29,7 +29,8 @@ public enum Host {
     /// Kills every process whose environment holds `mark` (NAME=value), wherever it moved to, and says how many.
     /// A step that left its process group still carries the mark, because exec passes the environment on.
     public static func killAll(marked mark: String) -> Int {
-        guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }  // no /proc: nothing to find
+        // No /proc: nothing to find.
+        guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }
         var killed = 0
         for pid in names.compactMap({ Int32($0) }) where pid != getpid() {
             if carries(pid, mark: mark), kill(pid, SIGKILL) == 0 { killed += 1 }

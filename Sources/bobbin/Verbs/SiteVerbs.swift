@@ -89,7 +89,8 @@ struct RunVerb: ParsableCommand {
         let inbox = try SignalInbox([SIGINT, SIGTERM])
         let listener = try BlockingThread.start("signals") {
             while true {
-                guard (try? Waker.sleep([inbox.fd], until: nil)) != nil else { return }  // no signals without poll: the run goes on
+                // No signals without poll: the run goes on.
+                guard (try? Waker.sleep([inbox.fd], until: nil)) != nil else { return }
                 if inbox.next() != nil { signals.raise(.cancel) }
             }
         }
