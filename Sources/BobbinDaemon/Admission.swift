@@ -47,7 +47,7 @@ final class Admission {
     func admit(_ candidate: Candidate, _ key: LaneKey, from directory: Directory, policy: QueuePolicy) throws
         -> AdmissionOutcome
     {
-        switch DropName.judge(candidate.name) {
+        switch Admission.judge(candidate.name) {
         case .ignored: return .settled
         case .unfit(let why):
             return try refuse(
@@ -77,6 +77,15 @@ final class Admission {
             defer { drop.file.dropLease() }
             return try judge(drop, candidate, key, directory)
         }
+    }
+
+    /// What stands behind a run's prefix is the name that the new run will have.
+    private static func judge(_ name: String) -> DropName.Verdict {
+        let verdict = DropName.judge(name)
+        guard verdict == .job else { return verdict }
+        let plain = DropName.withoutRunPrefix(name).name
+        let inner = DropName.judge(plain)
+        return inner == .job ? .job : .unfit(why: "behind the run's prefix it is no name of a job")
     }
 
     private func refuse(_ name: String, _ directory: Directory, _ failure: Failure) throws -> AdmissionOutcome
@@ -136,6 +145,11 @@ final class Admission {
         let id = Identities.fresh()
         let name = ClaimedName(run: id, queue: key.queue, priority: key.priority, name: plainName)
         guard try Move(spool).claim(drop.name, from: directory, as: name, to: claimed) else {
+            return .settled
+        }
+        // The name may have changed hands since it was judged: what was claimed must be what was read.
+        guard try claimed.statusIfPresent(name.text)?.inode == drop.status.inode else {
+            try Move(spool).unclaim(name, from: claimed, to: directory, drop.name)
             return .settled
         }
         let now = Timestamp(nanoseconds: Clocks.wall)

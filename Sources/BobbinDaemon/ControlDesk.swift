@@ -178,7 +178,9 @@ final class ControlDesk {
         do {
             let outcome = try admission.admit(candidate, key, from: directory, policy: policy)
             guard case .accepted(let record, _) = outcome else {
-                core.scheduler.judged(candidate.name, key, stays: false)
+                core.scheduler.judged(candidate.name, key, stays: true)
+                core.post(
+                    .arriving(candidate, key, why: "it was judged for a command", lookAgainIn: .seconds(1)))
                 return ("refused", "the drop is not whole, or no job")
             }
             core.scheduler.judged(candidate.name, key, stays: false)

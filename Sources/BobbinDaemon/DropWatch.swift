@@ -40,7 +40,7 @@ final class DropWatch {
     private static let checkEvery = Span.seconds(5).nanoseconds
     private static let rescanEvery = Span.seconds(30).nanoseconds
     /// How long a file may stay incomplete; tests of the debug build shorten it.
-    private static let patience: Int64 = {
+    static let patience: Int64 = {
         #if DEBUG
             if let span = Host.environment("BOBBIN_ARRIVAL_PATIENCE").flatMap({ Span($0) }) {
                 return span.nanoseconds

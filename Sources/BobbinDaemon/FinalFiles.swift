@@ -41,14 +41,17 @@ public struct FinalFiles: Sendable {
             }
         }
         days.sort { newestFirst ? $0.0 > $1.0 : $0.0 < $1.0 }
+        var all: [Found] = []
         for (_, directory) in days {
             let names = ((try? directory.names()) ?? []).filter { isWanted($0) }
             let found = names.filter { $0.hasSuffix(FinalName.resultEnding) }.compactMap { name in
                 entry(name, names, directory)
             }
-            if !found.isEmpty { return found }
+            all += found
+            // A full id is in one place; a prefix may be in many.
+            if all.count >= (newestFirst ? 20 : 1) { break }
         }
-        return []
+        return all
     }
     private func entry(_ result: String, _ names: [String], _ directory: Directory) -> Found? {
         guard let run = RunID(result.prefix(RunID.length)) else { return nil }

@@ -8,6 +8,8 @@ import SpoolQueue
 
 final class Inbox {
     private let core: RunnerCore
+    /// Monotonic: since when a file has been incomplete.
+    private var firstSeen: [String: Int64] = [:]
     /// Monotonic; .max when nothing is on its way.
     private(set) var lookAgain = Int64.max
     /// Files that may still become drops.
@@ -16,13 +18,30 @@ final class Inbox {
 
     func sweep() {
         lookAgain = .max
+        let names: [String]
         do {
-            for name in try core.site.spool.inbox.names().sorted() where DropName.judge(name) != .ignored {
-                try take(name, .seen)
-            }
+            names = try core.site.spool.inbox.names().sorted().filter { DropName.judge($0) != .ignored }
         } catch {
-            core.diskTrouble("reading inbox/", error)
+            return core.diskTrouble("reading inbox/", error)
         }
+        firstSeen = firstSeen.filter { names.contains($0.key) }
+        for name in names {
+            do { try take(name, .seen) } catch { core.diskTrouble("inbox/\(name)", error) }
+        }
+    }
+
+    /// Refuses a file that did not become a drop in time; until then it is looked at again.
+    private func keepWaiting(_ name: String, _ why: String, _ span: Span) throws {
+        let now = Clocks.monotonic
+        if why == "open for writing" || why == "the disk is full" { firstSeen[name] = now }
+        let since = firstSeen[name] ?? now
+        firstSeen[name] = since
+        guard now - since < DropWatch.patience else {
+            return try refuse(
+                name, ArrivalGate.incomplete(requireEnd: false, why: why),
+                Rejecter(spool: core.site.spool, log: core.log))
+        }
+        lookAgain = min(lookAgain, now + max(span.nanoseconds, 50_000_000))
     }
 
     func take(_ hint: DirectoryWatch.Hint) {
@@ -48,15 +67,16 @@ final class Inbox {
         case .notAJob:
             return try refuse(
                 name, Failure("E-NOT-A-JOB", "this is a result or reason file, not a job"), rejecter)
-        case .unknownEnding, .ignored: return
+        case .unknownEnding:
+            return try keepWaiting(name, "its name does not end in .yaml, .yml or .json", .seconds(10))
+        case .ignored: return
         case .job: break
         }
         let gate = ArrivalGate(
             requireEnd: false, diskIsFull: core.site.spool.isFull, now: Timestamp(nanoseconds: Clocks.wall))
         switch gate.examine(name, in: inbox, evidence: evidence) {
         case .gone: return
-        case .arriving(_, let span):
-            lookAgain = min(lookAgain, Clocks.monotonic + max(span.nanoseconds, 50_000_000))
+        case .arriving(let why, let span): try keepWaiting(name, why, span)
         case .directory: core.warnOnce("inbox/\(name) is a directory: it stays where it is")
         case .refused(let failure): try refuse(name, failure, rejecter)
         case .complete(let drop):

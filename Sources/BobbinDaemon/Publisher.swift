@@ -69,15 +69,23 @@ final class Publisher: Sendable {
             let records = group.compactMap { journal.record($0.run) }
             do {
                 try finish(records)
-            } catch let error as SystemError where error.isFull {
+            } catch let error as SystemError where !Publisher.isFinal(error) {
                 waitForRoom(group, error)
                 continue
             } catch {
                 halt(error)
             }
-            state.with { $0.inHand = 0 }
+            state.with {
+                $0.inHand = 0
+                $0.isStuck = false
+            }
             told(records)
         }
+    }
+
+    /// After a failed sync, a failing or a read-only disk nothing may be promised; everything else may pass.
+    private static func isFinal(_ error: SystemError) -> Bool {
+        ["fsync", "fdatasync", "syncfs"].contains(error.call) || error.errno == 5 || error.errno == 30
     }
 
     private func nextGroup() -> [Entry]? {
@@ -97,7 +105,7 @@ final class Publisher: Sendable {
     }
 
     private func waitForRoom(_ group: [Entry], _ error: SystemError) {
-        log.error("publisher", "the disk is full: \(group.count) results wait in the journal (\(error))")
+        if !isStuck { log.error("publisher", "\(group.count) results wait in the journal: \(error)") }
         let closing = state.with { state -> Bool in
             state.queue = group + state.queue
             state.inHand = 0
@@ -107,7 +115,6 @@ final class Publisher: Sendable {
         // The journal has the results: a stopping process may leave them to the next start.
         if closing { return state.with { $0.queue = [] } }
         _ = state.wait(until: Clocks.monotonic + 1_000_000_000) { $0.isClosing ? () : nil }
-        state.with { $0.isStuck = false }
     }
 
     private func finish(_ records: [RunRecord]) throws {

@@ -39,14 +39,19 @@ struct Recovery {
     }
 
     /// Brings every file to where its record says it is, and every run back to work.
-    func resume(_ records: [RunRecord]) throws {
+    /// `adoptable`: claims that may lack a record; a live runner's own newest claims are not among them.
+    func resume(_ records: [RunRecord], adoptable: Set<RunID>? = nil) throws {
         var places = try findFiles()
         for record in records.sorted(by: { $0.id < $1.id }) {
             let place = places.removeValue(forKey: record.id)
             try place.map { try putRight(record, $0) } ?? recreate(record)
             goOn(record)
         }
-        try adopt(places.filter { $0.value.isClaimed })
+        try adopt(
+            places.filter {
+                $0.value.isClaimed && (adoptable?.contains($0.key) ?? true)
+                    && core.journal.record($0.key) == nil
+            })
     }
 
     private struct Place {
@@ -96,15 +101,29 @@ struct Recovery {
         }
     }
 
+    /// A claim's bytes; a file that is no job by its inode is rejected and stops nobody.
+    private func readClaim(_ place: Place) throws -> ([UInt8], FileStatus)? {
+        let gate = ArrivalGate(requireEnd: false, diskIsFull: false, now: Timestamp(nanoseconds: Clocks.wall))
+        switch gate.examine(place.name, in: place.directory, evidence: .movedIn) {
+        case .complete(let drop):
+            drop.file.dropLease()
+            return (drop.bytes, drop.status)
+        case .refused(let failure):
+            try Rejecter(spool: core.site.spool, log: core.log).reject(
+                place.name, from: place.directory, Rejection(failure))
+        case .arriving(let why, _): core.log.warn("recovery", "\(place.name) cannot be adopted now: \(why)")
+        case .directory, .gone: break
+        }
+        return nil
+    }
+
     /// Claims that never reached the journal: the name says what they are; the file is read again.
     private func adopt(_ places: [RunID: Place]) throws {
         guard !places.isEmpty else { return }
         let reader = core.site.reader()
         for (run, place) in places.sorted(by: { $0.key < $1.key }) {
             guard let name = ClaimedName(place.name) else { continue }
-            let file = try place.directory.openForReading(place.name)
-            let bytes = try file.read(upTo: Limits.dropBytes + 1)
-            let status = try file.status()
+            guard let (bytes, status) = try readClaim(place) else { continue }
             let stem = name.name.split(separator: ".").first.map(String.init) ?? name.name
             let reading = reader.read(bytes, name: name.name, stem: stem)
             guard let job = reading.job else {
@@ -174,13 +193,16 @@ struct Takeover {
             last = core.journal.append(.carried(record), of: record.id)
         }
         core.journal.waitUntilDurable(last)
-        try moveClaims(of: runner)
+        let moved = try moveClaims(of: runner)
         for name in replay.segments { try journal.removeIfPresent(name) }
         try journal.sync()
-        try remove(runner, home, journal)
+        do { try remove(runner, home, journal) } catch {
+            // An empty shell harms nobody; its runs are ours already.
+            core.diskTrouble("removing dead runner \(runner)", error)
+        }
         try spool.runners.sync()
         core.remains.add(records)
-        try recovery.resume(records)
+        try recovery.resume(records, adoptable: moved)
         if !records.isEmpty {
             core.log.info(
                 "takeover",
@@ -188,14 +210,16 @@ struct Takeover {
         }
     }
 
-    private func moveClaims(of runner: String) throws {
+    private func moveClaims(of runner: String) throws -> Set<RunID> {
         let spool = core.site.spool
-        guard try spool.claimed.statusIfPresent(runner) != nil else { return }
+        guard try spool.claimed.statusIfPresent(runner) != nil else { return [] }
         let claims = try spool.claimed.directory(runner)
-        for name in try claims.names() { _ = try Move(spool).takeOver(name, from: claims, to: core.claimed) }
+        let names = try claims.names()
+        for name in names { _ = try Move(spool).takeOver(name, from: claims, to: core.claimed) }
         try core.claimed.sync()
         try claims.sync()
         try spool.claimed.removeDirectory(runner)
+        return Set(names.compactMap { ClaimedName($0)?.run })
     }
 
     /// The empty shell of the dead runner; what cannot be removed is left, an empty journal harms nobody.

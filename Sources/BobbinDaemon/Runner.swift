@@ -47,6 +47,7 @@ public final class Runner {
     private var nextLeaderSweep: Int64 = 0
     private var stopAt: Int64?
     private var isDraining = false
+    private var wasSignalled = false
     private var isStopped = false
     private static let controlTag = 1, ordersTag = 2, inboxTag = 3, configurationTag = 4
     private static let housekeepingEvery = Span.seconds(5).nanoseconds
@@ -69,7 +70,14 @@ public final class Runner {
         orders = try home.makeDirectory(SpoolName.orders, mode: 0o700)
         let temporary = try home.makeDirectory(SpoolName.temporary, mode: 0o700)
         let claimed = try spool.claimed.makeDirectory(options.name)
-        let replay = try Replay.read(journalDirectory)
+        let replay: Replay
+        do { replay = try Replay.read(journalDirectory) } catch let damage as JournalDamage {
+            throw SpoolProblem(
+                "E-JOURNAL", "\(damage)",
+                whatToDo:
+                    "Nothing was changed. `bobbin journal verify` reads all journals; bring the file back from a backup, or move the journal directory aside: its claims are then adopted as if they had not begun."
+            )
+        }
         if replay.tornBytes > 0 { log.info("journal", "cut 1 torn record (\(replay.tornBytes) bytes)") }
         let halt: @Sendable (any Error) -> Never = { RunnerCore.halt(log, $0) }
         let journal = try Journal(
@@ -328,11 +336,12 @@ public final class Runner {
             core.log.reopen()
             return rereadConfiguration()
         }
-        if isDraining {
+        if wasSignalled {
             core.log.warn("runner", "told to stop a second time: ending now")
             stopAt = 0
             return core.scheduler.raiseAll(.stop)
         }
+        wasSignalled = true
         beginDraining("a signal")
         stopAt = Clocks.monotonic + core.configuration.shutdownGrace.nanoseconds
     }
@@ -348,9 +357,11 @@ public final class Runner {
         if isDraining {
             isStopped = core.scheduler.isQuiet && (!core.isPublishing || publisher.isStuck)
         } else if options.untilIdle {
+            // Idle first: a worker posts what it found before it falls idle.
+            guard core.scheduler.isIdle, !core.hasMail, parked.isEmpty, !drops.hasArriving, !inbox.hasWaiting
+            else { return }
             isStopped =
-                parked.isEmpty && !drops.hasArriving && !inbox.hasWaiting && core.scheduler.isIdle
-                && !core.isPublishing
+                !core.isPublishing
                 && core.journal.liveRecords.allSatisfy { if case .waiting = $0.state { true } else { false } }
         }
     }

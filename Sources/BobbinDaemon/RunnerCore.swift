@@ -116,11 +116,32 @@ final class RunnerCore: Sendable {
             // The journal says where the run is; its file follows at the next start.
             diskTrouble("parking \(run)", error)
         }
-        scheduler.forget(run)
+        let pending = scheduler.forget(run)
+        if obey(pending, run, wait) { return }
         log.info(
             "runner", "waits (\(wait.reason.rawValue))\(wait.until.map { " until \($0.rfc3339)" } ?? "")",
             run: run)
         post(.parked(run, wait))
+    }
+
+    /// A hold or cancel that came while the run was on its way aside. True: the run is elsewhere now.
+    private func obey(_ pending: RunSignals.Request, _ run: RunID, _ wait: Wait) -> Bool {
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        switch pending {
+        case .hold where wait.reason == .retry:
+            park(run, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
+            return true
+        case .cancel:
+            guard let record = journal.record(run) else { return false }
+            scheduler.signals(of: run).raise(.cancel)
+            do { try unpark(record, with: .resumed(at: now)) } catch {
+                diskTrouble("resuming \(run)", error)
+                return false
+            }
+            scheduler.urgent(run)
+            return true
+        default: return false
+        }
     }
 
     /// Queues a run that goes on.
@@ -150,6 +171,7 @@ final class RunnerCore: Sendable {
         mail.with { $0.append(message) }
         waker.wake()
     }
+    var hasMail: Bool { mail.with { !$0.isEmpty } }
     func takeMail() -> [Message] {
         mail.with { mail in
             defer { mail.removeAll(keepingCapacity: true) }

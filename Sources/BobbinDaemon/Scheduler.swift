@@ -68,7 +68,7 @@ struct LaneState {
     var known: Set<String> = []
     var inGate: Set<String> = []
     /// Names that were dropped again while the gate had them.
-    var again: Set<String> = []
+    var again: [String: Candidate] = [:]
     var ready = Fifo<RunID>()
     var hasWork: Bool { !ready.isEmpty || !candidates.isEmpty }
 }
@@ -108,6 +108,8 @@ final class Scheduler: Sendable {
         var urgent = Fifo<RunID>()
         var signals: [RunID: RunSignals] = [:]
         var driving: Set<RunID> = []
+        /// Runs that were made ready while their worker was still letting go of them: nil is urgent.
+        var deferred: [RunID: LaneKey?] = [:]
         var inWork = 0
         var isDraining = false
         var isExiting = false
@@ -131,6 +133,7 @@ final class Scheduler: Sendable {
     private static func choose(_ state: inout State) -> Work? {
         while let run = state.urgent.popFirst() {
             if state.driving.insert(run).inserted { return .run(run, nil) }
+            state.deferred[run] = .some(nil)
         }
         if state.isDraining { return nil }
         for step in state.order.indices {
@@ -161,6 +164,7 @@ final class Scheduler: Sendable {
         guard let lane = state.queues[name]?.nextLane(), let priority = Priority(lane + 1) else { return nil }
         while let run = state.queues[name]?.lanes[lane].ready.popFirst() {
             if state.driving.insert(run).inserted { return .run(run, slot) }
+            if state.deferred[run] == nil { state.deferred[run] = LaneKey(queue: name, priority: priority) }
         }
         if let candidate = state.queues[name]?.lanes[lane].candidates.popFirst() {
             state.queues[name]?.lanes[lane].inGate.insert(candidate.name)
@@ -180,24 +184,29 @@ final class Scheduler: Sendable {
     func finish(slot: Slot?, run: RunID?) -> Bool {
         state.signal { state in
             if let slot { Scheduler.free(slot, &state) }
-            if let run { state.driving.remove(run) }
+            if let run {
+                state.driving.remove(run)
+                if let key = state.deferred.removeValue(forKey: run) { Scheduler.requeue(run, key, &state) }
+            }
             state.inWork -= 1
             return state.inWork == 0
         }
     }
+    private static func requeue(_ run: RunID, _ key: LaneKey?, _ state: inout State) {
+        guard let key else { return state.urgent.append(run) }
+        state.queues[key.queue]?.lanes[key.priority.level - 1].ready.append(run)
+    }
     /// The gate has judged the candidate. `stays`: it is still arriving.
     func judged(_ name: String, _ key: LaneKey, stays: Bool) {
-        state.with { state in
-            let lane = key.priority.level - 1
+        state.signal { state in
+            let index = key.priority.level - 1
             guard state.queues[key.queue] != nil else { return }
-            state.queues[key.queue]?.lanes[lane].inGate.remove(name)
-            let again = state.queues[key.queue]?.lanes[lane].again.remove(name) != nil
-            if stays { return }
-            state.queues[key.queue]?.lanes[lane].known.remove(name)
-            guard again else { return }
-            state.queues[key.queue]?.lanes[lane].known.insert(name)
-            state.queues[key.queue]?.lanes[lane].candidates.append(
-                Candidate(name: name, evidence: .seen, seenAt: Clocks.wall))
+            state.queues[key.queue]?.lanes[index].inGate.remove(name)
+            if let again = state.queues[key.queue]?.lanes[index].again.removeValue(forKey: name) {
+                state.queues[key.queue]?.lanes[index].candidates.append(again)
+            } else if !stays {
+                state.queues[key.queue]?.lanes[index].known.remove(name)
+            }
         }
     }
     /// The signals of a run that begins to be driven.
@@ -209,7 +218,14 @@ final class Scheduler: Sendable {
             return signals
         }
     }
-    func forget(_ run: RunID) { state.with { $0.signals[run] = nil } }
+    /// Lets go of a run's signals; what was asked and not yet obeyed is returned, so that it is not lost.
+    @discardableResult
+    func forget(_ run: RunID) -> RunSignals.Request {
+        state.with { state in
+            defer { state.signals[run] = nil }
+            return state.signals[run]?.request ?? .none
+        }
+    }
 
     // MARK: for the main loop
 
@@ -246,7 +262,7 @@ final class Scheduler: Sendable {
                 if lane.known.insert(candidate.name).inserted {
                     lane.candidates.append(candidate)
                 } else if lane.inGate.contains(candidate.name) {
-                    lane.again.insert(candidate.name)
+                    lane.again[candidate.name] = candidate
                 }
             }
             state.queues[key.queue]?.lanes[index] = lane

@@ -50,7 +50,7 @@ public struct Span: Hashable, Comparable, Sendable {
         case .string(let text): self.init(text)
         case .int(let seconds): self.init(String(seconds))
         case .double(let seconds) where seconds.isFinite && seconds >= 0 && seconds < 3e9:
-            self.init(nanoseconds: Int64(seconds * 1e9))
+            self.init(nanoseconds: Int64((seconds * 1e9).rounded()))
         default: return nil
         }
     }

@@ -133,7 +133,8 @@ extension Parameter.Kind {
         case (.choice(let words), .string(let word)): words.contains(word) ? value : nil
         case (.texts, .list(let items)):
             Parameter.Kind.allTexts(items).map(Value.list)
-        case (.texts, .string), (.texts, .int), (.texts, .double): .list([.string(value.text)])
+        case (.texts, .string), (.texts, .int), (.texts, .double), (.texts, .bool):
+            .list([.string(value.text)])
         default: nil
         }
     }

@@ -6,6 +6,8 @@ import Glibc
 
 public enum AtomicFile {
     public enum Existing: Sendable { case fail, replace }
+    /// Tells the writers of one process apart.
+    private static let serial = Counter()
 
     /// Writes `bytes` as `name` in `directory`. With `durable`, data is on disk before the name appears and the
     /// name before this returns; without, readers still never see a part.
@@ -14,7 +16,7 @@ public enum AtomicFile {
         existing: Existing = .fail, durable: Bool = true
     ) throws(SystemError) {
         // A dot name: no scan, watcher or person takes it for the file.
-        let temporary = ".\(name.utf8.count > 200 ? String(name.prefix(120)) : name).\(getpid()).tmp"
+        let temporary = ".\(getpid())-\(serial.increment()).tmp"
         try directory.removeIfPresent(temporary)
         do {
             let file = try directory.create(temporary, mode: mode)

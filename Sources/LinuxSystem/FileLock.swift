@@ -26,7 +26,7 @@ public final class FileLock: Sendable {
     /// Whether somebody holds the lock; asks without taking it.
     public static func isHeld(_ name: String, in directory: Directory) throws(SystemError) -> Bool {
         do {
-            let file = try directory.openForUpdate(name, mode: 0o600)
+            let file = try directory.openForReading(name)
             return try SystemCalls.wrapped("lock", name) { bb_is_locked(file.fd) } > 0
         } catch  where error.isMissing {
             return false

@@ -48,11 +48,15 @@ public enum Host {
         if name.contains("/") { return name }
         for folder in path.split(separator: ":", omittingEmptySubsequences: true) {
             let candidate = "\(folder)/\(name)"
-            if access(candidate, X_OK) == 0 { return candidate }
+            if access(candidate, X_OK) == 0, !isDirectory(candidate) { return candidate }
         }
         return nil
     }
 
+    private static func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
     public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
     static func firstLine(_ path: String) -> String? {

@@ -103,6 +103,8 @@ public final class Monitor<Value>: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         while true {
             if let outcome = body(&value) { return outcome }
+            // A negative time is an error to the kernel, and would be asked again at once.
+            let deadline = max(0, deadline)
             var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
             if pthread_cond_timedwait(condition, mutex, &time) == ETIMEDOUT { return body(&value) }
         }

@@ -63,6 +63,8 @@ public enum ProcessSetup {
     public static func prepare() {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGIO, SIG_IGN)
+        // Whoever started us may have ignored it, and then no child's end would ever be seen.
+        signal(SIGCHLD, SIG_DFL)
         while true {
             let fd = open("/dev/null", O_RDWR)
             if fd > 2 || fd < 0 {

@@ -57,7 +57,7 @@ public final class RunDriver {
             failure = try drive(.main)
             if let failure, let wait = try retryOfRun(failure) { return wait }
             if let failure, failure.kind != .cancelled { _ = try drive(.onFailure) }
-            if failure?.kind == .cancelled { signals.forgiveCancel() }
+            if failure == nil && signals.request == .cancel { failure = StepRun.cancelled }
             let late = try drive(.finally)
             return end(failure ?? late)
         } catch {
@@ -116,17 +116,25 @@ public final class RunDriver {
         case .interrupted: return try resolve(step, last)
         case .failed, .timedOut, .denied, .cancelled:
             guard let failure = last.failure else { return nil }
-            if canRetry(step, failure, attempt: last.attempt) {
+            if !isRunTimeUp(failure, step), canRetry(step, failure, attempt: last.attempt) {
                 return try start(step, attempt: last.attempt + 1, isRerun: true)
             }
             absorb(last)
-            return step.continueOnError ? nil : failure
+            return mayContinue(step, after: failure) ? nil : failure
         }
+    }
+
+    /// `continue_on_error` is about the step's own failure, not about the end of the run.
+    private func mayContinue(_ step: StepSpec, after failure: Failure) -> Bool {
+        step.continueOnError && failure.kind != .cancelled && !isRunTimeUp(failure, step)
+    }
+    private func isRunTimeUp(_ failure: Failure, _ step: StepSpec) -> Bool {
+        guard failure.kind == .timedOut, step.section == .main, let timeout else { return false }
+        return Clocks.monotonic - startedDriving + activeBefore >= timeout.nanoseconds
     }
 
     /// The step was running when its runner died.
     private func judgeInterrupted(_ step: StepSpec, _ last: StepRecord) throws(Break) -> Failure? {
-        if step.isRepeatable { return try start(step, attempt: last.attempt + 1, isRerun: true) }
         var ended = last
         ended.state = .interrupted
         ended.endedAt = now
@@ -136,12 +144,18 @@ public final class RunDriver {
             whatToDo: "Look at what it did, then: bobbin resolve \(record.id) retry|skip|fail",
             kind: .interrupted, step: step.label)
         note(.stepEnded(ended), durable: true)
+        if step.isRepeatable { return try start(step, attempt: last.attempt + 1, isRerun: true) }
+        if signals.request == .cancel { return StepRun.cancelled }
         throw .suspend(Wait(.interrupted, since: now, nextAttempt: record.attempt))
     }
 
     /// A person said what to do about a step whose outcome nobody knows.
     private func resolve(_ step: StepSpec, _ last: StepRecord) throws(Break) -> Failure? {
+        if step.isRepeatable && record.resolution == nil {
+            return try start(step, attempt: last.attempt + 1, isRerun: true)
+        }
         switch record.resolution {
+        case nil where signals.request == .cancel: return StepRun.cancelled
         case nil: throw .suspend(Wait(.interrupted, since: now, nextAttempt: record.attempt))
         case .retry: return try start(step, attempt: last.attempt + 1, isRerun: true)
         case .skip:
@@ -155,15 +169,24 @@ public final class RunDriver {
             absorb(skipped)
             return nil
         case .fail:
-            absorb(last)
-            var failure = last.failure ?? Failure("E-INT-UNKNOWN", "step \(step.label) was interrupted")
+            // Recorded as the step's own end, so that no later crash asks again.
+            var failed = last
+            var failure =
+                last.failure
+                ?? Failure("E-INT-UNKNOWN", "step \(step.label) was interrupted", step: step.label)
             failure.kind = .failed
             failure.retry = .never
+            failed.state = .failed
+            failed.failure = failure
+            note(.stepEnded(failed), durable: true)
+            absorb(failed)
             return failure
         }
     }
 
     private func start(_ step: StepSpec, attempt: Int, isRerun: Bool) throws(Break) -> Failure? {
+        // A cancelled run still cleans up.
+        if step.section == .finally { signals.forgiveCancel() }
         try obeySignals(before: step)
         var entry = StepRecord(
             section: step.section, number: step.number, title: step.title, id: step.id, type: step.type.name,
@@ -225,12 +248,14 @@ public final class RunDriver {
         entry.endedAt = now
         entry.failure = failure
         note(.stepEnded(entry), durable: false)
-        if let policy = step.retry, canRetry(step, failure, attempt: entry.attempt) {
+        if let policy = step.retry, !isRunTimeUp(failure, step),
+            canRetry(step, failure, attempt: entry.attempt)
+        {
             let delay = policy.delay(afterAttempt: entry.attempt, random: Clocks.randomShare())
             throw .suspend(Wait(.retry, until: now.adding(delay), since: now, nextAttempt: record.attempt))
         }
         absorb(entry)
-        return step.continueOnError && failure.kind != .cancelled ? nil : failure
+        return mayContinue(step, after: failure) ? nil : failure
     }
 
     private func canRetry(_ step: StepSpec, _ failure: Failure, attempt: Int) -> Bool {
@@ -365,7 +390,9 @@ public final class RunDriver {
 
     /// Time that steps of this attempt took in earlier drives: waits do not count against the run's time.
     private lazy var activeBefore: Int64 = {
-        record.steps.filter { $0.runAttempt == record.attempt && $0.section == .main }.reduce(0) {
+        record.steps.filter {
+            $0.runAttempt == record.attempt && $0.section == .main && $0.state != .interrupted
+        }.reduce(0) {
             sum, step in
             sum + max(0, (step.endedAt ?? step.startedAt).since(step.startedAt).nanoseconds)
         }

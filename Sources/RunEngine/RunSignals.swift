@@ -24,7 +24,8 @@ public final class RunSignals: Sendable {
     public func raise(_ request: Request) {
         state.broadcast {
             $0.request = max($0.request, request)
-            $0.waker?.wake()
+            // Hold waits for the step's end by itself; only what ends the step wakes it.
+            if request > .hold { $0.waker?.wake() }
         }
     }
     /// A cancelled run still does its `finally` steps; only `stop` ends those.

@@ -159,18 +159,18 @@ final class StepRun: StepContext {
 
     private func environmentOfChild(_ request: ProcessRequest) -> ValueMap {
         var variables = surroundings.baseEnvironment
+        variables.merge(environment)
         variables["BOBBIN_RUN_ID"] = .string(runID.text)
         variables["BOBBIN_STEP"] = .string(step.label)
         variables["BOBBIN_STEP_KEY"] = .string(idempotencyKey)
         variables["BOBBIN_ATTEMPT"] = .int(attempt)
         variables["BOBBIN_IDEMPOTENCY_KEY"] = .string(idempotencyKey)
         variables["BOBBIN_SITE"] = .string(baseDirectory)
-        variables.merge(environment)
         variables.merge(request.environment)
         return variables
     }
 
-    private static let cancelled = Failure(
+    static let cancelled = Failure(
         "E-CANCELLED", "the run was cancelled", kind: .cancelled, retry: .never)
     private static let stopped = Failure(
         "E-STOPPED", "the runner was stopped", kind: .interrupted, retry: .never)

@@ -58,10 +58,6 @@ struct Committer {
 
     /// Opens the next segment with `records` in it, makes it durable, and retires the segments before it.
     mutating func rotate(carrying records: [RunRecord]) throws {
-        if file != nil {
-            try append(frames([(Frame.endKind, [])]))
-            try file?.syncData()
-        }
         let coded = records.map { EventCoding.encode(.carried($0), of: $0.id) }
         let needed = coded.reduce(0) { $0 + $1.payload.count + 64 }
         number += 1
@@ -69,7 +65,8 @@ struct Committer {
         currentSalt = salt()
         capacity = max(segmentBytes, needed * 4)
         let next = try openSegment(name)
-        let header = SegmentHeader(number: number, firstSequence: sequence + 1, salt: currentSalt)
+        let header = SegmentHeader(
+            number: number, firstSequence: sequence + 1, salt: currentSalt, carried: coded.count)
         try next.write(header.bytes, at: 0)
         file = next
         fill = SegmentHeader.size
@@ -85,8 +82,12 @@ struct Committer {
     private mutating func openSegment(_ name: String) throws -> OpenFile {
         if let spare, capacity == segmentBytes {
             self.spare = nil
+            // The header of the former life goes before the name comes: a segment is itself or nothing.
+            let file = try directory.openForUpdate(spare, mode: 0o600)
+            try file.write([UInt8](repeating: 0, count: SegmentHeader.size), at: 0)
+            try file.syncData()
             try directory.rename(spare, to: directory, name)
-            return try directory.openForUpdate(name, mode: 0o600)
+            return file
         }
         return try Committer.fill(try directory.create(name, mode: 0o600), capacity)
     }

@@ -22,50 +22,77 @@ public struct Replay: Sendable {
     public var tornBytes = 0
     public var segments: [String] = []
 
-    /// Reads every segment of `directory` in order.
+    /// Reads the newest segment that is complete: it carries every run that was in flight when it began, so what is
+    /// older says nothing more, and what is newer but lacks carried records was cut off while it was being made.
     public static func read(_ directory: Directory) throws -> Replay {
-        var replay = Replay()
-        replay.segments = try directory.names().filter { $0.hasSuffix(".seg") && !$0.hasPrefix(".") }.sorted()
-        for (index, name) in replay.segments.enumerated() {
-            do {
-                let file = try directory.openForReading(name)
-                let bytes = try file.read(upTo: Int(try file.status().size))
-                try replay.take(bytes, name: name, isLast: index == replay.segments.count - 1)
-            } catch let error as SystemError where error.isMissing {
-                // A reader beside a live runner: the segment was recycled between listing and opening.
+        // Beside a live runner a segment may be recycled between listing and reading: look again.
+        for _ in 0..<20 {
+            do { return try readOnce(directory) } catch let error as SystemError {
+                if !error.isMissing { throw error }
+            } catch is Vanished {
                 continue
             }
         }
-        return replay
+        return try readOnce(directory)
     }
 
-    /// Every record of the bytes of one segment, for tests and for `journal dump`.
-    mutating func take(_ bytes: [UInt8], name: String, isLast: Bool) throws(JournalDamage) {
-        guard let header = SegmentHeader(bytes.prefix(SegmentHeader.size)) else {
-            // A segment whose header never reached the disk holds nothing that anybody was told of.
-            guard isLast else {
-                throw JournalDamage(segment: name, offset: 0, message: "the header is damaged")
+    /// No complete segment was there, though there was one a moment ago.
+    private struct Vanished: Error {}
+
+    private static func readOnce(_ directory: Directory) throws -> Replay {
+        let names = try directory.names().filter { $0.hasSuffix(".seg") && !$0.hasPrefix(".") }.sorted()
+        let newestNumber = names.last.flatMap { UInt64($0.dropLast(4)) } ?? 0
+        for name in names.reversed() {
+            let file = try directory.openForReading(name)
+            let bytes = try file.read(upTo: Int(try file.status().size))
+            var replay = Replay()
+            replay.segments = names
+            if try replay.take(bytes, name: name, isOnly: names.count == 1) {
+                replay.lastSegment = max(replay.lastSegment, newestNumber)
+                return replay
             }
-            if let offset = Replay.firstRecord(bytes, after: 0, salt: nil) {
-                throw JournalDamage(
-                    segment: name, offset: offset, message: "the header is damaged but records follow")
-            }
-            return
         }
-        lastSegment = max(lastSegment, header.number)
+        var empty = Replay()
+        empty.segments = names
+        empty.lastSegment = newestNumber
+        guard names.count > 1 || (names.isEmpty && newestNumber > 0) else { return empty }
+        if try directory.names().filter({ $0.hasSuffix(".seg") }).sorted() != names { throw Vanished() }
+        throw JournalDamage(
+            segment: names.last ?? "", offset: 0, message: "no segment of this journal is complete")
+    }
+
+    /// Reads one segment; false when it is not complete and so never counted.
+    mutating func take(_ bytes: [UInt8], name: String, isOnly: Bool) throws(JournalDamage) -> Bool {
+        guard let header = SegmentHeader(bytes.prefix(SegmentHeader.size)),
+            "\(Committer.name(header.number))" == name
+        else {
+            // A file that was just made, or recycled and not yet written: fine, unless it is all there is.
+            guard isOnly, bytes.contains(where: { $0 != 0 }) else { return false }
+            throw JournalDamage(segment: name, offset: 0, message: "the header is damaged")
+        }
+        lastSegment = header.number
+        lastSequence = header.firstSequence &- 1
         var offset = SegmentHeader.size
+        var carried: UInt64 = 0
         while let found = Frame.read(bytes, at: offset, salt: header.salt) {
-            if lastSequence != 0 && found.sequence != lastSequence + 1 {
+            guard found.sequence == lastSequence &+ 1 else {
                 throw JournalDamage(
                     segment: name, offset: offset,
                     message: "record \(found.sequence) follows record \(lastSequence)")
             }
             lastSequence = found.sequence
-            if found.kind == Frame.endKind { return }
             try apply(found, bytes, name: name, offset: offset)
+            carried += 1
             offset = found.next
         }
-        try classifyEnd(bytes, from: offset, name: name, salt: header.salt, isLast: isLast)
+        if carried < header.carried {
+            guard isOnly else { return false }
+            throw JournalDamage(
+                segment: name, offset: offset,
+                message: "\(header.carried) carried runs were promised, \(carried) are whole")
+        }
+        try classifyEnd(bytes, from: offset, name: name, salt: header.salt)
+        return true
     }
 
     private mutating func apply(_ found: Frame.Found, _ bytes: [UInt8], name: String, offset: Int)
@@ -96,27 +123,30 @@ public struct Replay: Sendable {
     }
 
     private mutating func classifyEnd(
-        _ bytes: [UInt8], from offset: Int, name: String, salt: UInt64, isLast: Bool
+        _ bytes: [UInt8], from offset: Int, name: String, salt: UInt64
     ) throws(JournalDamage) {
-        if let later = Replay.firstRecord(bytes, after: offset, salt: salt) {
+        if let later = Replay.firstRecord(bytes, after: offset, salt: salt, expecting: lastSequence) {
             throw JournalDamage(
                 segment: name, offset: offset, message: "damaged here, but a whole record follows at \(later)"
             )
         }
-        if !isLast {
-            throw JournalDamage(
-                segment: name, offset: offset, message: "the segment ends without its end record")
+        // A recycled file holds old bytes behind its end; only a record begun for this place is torn.
+        guard offset + 16 <= bytes.count, bytes[...].word64(at: offset + 8) == lastSequence &+ 1 else {
+            return
         }
-        tornBytes = bytes[min(offset, bytes.count)...].lastIndex { $0 != 0 }.map { $0 + 1 - offset } ?? 0
+        tornBytes = min(Int(bytes[...].word32(at: offset)) + Frame.overhead, bytes.count - offset)
     }
 
     /// The first place behind `offset` where a whole record of this segment stands.
-    private static func firstRecord(_ bytes: [UInt8], after offset: Int, salt: UInt64?) -> Int? {
-        guard let salt else { return nil }
+    private static func firstRecord(
+        _ bytes: [UInt8], after offset: Int, salt: UInt64, expecting sequence: UInt64
+    ) -> Int? {
         var place = (offset + 8) / 8 * 8
         while place + Frame.overhead <= bytes.count {
             // A length of zero is not a record, and skipping it makes the scan of zeros cheap.
-            if bytes[place] != 0 || bytes[place + 1] != 0 || bytes[place + 4] == Frame.endKind,
+            // (as is comparing the sequence first).
+            if bytes[place] != 0 || bytes[place + 1] != 0 || bytes[place + 2] != 0,
+                bytes[...].word64(at: place + 8) > sequence,
                 Frame.read(bytes, at: place, salt: salt) != nil
             {
                 return place

@@ -9,17 +9,20 @@ struct SegmentHeader: Hashable {
     static let size = 64
     static let magic = Array("BOBBINJ1".utf8)
     var number: UInt64
+    /// How many records of runs carried over it begins with: without all of them the segment never counted.
+    var carried: UInt64
     var firstSequence: UInt64
     /// Random, so that the records of a recycled file's former life never verify.
     var salt: UInt64
 
     var bytes: [UInt8] {
         var out = SegmentHeader.magic
-        for word in [number, firstSequence, salt] { out.append(littleEndian: word) }
+        for word in [number, firstSequence, salt, carried] { out.append(littleEndian: word) }
         out.append(littleEndian: UInt64(out.withUnsafeBytes { Checksum.crc32c($0) }))
         return out + [UInt8](repeating: 0, count: SegmentHeader.size - out.count)
     }
-    init(number: UInt64, firstSequence: UInt64, salt: UInt64) {
+    init(number: UInt64, firstSequence: UInt64, salt: UInt64, carried: Int) {
+        self.carried = UInt64(carried)
         self.number = number
         self.firstSequence = firstSequence
         self.salt = salt
@@ -29,18 +32,17 @@ struct SegmentHeader: Hashable {
             return nil
         }
         let start = bytes.startIndex
-        let checked = bytes[start..<(start + 32)].withUnsafeBytes { Checksum.crc32c($0) }
-        guard bytes.word64(at: start + 32) == UInt64(checked) else { return nil }
+        let checked = bytes[start..<(start + 40)].withUnsafeBytes { Checksum.crc32c($0) }
+        guard bytes.word64(at: start + 40) == UInt64(checked) else { return nil }
         number = bytes.word64(at: start + 8)
         firstSequence = bytes.word64(at: start + 16)
         salt = bytes.word64(at: start + 24)
+        carried = bytes.word64(at: start + 32)
     }
 }
 
 enum Frame {
     static let overhead = 20
-    /// Written when a segment is full, so that its end is told from damage.
-    static let endKind: UInt8 = 255
 
     static func write(kind: UInt8, sequence: UInt64, payload: [UInt8], salt: UInt64, into out: inout [UInt8])
     {
@@ -72,7 +74,7 @@ enum Frame {
     static func read(_ bytes: [UInt8], at offset: Int, salt: UInt64) -> Found? {
         guard offset + overhead <= bytes.count else { return nil }
         let length = Int(bytes[...].word32(at: offset))
-        guard length <= bytes.count - offset - overhead, length > 0 || bytes[offset + 4] == endKind else {
+        guard length <= bytes.count - offset - overhead, length > 0 else {
             return nil
         }
         let end = offset + 16 + length

@@ -63,6 +63,8 @@ public struct ArrivalGate: Sendable {
 
     private static func verdict(of error: SystemError) -> Verdict {
         if error.isMissing { return .gone }
+        // Too many open files, no memory: the host's trouble of the moment, not the file's.
+        if [12, 23, 24].contains(error.errno) { return .arriving(why: "\(error)", lookAgainIn: .seconds(1)) }
         if error.call == "openat", error.errno == 13 || error.errno == 1 {
             return .refused(ArrivalGate.unreadable)
         }
@@ -144,10 +146,11 @@ public struct ArrivalGate: Sendable {
         let age =
             now.nanoseconds
             - max(status.changed, status.modified <= now.nanoseconds ? status.modified : status.changed)
-        guard age < quiet.nanoseconds else { return nil }
+        // A change that lies in the future is a clock that stepped back, not a writer: the lease speaks for it.
+        guard age < quiet.nanoseconds, age > -quiet.nanoseconds else { return nil }
         return .arriving(
             why: "changed a moment ago",
-            lookAgainIn: Span(nanoseconds: min(quiet.nanoseconds - age, quiet.nanoseconds)))
+            lookAgainIn: Span(nanoseconds: max(quiet.nanoseconds - abs(age), 1_000_000)))
     }
 
     private func judgeEnd(_ drop: Drop, _ evidence: Evidence) -> Verdict {
@@ -166,10 +169,11 @@ public struct ArrivalGate: Sendable {
 
     /// Whether the last line that is not blank is `...`, YAML's end of document.
     public static func endsWithEndMark(_ bytes: [UInt8]) -> Bool {
-        let text = String(decoding: bytes.suffix(64), as: UTF8.self)
-        return text.split(whereSeparator: \.isNewline).last { !$0.allSatisfy { $0 == " " } }.map {
-            $0.trimmed == "..."
-        } ?? false
+        var end = bytes.count
+        while end > 0, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[end - 1]) { end -= 1 }
+        // Indented dots are text: the mark stands at the beginning of its line.
+        guard end >= 3, bytes[(end - 3)..<end].allSatisfy({ $0 == UInt8(ascii: ".") }) else { return false }
+        return end == 3 || bytes[end - 4] == 0x0A
     }
 
     /// What a person reads when a file never became whole.

@@ -18,7 +18,7 @@ public enum ControlFile: Hashable, Sendable {
             self = .ignored
             return
         }
-        if name == "drain" {
+        if ControlFile.stem(name) == "drain" {
             self = .drain
             return
         }
@@ -27,7 +27,7 @@ public enum ControlFile: Hashable, Sendable {
             self = .unknown
             return
         }
-        if parts[0] == "pause", let queue = QueueName(parts[1]) {
+        if parts[0] == "pause", let queue = QueueName(ControlFile.stem(parts[1])) {
             self = .pause(queue)
         } else if let verb = Verb(rawValue: parts[0]), RunID(ControlFile.stem(parts[1])) != nil {
             self = .command(verb, subject: ControlFile.stem(parts[1]))

@@ -16,6 +16,8 @@ public enum DropName {
         case unfit(why: String)
     }
 
+    /// With run id, queue and priority before it, still below the 255 bytes of a file name.
+    private static let longestEscaped = 185
     private static let endings = [".yaml", ".yml", ".json"]
     private static let temporaryEndings = ["~", ".tmp", ".part", ".swp", ".swx", ".filepart", ".crdownload"]
 
@@ -29,6 +31,9 @@ public enum DropName {
 
     private static func unfitness(_ name: String) -> String? {
         if name.utf8.count > Limits.nameBytes { return "it is longer than \(Limits.nameBytes) bytes" }
+        if escaped(name, limit: .max).utf8.count > longestEscaped {
+            return "it is too long once its ~ and % are escaped"
+        }
         if name.hasPrefix("-") { return "it begins with a hyphen, which programs take for an option" }
         for scalar in name.unicodeScalars where !isFit(scalar) {
             if scalar == "\u{FFFD}" { return "it is not valid UTF-8" }
@@ -58,7 +63,7 @@ public enum DropName {
     }
 
     /// A name that is safe inside our own names and on a terminal: odd bytes become %XX.
-    public static func escaped(_ name: String, limit: Int = Limits.nameBytes) -> String {
+    public static func escaped(_ name: String, limit: Int = 185) -> String {
         var out = ""
         for scalar in name.unicodeScalars {
             let fits = isFit(scalar) && scalar != "~" && scalar != "%"
@@ -79,9 +84,9 @@ public enum DropName {
         var index = 0
         while index < bytes.count {
             if bytes[index] == UInt8(ascii: "%"), index + 2 < bytes.count,
-                let byte = UInt8(String(decoding: bytes[(index + 1)...(index + 2)], as: UTF8.self), radix: 16)
+                let high = hexDigit(bytes[index + 1]), let low = hexDigit(bytes[index + 2])
             {
-                out.append(byte)
+                out.append(high << 4 | low)
                 index += 3
             } else {
                 out.append(bytes[index])
@@ -89,6 +94,15 @@ public enum DropName {
             }
         }
         return String(decoding: out, as: UTF8.self)
+    }
+
+    private static func hexDigit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x37
+        case 0x61...0x66: byte - 0x57
+        default: nil
+        }
     }
 
     /// The ticket in `<stem>.<ticket>.yaml`, as `submit` names its drops.
@@ -100,12 +114,12 @@ public enum DropName {
     }
     /// The name without the prefix of the run it once was, for files moved back from failed/: (name, that run's id).
     public static func withoutRunPrefix(_ name: String) -> (name: String, run: RunID?) {
-        guard name.utf8.count > RunID.length + 1, let run = RunID(name.prefix(RunID.length)) else {
-            return (name, nil)
-        }
-        let rest = name.dropFirst(RunID.length)
-        guard rest.first == "~" else { return (name, nil) }
-        return (unescaped(rest.dropFirst()), run)
+        // By bytes: a combining mark behind the `~` would make one character of the two.
+        let bytes = Array(name.utf8)
+        guard bytes.count > RunID.length + 1, bytes[RunID.length] == UInt8(ascii: "~"),
+            let run = RunID(String(decoding: bytes.prefix(RunID.length), as: UTF8.self))
+        else { return (name, nil) }
+        return (unescaped(String(decoding: bytes.dropFirst(RunID.length + 1), as: UTF8.self)), run)
     }
 }
 
@@ -128,7 +142,10 @@ public struct ClaimedName: Hashable, Sendable {
             name: acceptance.dropName)
     }
     public init?(_ text: String) {
-        let parts = text.split(separator: "~", maxSplits: 3, omittingEmptySubsequences: false)
+        let parts = text.utf8.split(
+            separator: UInt8(ascii: "~"), maxSplits: 3, omittingEmptySubsequences: false
+        )
+        .map { String(decoding: $0, as: UTF8.self) }
         guard parts.count == 4, let run = RunID(parts[0]), let queue = QueueName(parts[1]),
             parts[2].first == "p",
             let level = Int(parts[2].dropFirst()), let priority = Priority(level)

@@ -15,6 +15,17 @@ public struct Move: Sendable {
     {
         try transfer(drop, queue, to: claimed, name.text)
     }
+    /// A claim that turned out to be another file than the one that was judged goes back, to be judged itself.
+    public func unclaim(_ name: ClaimedName, from claimed: Directory, to queue: Directory, _ drop: String)
+        throws(SystemError)
+    {
+        do { _ = try transfer(name.text, claimed, to: queue, drop) } catch {
+            guard error.isExisting else { throw error }
+            // A third file has the name by now; the run id makes this one's its own.
+            let ending = drop.hasSuffix(".json") ? ".json" : ".yaml"
+            _ = try transfer(name.text, claimed, to: queue, "\(drop.prefix(100)).\(name.run)\(ending)")
+        }
+    }
     public func park(_ name: ClaimedName, from claimed: Directory, _ reason: Wait.Reason) throws(SystemError)
     {
         guard let directory = spool.parked[reason] else { return }
@@ -77,7 +88,11 @@ public struct Move: Sendable {
             try from.rename(name, to: target, newName)
             return true
         } catch {
-            if error.isMissing { return false }
+            if error.isMissing {
+                // Only the source's absence is a lost race; a target directory that has vanished is trouble.
+                guard try from.statusIfPresent(name) == nil else { throw error }
+                return false
+            }
             guard error.isExisting, let source = try from.statusIfPresent(name),
                 let there = try target.statusIfPresent(newName), source.inode == there.inode,
                 source.device == there.device

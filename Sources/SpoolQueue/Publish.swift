@@ -1,6 +1,6 @@
 // What this is: the appearance of result files: a whole file or none, for one run or for a group with shared syncs.
 // Owns: the temporary names, the sync of data before the rename and of the directory after it.
-// Never: replaces a result: one that exists with the same bytes is the same result, with others is damage.
+// Never: shows a part. A result that exists with other bytes was torn or edited: the journal's bytes replace it.
 // On failure: SystemError; ENOSPC leaves the result in the journal, and the publisher tries again.
 import JobModel
 import LinuxSystem

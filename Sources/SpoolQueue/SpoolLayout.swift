@@ -85,13 +85,14 @@ public final class Spool: Sendable {
     public init(site path: String, newID: @autoclosure () -> String) throws {
         site = try Directory.open(path)
         let known = try Spool.read(SpoolName.spoolID, below: site)
-        if known != nil { try Spool.checkNothingIsLost(site) }
+        if known != nil { try Spool.checkNothingIsLost(site) } else { try Spool.checkNothingIsOrphaned(site) }
+        if let state = try Spool.existingState(site) { try Spool.checkFormat(state, write: false) }
         try Spool.makeDirectories(site)
         root = try site.directory(SpoolName.spool)
         try Spool.checkFileSystem(root)
         state = try root.directory(SpoolName.state)
         id = try known ?? Spool.found(state, id: newID())
-        try Spool.checkFormat(state)
+        try Spool.checkFormat(state, write: true)
         inbox = try root.directory(SpoolName.inbox)
         claimed = try root.directory(SpoolName.claimed)
         var parked: [Wait.Reason: Directory] = [:]
@@ -141,9 +142,32 @@ public final class Spool: Sendable {
         )
     }
 
-    private static func checkFormat(_ state: Directory) throws {
+    private static func existingState(_ site: Directory) throws -> Directory? {
+        guard try site.statusIfPresent(SpoolName.spool) != nil else { return nil }
+        let root = try site.directory(SpoolName.spool)
+        return try root.statusIfPresent(SpoolName.state) == nil ? nil : root.directory(SpoolName.state)
+    }
+
+    /// Claims without the journals that know of them: to begin anew would run their steps again.
+    private static func checkNothingIsOrphaned(_ site: Directory) throws {
+        guard try site.statusIfPresent(SpoolName.spool) != nil else { return }
+        let root = try site.directory(SpoolName.spool)
+        for parent in [SpoolName.claimed, SpoolName.parked] where try root.statusIfPresent(parent) != nil {
+            let directory = try root.directory(parent)
+            for name in try directory.names()
+            where try directory.directory(name).names().contains(where: { ClaimedName($0) != nil }) {
+                throw SpoolProblem(
+                    "E-STATE",
+                    "\(directory.path)/\(name) holds runs, but \(root.path)/\(SpoolName.state), which knows of them, is gone",
+                    whatToDo: "Bring it back; or, if these jobs may run again, move them into a queue.")
+            }
+        }
+    }
+
+    private static func checkFormat(_ state: Directory, write: Bool) throws {
         let found = try read(SpoolName.format, in: state)
         guard let found else {
+            guard write else { return }
             return try AtomicFile.write(
                 Array("\(SpoolName.currentFormat)\n".utf8), to: SpoolName.format, in: state)
         }

@@ -68,7 +68,9 @@ struct Bobbin: ParsableCommand {
             Terminal.complain("bobbin: \(problem)")
             Glibc.exit(
                 problem.code == "E-RUNNING"
-                    ? Exit.tryAgain : problem.code == "E-SITE" ? Exit.usage : Exit.unavailable)
+                    ? Exit.tryAgain
+                    : problem.code == "E-SITE"
+                        ? Exit.usage : problem.code == "E-JOURNAL" ? Exit.malformed : Exit.unavailable)
         case let problem as ConfigurationProblem:
             Terminal.complain(problem.text)
             Glibc.exit(Exit.malformed)

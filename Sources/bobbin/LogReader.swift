@@ -1,6 +1,6 @@
 // What this is: the logs of a run's steps, in order, and the following of them.
 // Owns: the header line of each step's log.
-// Never: prints raw control characters to a terminal; a pipe gets the bytes as they are.
+// Never: prints raw control characters, unless asked for with --raw.
 // On failure: a log that is gone (retention, a move) is named.
 import BobbinDaemon
 import JobModel
@@ -9,7 +9,11 @@ import SpoolQueue
 
 struct LogReader {
     private let site: Site
-    init(_ site: Site) { self.site = site }
+    private let raw: Bool
+    init(_ site: Site, raw: Bool = false) {
+        self.site = site
+        self.raw = raw
+    }
 
     func print(_ record: RunRecord, follow: Bool) throws {
         var offsets: [String: Int] = [:]
@@ -33,7 +37,9 @@ struct LogReader {
             let offset = offsets[name] ?? 0
             let bytes = try directory.openForReading(name).read(upTo: 16 << 20, from: offset)
             guard !bytes.isEmpty else { continue }
-            if offset == 0 { Swift.print(Terminal.paint("== \(name.dropLast(4))", .dim)) }
+            if offset == 0 {
+                StandardOutput.write(Array((Terminal.paint("== \(name.dropLast(4))", .dim) + "\n").utf8))
+            }
             offsets[name] = offset + bytes.count
             show(bytes)
         }
@@ -52,10 +58,10 @@ struct LogReader {
     }
 
     private func show(_ bytes: [UInt8]) {
-        guard Terminal.isTerminal else { return StandardOutput.write(bytes) }
+        if raw { return StandardOutput.write(bytes) }
         let lines = String(decoding: bytes, as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false)
-        Swift.print(lines.map { Terminal.escape(String($0)) }.joined(separator: "\n"), terminator: "")
+        StandardOutput.write(Array(lines.map { Terminal.escape(String($0)) }.joined(separator: "\n").utf8))
     }
 
     func daemon(follow: Bool) throws {

@@ -233,19 +233,21 @@ struct LogVerb: ParsableCommand {
         help: ArgumentHelp("The run; without one, the daemon's own log.", valueName: "run"),
         completion: RunCompletion.kind) var subject: String?
     @Flag(name: .shortAndLong, help: "Follow until the run ends.") var follow = false
+    @Flag(help: "The bytes as they are, control characters included.") var raw = false
     @OptionGroup var site: SiteOption
 
     func run() throws {
         let site = try site.open()
         guard let subject else { return try LogReader(site).daemon(follow: follow) }
         switch try RunChoice.one(subject, site) {
-        case .live(let record), .ended(let record): try LogReader(site).print(record, follow: follow)
+        case .live(let record), .ended(let record):
+            try LogReader(site, raw: raw).print(record, follow: follow)
         case .drop(let path, let ticket):
             guard follow, let ticket else {
                 return print("\(Terminal.escape(path)): not claimed yet, so nothing was said")
             }
             let record = try RunWaiter(site).untilClaimed(ticket)
-            try LogReader(site).print(record, follow: true)
+            try LogReader(site, raw: raw).print(record, follow: true)
         }
     }
 }
