@@ -81,8 +81,13 @@ final class ControlDesk {
             }
             return
         }
-        let (outcome, text) = actOnDrop(verb, subject) ?? actOnEnded(verb, run)
-        answer(name, in: directory, outcome, text)
+        switch actOnDrop(verb, subject) {
+        case .later: return
+        case .answer(let outcome, let text): answer(name, in: directory, outcome, text)
+        case .none:
+            let (outcome, text) = actOnEnded(verb, run)
+            answer(name, in: directory, outcome, text)
+        }
     }
 
     // MARK: runs
@@ -170,33 +175,44 @@ final class ControlDesk {
 
     // MARK: drops that nobody claimed, runs that ended
 
-    private func actOnDrop(_ verb: ControlFile.Verb, _ ticket: String) -> (String, String)? {
-        guard verb == .cancel || verb == .hold else { return nil }
+    /// What became of a command on a drop that nobody claimed.
+    private enum OnDrop { case none, later, answer(String, String) }
+
+    private func actOnDrop(_ verb: ControlFile.Verb, _ ticket: String) -> OnDrop {
+        guard verb == .cancel || verb == .hold else { return .none }
         guard let (candidate, key) = core.scheduler.remove(where: { DropName.ticket(in: $0) == ticket }),
             let directory = core.lane(key), let policy = core.policy(key.queue)
-        else { return nil }
+        else { return isArriving(ticket) ? .later : .none }
         do {
             let outcome = try admission.admit(candidate, key, from: directory, policy: policy)
             guard case .accepted(let record, _) = outcome else {
                 core.scheduler.judged(candidate.name, key, stays: true)
                 core.post(
                     .arriving(candidate, key, why: "it was judged for a command", lookAgainIn: .seconds(1)))
-                return ("refused", "the drop is not whole, or no job")
+                // Not whole yet, or sent back meanwhile: the next sweep knows which.
+                return .later
             }
             core.scheduler.judged(candidate.name, key, stays: false)
             if verb == .hold {
                 core.park(record.id, Wait(.held, since: now, nextAttempt: 1))
-                return ("done", "held before its first step as run \(record.id)")
+                return .answer("done", "held before its first step as run \(record.id)")
             }
             core.end(
                 record.id, .cancelled,
                 Failure("E-CANCELLED", "cancelled before it began", kind: .cancelled, retry: .never),
                 outputs: [:])
-            return ("done", "cancelled before it began, as run \(record.id)")
+            return .answer("done", "cancelled before it began, as run \(record.id)")
         } catch {
             core.scheduler.judged(candidate.name, key, stays: false)
-            return ("failed", "\(error)")
+            return .answer("failed", "\(error)")
         }
+    }
+
+    /// The drop is there, but not whole yet, or a worker is just judging it.
+    private func isArriving(_ ticket: String) -> Bool {
+        // Unreadable: the answer is then that there is no such drop.
+        let found = (try? RunLookup(core.site).find(ticket)) ?? []
+        return found.contains { if case .drop = $0 { true } else { false } }
     }
 
     private func actOnEnded(_ verb: ControlFile.Verb, _ run: RunID) -> (String, String) {

@@ -54,6 +54,24 @@ struct Recovery {
             })
     }
 
+    /// Temporary files of processes that were killed while they wrote: they were never anything.
+    func removeTemporaries() {
+        let spool = core.site.spool
+        let parked = Array(spool.parked.values)
+        for directory in [
+            spool.rejected, spool.control, spool.controlClosed, spool.state, spool.inbox, core.claimed,
+        ] + parked {
+            // Unreadable now: the next leader looks again.
+            for name in (try? directory.names()) ?? [] where name.hasPrefix(".") && name.hasSuffix(".tmp") {
+                let maker = name.dropFirst().prefix { $0 != "-" }
+                guard Int32(maker) != nil, !Host.exists("/proc/\(maker)") else { continue }
+                do { try directory.removeIfPresent(name) } catch {
+                    core.diskTrouble("removing \(name)", error)
+                }
+            }
+        }
+    }
+
     private struct Place {
         var directory: Directory
         var name: String

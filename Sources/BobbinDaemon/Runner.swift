@@ -299,6 +299,7 @@ public final class Runner {
         leaderLock = lock
         try lock.file.truncate(to: 0)
         try lock.file.write(Array("runner \(core.name), pid \(ProcessSetup.pid)\n".utf8), at: 0)
+        Recovery(core: core).removeTemporaries()
         indexer = try Indexer(core.site.spool, log: core.log)
         try Rejecter(spool: core.site.spool, log: core.log).explainOrphans(core.site.reader())
         inbox.sweep()

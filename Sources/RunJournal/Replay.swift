@@ -42,6 +42,7 @@ public struct Replay: Sendable {
     private static func readOnce(_ directory: Directory) throws -> Replay {
         let names = try directory.names().filter { $0.hasSuffix(".seg") && !$0.hasPrefix(".") }.sorted()
         let newestNumber = names.last.flatMap { UInt64($0.dropLast(4)) } ?? 0
+        var isBlank = true
         for name in names.reversed() {
             let file = try directory.openForReading(name)
             let bytes = try file.read(upTo: Int(try file.status().size))
@@ -51,11 +52,13 @@ public struct Replay: Sendable {
                 replay.lastSegment = max(replay.lastSegment, newestNumber)
                 return replay
             }
+            isBlank = isBlank && !bytes.prefix(SegmentHeader.size).contains { $0 != 0 }
         }
         var empty = Replay()
         empty.segments = names
         empty.lastSegment = newestNumber
-        guard names.count > 1 || (names.isEmpty && newestNumber > 0) else { return empty }
+        // Only first starts that were cut off: no header was ever written, so nothing was ever accepted.
+        if isBlank { return empty }
         if try directory.names().filter({ $0.hasSuffix(".seg") }).sorted() != names { throw Vanished() }
         throw JournalDamage(
             segment: names.last ?? "", offset: 0, message: "no segment of this journal is complete")
@@ -67,7 +70,7 @@ public struct Replay: Sendable {
             "\(Committer.name(header.number))" == name
         else {
             // A file that was just made, or recycled and not yet written: fine, unless it is all there is.
-            guard isOnly, bytes.contains(where: { $0 != 0 }) else { return false }
+            guard isOnly, bytes.prefix(SegmentHeader.size).contains(where: { $0 != 0 }) else { return false }
             throw JournalDamage(segment: name, offset: 0, message: "the header is damaged")
         }
         lastSegment = header.number

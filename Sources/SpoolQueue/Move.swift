@@ -48,7 +48,7 @@ public struct Move: Sendable {
     public func reject(_ name: String, from directory: Directory, sequence: RunID) throws(SystemError)
         -> String?
     {
-        let target = "\(sequence)~\(DropName.escaped(name))"
+        let target = "\(sequence)~\(DropName.escaped(name, limit: Limits.nameBytes))"
         return try transfer(name, directory, to: spool.rejected, target) ? target : nil
     }
     /// From inbox/ into the queue that the job names.

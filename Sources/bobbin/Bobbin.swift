@@ -53,10 +53,10 @@ struct Bobbin: ParsableCommand {
     /// `bobbin --site DIR VERB …` is the same as `bobbin VERB --site DIR …`.
     static func siteAfterVerb(_ arguments: [String]) -> [String] {
         if arguments.count > 2, arguments[0] == "--site" {
-            return [arguments[2], "--site", arguments[1]] + arguments.dropFirst(3)
+            return Array(arguments.dropFirst(2) + arguments.prefix(2))
         }
         if arguments.count > 1, arguments[0].hasPrefix("--site=") {
-            return [arguments[1], arguments[0]] + arguments.dropFirst(2)
+            return Array(arguments.dropFirst() + arguments.prefix(1))
         }
         return arguments
     }

@@ -18,6 +18,12 @@ enum RunText {
             )
             if !failure.whatToDo.isEmpty { lines.append("  \(Terminal.escape(failure.whatToDo))") }
         }
+        if case .waiting(let wait) = run.state, wait.reason == .interrupted,
+            let failure = run.steps.last?.failure
+        {
+            lines.append("  \(Terminal.escape(failure.message)) [\(failure.code)]")
+            lines.append("  \(Terminal.escape(failure.whatToDo))")
+        }
         for entry in run.outputs.entries {
             lines.append("  \(entry.key): \(Terminal.escape(entry.value.text))")
         }

@@ -68,7 +68,8 @@ struct RunWaiter {
         shown[key] = ended.count
     }
 
-    private func rejection(_ key: String) throws -> Int32? {
+    /// Prints why a drop was sent back; nil when it was not.
+    func rejection(_ key: String) throws -> Int32? {
         guard
             let name = try site.spool.rejected.names().first(where: {
                 $0.contains(".\(key).") && $0.hasSuffix(FinalName.reasonEnding) && !$0.hasPrefix(".")

@@ -265,6 +265,12 @@ struct WaitVerb: ParsableCommand {
         let site = try site.open()
         var keys: [String] = []
         for text in runs {
+            // A drop that was sent back has no run, but its ticket has an answer.
+            if RunID(text) != nil, try RunLookup(site).find(text).isEmpty,
+                let code = try RunWaiter(site).rejection(text)
+            {
+                throw ExitCode(code)
+            }
             switch try RunChoice.one(text, site) {
             case .live(let record), .ended(let record): keys.append(record.id.text)
             case .drop(let path, let ticket):

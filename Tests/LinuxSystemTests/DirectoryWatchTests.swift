@@ -1,0 +1,135 @@
+// What this is: what inotify tells, and what it stops telling.
+// Owns: the hint of each way of arriving, overflow, the end of a watched directory.
+// Never: waits: inotify queues before the call that caused the event returns.
+// On failure: the hints that came are in the message.
+// The overflow test makes as many events as the kernel queues; it does not change the kernel's limit.
+import Foundation
+import Glibc
+import Testing
+
+@testable import LinuxSystem
+
+@Suite struct DirectoryWatchTests {
+    private func watch(_ directory: Directory) throws -> DirectoryWatch {
+        let watch = try DirectoryWatch()
+        try watch.add(directory, tag: 1)
+        return watch
+    }
+    private func hints(_ watch: DirectoryWatch) throws -> [DirectoryWatch.Hint] {
+        try watch.drain().hints.map(\.hint)
+    }
+
+    @Test func eachWayOfArrivingHasItsHint() throws {
+        let folder = try Folder()
+        let outside = try Folder()
+        let watch = try watch(folder.directory)
+        #expect(try hints(watch).isEmpty)
+        try outside.put("a", "x")
+        try outside.directory.rename("a", to: folder.directory, "moved.yaml")
+        #expect(try hints(watch) == [.movedIn(name: "moved.yaml")])
+        do {
+            let file = try folder.directory.create("written.yaml")
+            #expect(try hints(watch) == [.appeared(name: "written.yaml")])
+            try file.append([1])
+            #expect(try hints(watch).isEmpty, "writing alone is no news")
+        }
+        #expect(try hints(watch) == [.closed(name: "written.yaml")])
+        #expect(link(folder.path + "/written.yaml", folder.path + "/linked.yaml") == 0)
+        #expect(try hints(watch) == [.appeared(name: "linked.yaml")])
+        _ = try folder.directory.openForReading("linked.yaml")
+        try folder.directory.remove("linked.yaml")
+        #expect(try hints(watch).isEmpty, "reading and removing is no arrival")
+    }
+    @Test func aNamelessFileThatIsLinkedInAppears() throws {
+        let folder = try Folder()
+        let watch = try watch(folder.directory)
+        let fd = open(folder.path, O_WRONLY | 0o20200000, 0o644)  // O_TMPFILE, a macro that Swift cannot read
+        try #require(fd >= 0)
+        #expect(
+            linkat(AT_FDCWD, "/proc/self/fd/\(fd)", folder.directory.fd, "t.yaml", AT_SYMLINK_FOLLOW) == 0)
+        #expect(try hints(watch).contains(.appeared(name: "t.yaml")))
+        close(fd)
+        #expect(try !hints(watch).contains(.movedIn(name: "t.yaml")))
+    }
+    @Test func tagsTellDirectoriesApartAndRemovedOnesAreSilent() throws {
+        let first = try Folder(), second = try Folder()
+        let watch = try DirectoryWatch()
+        try watch.add(first.directory, tag: 1)
+        try watch.add(second.directory, tag: 2)
+        try second.put("b", "")
+        try first.put("a", "")
+        #expect(try watch.drain().hints.map(\.tag) == [2, 2, 1, 1])
+        try first.put("late", "")
+        watch.remove(tag: 1)
+        try first.put("a2", "")
+        try second.put("b2", "")
+        #expect(try watch.drain().hints.map(\.tag) == [2, 2])
+    }
+    @Test func aDirectoryThatIsRemovedWhileItIsHeldSaysNothing() throws {
+        // Its inode lives on in our descriptor: only a comparison of inodes finds it (reliability.md finding 4).
+        let folder = try Folder()
+        let inner = try folder.folder("queue")
+        let watch = try watch(inner)
+        try folder.directory.removeDirectory("queue")
+        #expect(try hints(watch).isEmpty)
+        #expect(try inner.status().links == 0 && folder.directory.statusIfPresent("queue") == nil)
+    }
+    @Test func aMovedDirectoryIsGone() throws {
+        let folder = try Folder()
+        let inner = try folder.folder("queue")
+        let watch = try watch(inner)
+        try folder.directory.rename("queue", to: folder.directory, "other")
+        #expect(try hints(watch) == [.gone])
+        try folder.put("other/x", "")
+        #expect(
+            try hints(watch) == [.appeared(name: "x"), .closed(name: "x")],
+            "it is still watched, whatever its path")
+    }
+    @Test func theWatchFollowsTheHeldDirectoryNotThePath() throws {
+        let folder = try Folder()
+        let held = try folder.folder("queue")
+        try folder.directory.rename("queue", to: folder.directory, "old")
+        let fresh = try folder.folder("queue")
+        let watch = try watch(held)
+        try folder.put("queue/new", "")
+        #expect(try hints(watch).isEmpty)
+        try folder.put("old/x", "")
+        #expect(try hints(watch).contains(.closed(name: "x")))
+        _ = fresh
+    }
+    private static let queued =
+        (try? String(contentsOfFile: "/proc/sys/fs/inotify/max_queued_events", encoding: .utf8))
+        .flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) } ?? .max
+
+    @Test(.enabled(if: queued <= 100_000, "the kernel queues too many events to overflow them in a test"))
+    func anOverflowIsTold() throws {
+        let folder = try Folder(in: DirectoryTests.fast)
+        try folder.put("f", "")
+        let watch = try watch(folder.directory)
+        for number in 0...DirectoryWatchTests.queued / 2 + 1000 {
+            let from = number % 2 == 0 ? "f" : "g", to = number % 2 == 0 ? "g" : "f"
+            try folder.directory.rename(from, to: folder.directory, to)
+            #expect(link(folder.path + "/" + to, folder.path + "/l\(number)") == 0)
+        }
+        let report = try watch.drain()
+        #expect(report.overflowed)
+        #expect(report.hints.count <= DirectoryWatchTests.queued)
+        try folder.put("after", "")
+        let next = try watch.drain()
+        #expect(
+            !next.overflowed && next.hints.map(\.hint).contains(.closed(name: "after")),
+            "it goes on after an overflow")
+    }
+    @Test func oddNamesDoNotBreakTheParsing() throws {
+        let folder = try Folder()
+        let watch = try watch(folder.directory)
+        let names = [
+            "a", "-x", "new\nline", "日本語.yaml", String(repeating: "n", count: 255), "1234567", "12345678",
+            "123456789012345", "1234567890123456",
+        ]
+        for name in names { _ = try folder.directory.create(name) }
+        #expect(
+            try hints(watch).filter { if case .closed = $0 { true } else { false } }
+                == names.map { .closed(name: $0) })
+    }
+}

@@ -1,0 +1,115 @@
+// What this is: facts of the machine, and the search for processes that carry a mark.
+// Owns: killAll by mark wherever a process went, start times, program look-up, clocks.
+// Never: kills a process that this test did not start: each mark is fresh.
+// On failure: what was found is in the message.
+// The end of a killed process is seen by the end of the pipe it held.
+import Foundation
+import Glibc
+import Testing
+
+@testable import LinuxSystem
+
+@Suite struct HostTests {
+    @Test func theMarkFindsWhatLeftItsGroup() throws {
+        let mark = "BOBBIN_TEST_MARK=" + UUID().uuidString
+        let other = try start(
+            "echo ready; read line", environment: ["PATH=/usr/bin:/bin", mark + "x", "B=" + mark])
+        #expect(try line(of: other) == "ready")
+        let child = try start(
+            "setsid sleep 1000 & setsid sh -c 'echo ready; exec sleep 1000' & wait",
+            environment: ["PATH=/usr/bin:/bin", mark])
+        #expect(try line(of: child) == "ready")
+        var killed = 0
+        // A process that is between fork and exec has no environment of its own yet, and is found by the next look.
+        while true {
+            let found = Host.killAll(marked: mark)
+            killed += found
+            if found == 0 { break }
+        }
+        #expect(killed >= 3)
+        #expect(try finish(child).exit == .init(code: SIGKILL, wasKilled: true))
+        #expect(!other.hasEnded, "a longer value and another name are other marks")
+        other.closeInput()
+        #expect(try finish(other).exit.wasKilled == false)
+        #expect(Host.killAll(marked: mark) == 0)
+    }
+    @Test func startTimesTellProcessesApart() throws {
+        let ours = try #require(Host.startTicks(getpid()))
+        let child = try start("read line")
+        #expect(try #require(Host.startTicks(child.pid)) >= ours)
+        _ = try finish(child)
+        #expect(Host.startTicks(child.pid) == nil)
+        #expect(Host.bootID.count == 36 && Host.bootID != "unknown" && !Host.name.isEmpty)
+    }
+    @Test func aNameWithParenthesesDoesNotConfuseTheFields() throws {
+        let folder = try Folder()
+        try FileManager.default.copyItem(atPath: "/bin/cat", toPath: folder.path + "/a) 1 (b")
+        let child = try ChildProcess.start(
+            path: folder.path + "/a) 1 (b", arguments: ["x"], environment: [], directory: nil)
+        #expect(try #require(Host.startTicks(child.pid)) >= #require(Host.startTicks(getpid())))
+        _ = try finish(child)
+    }
+    @Test func programsAreLookedUp() throws {
+        let folder = try Folder()
+        try folder.put("tool", "#!/bin/sh\n", mode: 0o755)
+        try folder.put("data", "", mode: 0o644)
+        #expect(Host.program("tool", path: "/nonexistent:\(folder.path):/bin") == folder.path + "/tool")
+        #expect(
+            Host.program("data", path: folder.path) == nil && Host.program("none", path: folder.path) == nil)
+        #expect(Host.program("/x/y", path: "") == "/x/y" && Host.program("./y", path: "/bin") == "./y")
+        #expect(Host.program("tool", path: "") == nil && Host.program("tool", path: "::") == nil)
+    }
+    @Test func aDirectoryIsNoProgram() throws {
+        let folder = try Folder()
+        _ = try folder.folder("first/tool")
+        _ = try folder.folder("second")
+        try folder.put("second/tool", "#!/bin/sh\n", mode: 0o755)
+        #expect(
+            Host.program("tool", path: folder.path + "/first:" + folder.path + "/second") == folder.path
+                + "/second/tool")
+    }
+    @Test func accounts() {
+        #expect(Host.userName(0) == "root" && Host.userName(4_000_000_123) == "4000000123")
+    }
+    @Test func directoriesAreMadeAsDeepAsAsked() throws {
+        let folder = try Folder()
+        try Host.makeDirectories(folder.path + "/a/b//c/")
+        try Host.makeDirectories(folder.path + "/a/b/c")
+        #expect(Host.exists(folder.path + "/a/b/c") && !Host.exists(folder.path + "/a/c"))
+        #expect(Host.realPath(folder.path + "/a/../a/b") == RealPathOracle.of(folder.path + "/a/b"))
+        try folder.put("plain", "")
+        #expect(failure { try Host.makeDirectories(folder.path + "/plain/x") }?.errno == ENOTDIR)
+    }
+    private enum RealPathOracle {
+        static func of(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
+    }
+
+    @Test func clocksAgreeWithFoundation() {
+        #expect(abs(Double(Clocks.wall) / 1e9 - Date().timeIntervalSince1970) < 60)
+        let first = Clocks.monotonic
+        #expect(Clocks.monotonic >= first)
+        let instant: Int64 = 1_700_000_000
+        #expect(
+            Clocks.zoneOffset(atSeconds: instant)
+                == TimeZone.current.secondsFromGMT(for: Date(timeIntervalSince1970: 1_700_000_000)))
+        #expect((0..<1000).allSatisfy { _ in (0..<1).contains(Clocks.randomShare()) })
+        #expect(Set((0..<100).map { _ in Clocks.randomBits().1 }).count == 100)
+    }
+    @Test func signalNames() {
+        #expect(
+            Host.signalName(SIGKILL) == "SIGKILL" && Host.signalName(SIGTERM) == "SIGTERM"
+                && Host.signalName(42) == "signal 42")
+    }
+    @Test func errnosInGroups() {
+        let groups: [(Int32, FileTrouble)] = [
+            (ENOENT, .missing), (EACCES, .access), (EROFS, .readOnly), (EEXIST, .existing), (EISDIR, .kind),
+            (ELOOP, .kind),
+            (ENAMETOOLONG, .name), (ENOSPC, .full), (EDQUOT, .full), (EMFILE, .exhausted), (EIO, .other),
+        ]
+        for (code, group) in groups {
+            #expect(SystemError("x", "", errno: code).fileTrouble == group, "\(code)")
+        }
+        #expect(SystemError("x", "", errno: EDQUOT).isFull && !SystemError("x", "", errno: EIO).isFull)
+        #expect(SystemError("sync", "", errno: 4095).description.contains("errno 4095"))
+    }
+}
