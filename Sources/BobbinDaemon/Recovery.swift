@@ -29,7 +29,8 @@ struct Recovery {
 
     /// Ends processes that steps of the former life left running. Before anything is decided about their runs.
     func killLeftovers(_ records: [RunRecord]) {
-        for record in records where record.openStep != nil {
+        // Between two steps as well: a detached program may be beside them.
+        for record in records where record.startedAt != nil && record.finalState == nil {
             let killed = Host.killAll(marked: "BOBBIN_RUN_ID=\(record.id)")
             if killed > 0 {
                 core.log.warn(

@@ -60,7 +60,8 @@ public final class ChildProcess {
 
     /// Signals the whole process group. Safe while the leader is not reaped: its pid cannot be reused before.
     public func signalGroup(_ signal: Int32) { _ = kill(-pid, signal) }
-    public var hasEnded: Bool { bb_has_ended(pidfd) > 0 }
+    /// An error means that it was collected already.
+    public var hasEnded: Bool { bb_has_ended(pidfd) != 0 }
     /// Waits for the end and collects it. Call once.
     public func reap() throws(SystemError) -> Exit {
         var code: Int32 = 0, killed: Int32 = 0

@@ -154,8 +154,12 @@ public final class Journal: Sendable {
             call.hasPending = false
             return call.isClosing
         }
-        let first = call.wait { call in take(&call) ?? (call.hasPending ? false : nil) }
-        guard call.with({ $0.hasPending }) else { return first }
+        // One decision under one lock: what is urgent is never slept over, whatever was pending beside it.
+        let first = call.wait { call -> Bool?? in
+            if let closing = take(&call) { return .some(closing) }
+            return call.hasPending ? .some(nil) : nil
+        }
+        if let first { return first }
         let later = call.wait(until: Clocks.monotonic + Journal.laziness, take)
         call.with { $0.hasPending = false }
         return later ?? false

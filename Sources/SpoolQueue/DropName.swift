@@ -22,7 +22,9 @@ public enum DropName {
     private static let temporaryEndings = ["~", ".tmp", ".part", ".swp", ".swx", ".filepart", ".crdownload"]
 
     public static func judge(_ name: String) -> Verdict {
-        if name.hasPrefix(".") || (name.hasPrefix("#") && name.hasSuffix("#")) { return .ignored }
+        if name.utf8.first == UInt8(ascii: ".") || (name.hasPrefix("#") && name.hasSuffix("#")) {
+            return .ignored
+        }
         if temporaryEndings.contains(where: name.hasSuffix) { return .ignored }
         if let why = unfitness(name) { return .unfit(why: why) }
         if name.hasSuffix(".result.yaml") || name.hasSuffix(".reason.yaml") { return .notAJob }
@@ -34,7 +36,9 @@ public enum DropName {
         if escaped(name, limit: .max).utf8.count > longestEscaped {
             return "it is too long once its ~ and % are escaped"
         }
-        if name.hasPrefix("-") { return "it begins with a hyphen, which programs take for an option" }
+        if name.utf8.first == UInt8(ascii: "-") {
+            return "it begins with a hyphen, which programs take for an option"
+        }
         for scalar in name.unicodeScalars where !isFit(scalar) {
             if scalar == "\u{FFFD}" { return "it is not valid UTF-8" }
             return scalar.value < 0x20 || scalar.value == 0x7F

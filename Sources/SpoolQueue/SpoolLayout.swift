@@ -168,8 +168,14 @@ public final class Spool: Sendable {
         let found = try read(SpoolName.format, in: state)
         guard let found else {
             guard write else { return }
-            return try AtomicFile.write(
-                Array("\(SpoolName.currentFormat)\n".utf8), to: SpoolName.format, in: state)
+            do throws(SystemError) {
+                return try AtomicFile.write(
+                    Array("\(SpoolName.currentFormat)\n".utf8), to: SpoolName.format, in: state)
+            } catch {
+                // Another founder was first: what he wrote is judged like any other.
+                guard error.isExisting else { throw error }
+                return try checkFormat(state, write: false)
+            }
         }
         guard found == SpoolName.currentFormat else {
             throw SpoolProblem(
