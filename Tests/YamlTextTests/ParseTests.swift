@@ -2,7 +2,7 @@
 // Owns: shapes, marks, JSON, and the short readers of a node.
 // Never: tests errors; ErrorTests does.
 // On failure: the table row that differs is named.
-// Trees are compared in the notation of Helpers.
+// Trees are compared in the notation of TreeNotation.
 
 import Testing
 import YamlText

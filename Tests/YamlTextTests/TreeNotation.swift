@@ -1,4 +1,4 @@
-// Helpers: short ways to parse and to show trees in tests.
+// TreeNotation: short ways to parse and to show trees in tests.
 // Owns: the one-line notation of a tree.
 // Never: asserts.
 // On failure: `outcome` gives the error as text, so tables can compare it.
