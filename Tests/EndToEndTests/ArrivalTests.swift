@@ -91,9 +91,11 @@ struct Way: Sendable, CustomTestStringConvertible {
             try way.act(way.text, site.outside(way.file), "\(site.lane())/\(way.file)")
             let result = try site.result(of: way.file)
             #expect(result.state == "succeeded")
+            // Well below the rescan (30 s) and the patience (60 s): an event brought it. How fast is the benchmark's matter:
+            // another test's child may hold a copy of the writer's descriptor for a moment, a link may be seen twice.
             if way.isInstant {
                 #expect(
-                    Double(result["waited_seconds"] ?? "") ?? 9 < 0.9,
+                    Double(result["waited_seconds"] ?? "") ?? 99 < 9,
                     "a timer stood in the way of: \(way.name)")
             }
         }

@@ -109,9 +109,8 @@ private func word(_ verdict: Verdict) -> (Word, String) {
             (Span.zero, Word.arriving, ""), (.milliseconds(1999), .arriving, ""),
             (.seconds(2), .refused, "E-LINK"), (.seconds(99), .refused, "E-LINK"),
         ] {
-            let found = word(
-                try gate(folder, "a.yaml", after: span).examine(
-                    "a.yaml", in: folder.directory, evidence: .movedIn))
+            let gate = try gate(folder, "a.yaml", after: span)
+            let found = word(unshared { gate.examine("a.yaml", in: folder.directory, evidence: .movedIn) })
             #expect(found.0 == wanted && (wanted != .refused || found.1 == code), "\(span.text)")
         }
         try folder.directory.remove("b.yaml")
@@ -181,8 +180,12 @@ private func word(_ verdict: Verdict) -> (Word, String) {
         try folder.put("a.yaml", "a: 1\n")
         for evidence in [Evidence.seen, .closed] {
             for age in [Span.zero, .milliseconds(1), .milliseconds(999)] {
-                if case .arriving(_, let span) = try gate(folder, "a.yaml", after: age).examine(
-                    "a.yaml", in: folder.directory, evidence: evidence)
+                let gate = try gate(folder, "a.yaml", after: age)
+                if case .arriving(_, let span) = unshared(
+                    false,
+                    {
+                        gate.examine("a.yaml", in: folder.directory, evidence: evidence)
+                    })
                 {
                     #expect(span > .zero && span <= .seconds(1), "\(evidence) \(age.text)")
                 }
@@ -195,8 +198,8 @@ private func word(_ verdict: Verdict) -> (Word, String) {
         // The inode changed an hour in the future, as the clock now says.
         let folder = try Folder()
         try folder.put("a.yaml", "a: 1\n")
-        let verdict = try gate(folder, "a.yaml", after: Span(nanoseconds: -Span.seconds(3600).nanoseconds))
-            .examine("a.yaml", in: folder.directory, evidence: evidence)
+        let gate = try gate(folder, "a.yaml", after: Span(nanoseconds: -Span.seconds(3600).nanoseconds))
+        let verdict = unshared { gate.examine("a.yaml", in: folder.directory, evidence: evidence) }
         if case .arriving(_, let span) = verdict { #expect(span > .zero) }
         #expect(word(verdict).0 == .complete)
     }
@@ -205,11 +208,9 @@ private func word(_ verdict: Verdict) -> (Word, String) {
         try folder.put("a.yaml", "a: 1\n")
         for instant in [Int64(0), -1, 4_000_000_000_000_000_000] {
             try folder.directory.openForUpdate("a.yaml").setModified(instant)
-            #expect(
-                word(
-                    try gate(folder, "a.yaml", after: .seconds(1)).examine(
-                        "a.yaml", in: folder.directory, evidence: .seen)
-                ).0 == .complete, "\(instant)")
+            let gate = try gate(folder, "a.yaml", after: .seconds(1))
+            let found = word(unshared { gate.examine("a.yaml", in: folder.directory, evidence: .seen) })
+            #expect(found.0 == .complete, "\(instant)")
         }
     }
     @Test func theLeaseIsHeldUntilTheClaim() throws {
