@@ -30,7 +30,7 @@ final class Publisher: Sendable {
     private let thread = Monitor<BlockingThread?>(nil)
     private static let most = 128
     /// While more runs are on their way, ends wait this long for each other; an idle runner publishes at once.
-    private static let patience: Int64 = 4_000_000
+    private static let patience: Int64 = 20_000_000
     private let isBusy: @Sendable () -> Bool
 
     init(
@@ -51,7 +51,12 @@ final class Publisher: Sendable {
     }
 
     func add(_ run: RunID, _ sequence: Journal.Sequence) {
-        state.signal { $0.queue.append(Entry(run: run, sequence: sequence)) }
+        // Between the first and the last of a group the thread waits for its patience to end, not for each of them.
+        let isAwaited = state.with { state -> Bool in
+            state.queue.append(Entry(run: run, sequence: sequence))
+            return state.queue.count == 1 || state.queue.count >= Publisher.most
+        }
+        if isAwaited { state.signal { _ in } }
     }
     var isIdle: Bool { state.with { $0.queue.isEmpty && $0.inHand == 0 } }
     /// The disk is full and results wait in the journal.

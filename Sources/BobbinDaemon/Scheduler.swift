@@ -180,17 +180,24 @@ final class Scheduler: Sendable {
         }
     }
 
-    /// The worker is done with what it took. True when nobody works any more.
+    /// The worker is done with what it took. True when nobody works any more. Nobody else is woken for the slot: the
+    /// worker itself asks for work next, and what one slot allows is one piece of work.
     func finish(slot: Slot?, run: RunID?) -> Bool {
-        state.signal { state in
+        let (isLast, isDeferred) = state.with { state -> (Bool, Bool) in
+            var isDeferred = false
             if let slot { Scheduler.free(slot, &state) }
             if let run {
                 state.driving.remove(run)
-                if let key = state.deferred.removeValue(forKey: run) { Scheduler.requeue(run, key, &state) }
+                if let key = state.deferred.removeValue(forKey: run) {
+                    Scheduler.requeue(run, key, &state)
+                    isDeferred = true
+                }
             }
             state.inWork -= 1
-            return state.inWork == 0
+            return (state.inWork == 0, isDeferred)
         }
+        if isDeferred { state.signal { _ in } }
+        return isLast
     }
     private static func requeue(_ run: RunID, _ key: LaneKey?, _ state: inout State) {
         guard let key else { return state.urgent.append(run) }
@@ -198,16 +205,18 @@ final class Scheduler: Sendable {
     }
     /// The gate has judged the candidate. `stays`: it is still arriving.
     func judged(_ name: String, _ key: LaneKey, stays: Bool) {
-        state.signal { state in
+        let isAgain = state.with { state -> Bool in
             let index = key.priority.level - 1
-            guard state.queues[key.queue] != nil else { return }
+            guard state.queues[key.queue] != nil else { return false }
             state.queues[key.queue]?.lanes[index].inGate.remove(name)
             if let again = state.queues[key.queue]?.lanes[index].again.removeValue(forKey: name) {
                 state.queues[key.queue]?.lanes[index].candidates.append(again)
-            } else if !stays {
-                state.queues[key.queue]?.lanes[index].known.remove(name)
+                return true
             }
+            if !stays { state.queues[key.queue]?.lanes[index].known.remove(name) }
+            return false
         }
+        if isAgain { state.signal { _ in } }
     }
     /// The signals of a run that begins to be driven.
     func begin(_ run: RunID) -> RunSignals {

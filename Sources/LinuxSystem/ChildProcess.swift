@@ -19,7 +19,7 @@ public final class ChildProcess {
         public var wasKilled: Bool
     }
 
-    private init(pid: Int32, pidfd: Int32, input: Int32, output: Int32, error: Int32) {
+    private init(pid: Int32, pidfd: Int32, input: Int32?, output: Int32?, error: Int32?) {
         self.pid = pid
         self.pidfd = pidfd
         self.input = input
@@ -32,26 +32,31 @@ public final class ChildProcess {
     }
 
     /// Starts `path` with exactly these arguments and this environment (`NAME=value`) in a session of its own.
-    /// With `log`, standard output and error go there and nothing is read.
+    /// With `log`, standard output and error go there and nothing is read. Without `hasInput` it reads /dev/null.
     public static func start(
-        path: String, arguments: [String], environment: [String], directory: Directory?, log: OpenFile? = nil
+        path: String, arguments: [String], environment: [String], directory: Directory?,
+        hasInput: Bool = true,
+        log: OpenFile? = nil
     ) throws(SystemError) -> ChildProcess {
-        let stdin = try Pipe(), stdout = try Pipe(), stderr = try Pipe()
+        let stdin = hasInput ? try Pipe() : nil
+        let stdout = log == nil ? try Pipe() : nil, stderr = log == nil ? try Pipe() : nil
+        let nothing = hasInput ? -1 : try NullDevice.descriptor()
         var pid: Int32 = 0
         let argv = CStrings(arguments), envp = CStrings(environment)
         let pidfd = try SystemCalls.wrapped("spawn", path) {
             path.withCString { path in
                 var request = bb_spawn(
-                    path: path, arguments: argv.pointers, environment: envp.pointers, input: stdin.reader,
-                    output: log?.fd ?? stdout.writer, error: log?.fd ?? stderr.writer,
+                    path: path, arguments: argv.pointers, environment: envp.pointers,
+                    input: stdin?.reader ?? nothing,
+                    output: stdout?.writer ?? log?.fd ?? -1, error: stderr?.writer ?? log?.fd ?? -1,
                     directory: directory?.fd ?? -1, own_session: 1,
                     writable: nil)
                 return bb_spawn_child(&request, &pid)
             }
         }
         let child = ChildProcess(
-            pid: pid, pidfd: pidfd, input: stdin.takeWriter(), output: stdout.takeReader(),
-            error: stderr.takeReader())
+            pid: pid, pidfd: pidfd, input: stdin?.takeWriter(), output: stdout?.takeReader(),
+            error: stderr?.takeReader())
         for fd in [child.input, child.output, child.error] {
             if let fd { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
         }
@@ -110,6 +115,21 @@ public enum PipeCalls {
         let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
         if count >= 0 { return count }
         return errno == EAGAIN || errno == EINTR ? 0 : nil
+    }
+}
+
+/// /dev/null for reading, opened once and kept.
+private enum NullDevice {
+    private static let opened = Monitor<Int32>(-1)
+    static func descriptor() throws(SystemError) -> Int32 {
+        if let fd = opened.with({ $0 < 0 ? nil : $0 }) { return fd }
+        let fd = try SystemCalls.wrapped("open", "/dev/null") {
+            bb_openat(AT_FDCWD, "/dev/null", O_RDONLY, 0)
+        }
+        return opened.with { kept in
+            if kept >= 0 { close(fd) } else { kept = fd }
+            return kept
+        }
     }
 }
 

@@ -116,7 +116,7 @@ final class StepRun: StepContext {
             return try ChildProcess.start(
                 path: program, arguments: request.arguments,
                 environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory,
-                log: log)
+                hasInput: !request.input.isEmpty, log: log)
         } catch {
             throw StepRun.spawnFailure(error, program: name, directory: request.workingDirectory)
         }
@@ -130,9 +130,6 @@ final class StepRun: StepContext {
         }
         let child = try start(request, log: file)
         child.closeInput()
-        // Nothing comes through the pipes; open, they would wake every wait at once.
-        child.closeOutput()
-        child.closeError()
         log.markUsed()
         detached.append(child)
         return ProcessEnding(exit: .running(pid: Int(child.pid)), stdout: [], stdoutBytes: 0, stderr: [])

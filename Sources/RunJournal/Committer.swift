@@ -13,6 +13,8 @@ struct Committer {
     let settle: @Sendable () throws -> Void
     var number: UInt64 = 0
     var sequence: UInt64 = 0
+    /// The last record that a sync has covered.
+    private var durable: UInt64 = 0
     /// Segments that are superseded once the current one is durable.
     var old: [String] = []
     private var file: OpenFile?
@@ -36,7 +38,10 @@ struct Committer {
 
     mutating func write(_ records: [(kind: UInt8, payload: [UInt8])], sync: Bool) throws {
         if !records.isEmpty { try append(frames(records)) }
-        if sync { try file?.syncData() }
+        if sync {
+            try file?.syncData()
+            durable = sequence
+        }
     }
 
     private mutating func frames(_ records: [(kind: UInt8, payload: [UInt8])]) -> [UInt8] {
@@ -45,7 +50,8 @@ struct Committer {
         for record in records {
             sequence += 1
             Frame.write(
-                kind: record.kind, sequence: sequence, payload: record.payload, salt: currentSalt,
+                kind: record.kind, sequence: sequence, durable: durable, payload: record.payload,
+                salt: currentSalt,
                 into: &bytes)
         }
         return bytes
@@ -72,6 +78,7 @@ struct Committer {
         fill = SegmentHeader.size
         if !coded.isEmpty { try append(frames(coded)) }
         try next.sync()
+        durable = sequence
         try directory.sync()
         try settle()
         try retire()

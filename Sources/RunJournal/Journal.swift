@@ -1,5 +1,5 @@
 // What this is: the truth about runs in flight: events appended by many threads, made durable together.
-// Owns: the current segment, the commit thread, the live records, the sequence of segments.
+// Owns: the turns at the committer, the lazy thread, the live records.
 // Never: retries a failed sync (fail-stop instead); waits on a timer before a commit.
 // On failure: the `halt` given at opening is called with the error and does not return.
 import JobModel
@@ -13,14 +13,18 @@ public final class Journal: Sendable {
         var live: [RunID: RunRecord] = [:]
         /// Encoded but unwritten: kind, payload.
         var pending: [(kind: UInt8, payload: [UInt8])] = []
-        var wanted: Sequence = 0
+        /// Some of them are to be written before the next thing happens.
+        var isUrgent = false
         var appended: Sequence = 0
         var durable: Sequence = 0
+        /// One thread has the committer; who comes meanwhile waits, and the first of those commits for all.
+        var isCommitting = false
     }
-    /// What the commit thread sleeps on; those who wait for durability sleep on `state`.
+    /// What the lazy thread sleeps on.
     private struct Call {
-        var isUrgent = false
         var hasPending = false
+        /// It sleeps until the laziness is over and needs no further call.
+        var isNapping = false
         var isClosing = false
     }
     private let call = Monitor(Call())
@@ -52,7 +56,7 @@ public final class Journal: Sendable {
         try committer.prepareSpare()
         self.committer = Monitor(committer)
         thread = Monitor(nil)
-        let started = try BlockingThread.start("journal") { [unowned self] in self.commitLoop() }
+        let started = try BlockingThread.start("journal") { [unowned self] in self.writeLazily() }
         thread.with { $0 = started }
     }
 
@@ -60,17 +64,19 @@ public final class Journal: Sendable {
     @discardableResult
     public func append(_ event: RunEvent, of run: RunID) -> Sequence {
         let coded = EventCoding.encode(event, of: run)
-        let (sequence, isFirst) = state.with { state -> (Sequence, Bool) in
+        let isUrgent = Journal.isWrittenAtOnce(event)
+        let (sequence, isFirst, turn) = state.with { state -> (Sequence, Bool, Turn?) in
             Journal.apply(event, of: run, to: &state.live)
             state.pending.append(coded)
             state.appended += 1
-            return (state.appended, state.pending.count == 1)
+            let sequence = state.appended
+            guard isUrgent else { return (sequence, state.pending.count == 1, nil) }
+            state.isUrgent = true
+            // Whoever commits just now writes it before letting go.
+            return (sequence, false, state.isCommitting ? nil : Journal.takeTurn(&state))
         }
-        if Journal.isWrittenAtOnce(event) {
-            call.signal { $0.isUrgent = true }
-        } else if isFirst {
-            call.signal { $0.hasPending = true }
-        }
+        if let turn { commit(turn, sync: false) }
+        if isFirst { wakeLazyThread() }
         return sequence
     }
 
@@ -91,85 +97,106 @@ public final class Journal: Sendable {
         }
     }
 
-    /// Returns once everything up to `sequence` is on disk.
+    /// Returns once everything up to `sequence` is on disk. The first of those who wait syncs for all of them.
     public func waitUntilDurable(_ sequence: Sequence) {
-        let done = state.with { state -> Bool in
-            if state.durable >= sequence { return true }
-            state.wanted = max(state.wanted, sequence)
-            return false
+        while true {
+            let turn = state.wait { state -> Turn?? in
+                if state.durable >= sequence { return .some(nil) }
+                return state.isCommitting ? nil : .some(Journal.takeTurn(&state))
+            }
+            guard let turn else { return }
+            commit(turn, sync: true)
         }
-        if done { return }
-        call.signal { $0.isUrgent = true }
-        state.wait { $0.durable >= sequence ? () : nil }
     }
 
     public func record(_ run: RunID) -> RunRecord? { state.with { $0.live[run] } }
     public var liveRecords: [RunRecord] { state.with { Array($0.live.values) } }
 
-    /// Makes everything durable and ends the commit thread.
+    /// Makes everything durable and ends the lazy thread.
     public func close() {
         waitUntilDurable(state.with { $0.appended })
         call.signal { $0.isClosing = true }
         thread.with { $0 }?.join()
     }
 
-    // MARK: commit thread
+    // MARK: committing
 
-    private struct Batch {
+    /// The right to use the committer, and what is to be written with it.
+    private struct Turn {
         var records: [(kind: UInt8, payload: [UInt8])]
         var last: Sequence
-        var sync: Bool
     }
 
-    private func commitLoop() {
-        while let batch = nextBatch() {
+    private static func takeTurn(_ state: inout State) -> Turn {
+        defer {
+            state.pending = []
+            state.isUrgent = false
+            state.isCommitting = true
+        }
+        return Turn(records: state.pending, last: state.appended)
+    }
+
+    private func commit(_ first: Turn, sync: Bool) {
+        var turn = first, isSynced = sync
+        while true {
             do {
-                try committer.with { try $0.write(batch.records, sync: batch.sync) }
-                if batch.sync { state.broadcast { $0.durable = max($0.durable, batch.last) } }
+                try committer.with { try $0.write(turn.records, sync: isSynced) }
                 if committer.with({ $0.isFull }) { try rotate() }
             } catch {
                 halt(error)
             }
-        }
-    }
-
-    private func nextBatch() -> Batch? {
-        while true {
-            let isClosing = sleepUntilCalled()
-            let batch = state.with { state -> Batch? in
-                let sync = state.wanted > state.durable
-                guard sync || !state.pending.isEmpty else { return nil }
-                defer { state.pending = [] }
-                return Batch(records: state.pending, last: state.appended, sync: sync)
+            let (last, synced) = (turn.last, isSynced)
+            let more = state.broadcast { state -> Turn? in
+                if synced { state.durable = max(state.durable, last) }
+                if state.isUrgent { return Journal.takeTurn(&state) }
+                state.isCommitting = false
+                return nil
             }
-            if batch != nil || isClosing { return batch }
+            guard let more else { return }
+            (turn, isSynced) = (more, false)
         }
     }
 
-    /// Returns when there is something to write: at once when it is urgent, else after a little laziness.
-    private func sleepUntilCalled() -> Bool {
-        let take: (inout Call) -> Bool? = { call in
-            guard call.isUrgent || call.isClosing else { return nil }
-            call.isUrgent = false
-            call.hasPending = false
-            return call.isClosing
+    private func wakeLazyThread() {
+        let sleeps = call.with { call -> Bool in
+            defer { call.hasPending = true }
+            return !call.isNapping && !call.hasPending
         }
-        // One decision under one lock: what is urgent is never slept over, whatever was pending beside it.
-        let first = call.wait { call -> Bool?? in
-            if let closing = take(&call) { return .some(closing) }
-            return call.hasPending ? .some(nil) : nil
+        if sleeps { call.signal { _ in } }
+    }
+
+    private func writeLazily() {
+        while true {
+            let isClosing = call.wait { call -> Bool? in
+                guard call.hasPending || call.isClosing else { return nil }
+                call.isNapping = true
+                return call.isClosing
+            }
+            if isClosing { return }
+            if call.wait(until: Clocks.monotonic + Journal.laziness, { $0.isClosing ? true : nil }) != nil {
+                return
+            }
+            // From here on a new record calls again; those before are seen below.
+            call.with { ($0.isNapping, $0.hasPending) = (false, false) }
+            let turn = state.with { state -> Turn? in
+                guard !state.pending.isEmpty else { return nil }
+                if !state.isCommitting { return Journal.takeTurn(&state) }
+                // Whoever commits just now writes them before letting go.
+                state.isUrgent = true
+                return nil
+            }
+            if let turn { commit(turn, sync: false) }
         }
-        if let first { return first }
-        let later = call.wait(until: Clocks.monotonic + Journal.laziness, take)
-        call.with { $0.hasPending = false }
-        return later ?? false
     }
 
     /// Live runs move to a new segment; then the old ones are not needed any more. The records that were pending are
     /// part of what is carried, so this is a commit as well.
     private func rotate() throws {
         let (live, last) = state.with { state -> ([RunRecord], Sequence) in
-            defer { state.pending = [] }
+            defer {
+                state.pending = []
+                state.isUrgent = false
+            }
             return (Array(state.live.values), state.appended)
         }
         try committer.with { try $0.rotate(carrying: live) }

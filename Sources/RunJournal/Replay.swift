@@ -128,28 +128,30 @@ public struct Replay: Sendable {
     private mutating func classifyEnd(
         _ bytes: [UInt8], from offset: Int, name: String, salt: UInt64
     ) throws(JournalDamage) {
-        if let later = Replay.firstRecord(bytes, after: offset, salt: salt, expecting: lastSequence) {
+        // What was synced cannot be torn; what was not may come back in any order, with holes (SPOOL.md section 5).
+        if let later = Replay.promise(bytes, behind: offset, salt: salt, of: lastSequence &+ 1) {
             throw JournalDamage(
-                segment: name, offset: offset, message: "damaged here, but a whole record follows at \(later)"
-            )
+                segment: name, offset: offset,
+                message: "damaged here, but the record at \(later) says that this one was synced")
         }
         // A recycled file holds old bytes behind its end; only a record begun for this place is torn.
-        guard offset + 16 <= bytes.count, bytes[...].word64(at: offset + 8) == lastSequence &+ 1 else {
+        guard offset + Frame.header <= bytes.count, bytes[...].word64(at: offset + 8) == lastSequence &+ 1
+        else {
             return
         }
         tornBytes = min(Int(bytes[...].word32(at: offset)) + Frame.overhead, bytes.count - offset)
     }
 
-    /// The first place behind `offset` where a whole record of this segment stands.
-    private static func firstRecord(
-        _ bytes: [UInt8], after offset: Int, salt: UInt64, expecting sequence: UInt64
-    ) -> Int? {
+    /// The first place behind `offset` where a whole record of this segment says that record `sequence` was synced.
+    private static func promise(_ bytes: [UInt8], behind offset: Int, salt: UInt64, of sequence: UInt64)
+        -> Int?
+    {
         var place = (offset + 8) / 8 * 8
         while place + Frame.overhead <= bytes.count {
-            // A length of zero is not a record, and skipping it makes the scan of zeros cheap.
-            // (as is comparing the sequence first).
+            // Cheapest first: zeros have no length, and a plausible sequence is rare.
             if bytes[place] != 0 || bytes[place + 1] != 0 || bytes[place + 2] != 0,
                 bytes[...].word64(at: place + 8) > sequence,
+                bytes[...].word64(at: place + 16) >= sequence,
                 Frame.read(bytes, at: place, salt: salt) != nil
             {
                 return place

@@ -1,13 +1,13 @@
 // What this is: one file of the journal: a header, then records, then zeros (docs/SPOOL.md section 5 has the bytes).
-// Owns: the framing: header 64 bytes; record = length u32, kind u8, version u8, zero u16, sequence u64, payload,
-//   CRC-32C u32 over all of it seeded by the segment's salt, padded to 8 bytes. Little endian.
+// Owns: the framing: header 64 bytes; record = length u32, kind u8, version u8, zero u16, sequence u64,
+//   durable u64, payload, CRC-32C u32 over all of it seeded by the segment's salt, padded to 8 bytes. Little endian.
 // Never: appends behind a broken tail: a runner always starts a new segment.
 // On failure: reading is total: what is not a record ends the scan and is classified as torn or damaged.
 import JobModel
 
 struct SegmentHeader: Hashable {
     static let size = 64
-    static let magic = Array("BOBBINJ1".utf8)
+    static let magic = Array("BOBBINJ2".utf8)
     var number: UInt64
     /// How many records of runs carried over it begins with: without all of them the segment never counted.
     var carried: UInt64
@@ -42,10 +42,15 @@ struct SegmentHeader: Hashable {
 }
 
 enum Frame {
-    static let overhead = 20
+    static let header = 24
+    static let overhead = 28
 
-    static func write(kind: UInt8, sequence: UInt64, payload: [UInt8], salt: UInt64, into out: inout [UInt8])
-    {
+    /// `durable`: the last record that was synced when this one was written. What lies before it can be missing
+    /// only through damage; what lies behind it may have been lost by a power cut, in any order of pages.
+    static func write(
+        kind: UInt8, sequence: UInt64, durable: UInt64, payload: [UInt8], salt: UInt64,
+        into out: inout [UInt8]
+    ) {
         let start = out.count
         out.append(littleEndian: UInt32(payload.count))
         out.append(kind)
@@ -53,6 +58,7 @@ enum Frame {
         out.append(0)
         out.append(0)
         out.append(littleEndian: sequence)
+        out.append(littleEndian: durable)
         out.append(contentsOf: payload)
         let crc = out.withUnsafeBytes {
             Checksum.crc32c(
@@ -66,6 +72,7 @@ enum Frame {
         var kind: UInt8
         var version: UInt8
         var sequence: UInt64
+        var durable: UInt64
         var payload: Range<Int>
         var next: Int
     }
@@ -77,7 +84,7 @@ enum Frame {
         guard length <= bytes.count - offset - overhead, length > 0 else {
             return nil
         }
-        let end = offset + 16 + length
+        let end = offset + header + length
         let crc = bytes.withUnsafeBytes {
             Checksum.crc32c(
                 UnsafeRawBufferPointer(rebasing: $0[offset..<end]), seed: UInt32(truncatingIfNeeded: salt))
@@ -85,7 +92,8 @@ enum Frame {
         guard crc == bytes[...].word32(at: end) else { return nil }
         return Found(
             kind: bytes[offset + 4], version: bytes[offset + 5], sequence: bytes[...].word64(at: offset + 8),
-            payload: (offset + 16)..<end, next: (end + 4 + 7) / 8 * 8)
+            durable: bytes[...].word64(at: offset + 16), payload: (offset + header)..<end,
+            next: (end + 4 + 7) / 8 * 8)
     }
 }
 

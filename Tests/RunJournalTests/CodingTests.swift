@@ -124,7 +124,8 @@ import Testing
         var payloads: [[UInt8]] = []
         for sequence in 1...200 {
             let payload = (0...random.below(50)).map { _ in UInt8(random.below(256)) }
-            Frame.write(kind: 3, sequence: UInt64(sequence), payload: payload, salt: 77, into: &bytes)
+            Frame.write(
+                kind: 3, sequence: UInt64(sequence), durable: 0, payload: payload, salt: 77, into: &bytes)
             payloads.append(payload)
             #expect(bytes.count % 8 == 0)
         }

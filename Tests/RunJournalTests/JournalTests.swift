@@ -176,7 +176,8 @@ import Testing
                 let (kind, payload) = EventCoding.encode(.carried(try #require(live.live[id])), of: id)
                 var carried = header.bytes
                 Frame.write(
-                    kind: kind, sequence: live.lastSequence + 1, payload: payload, salt: 5, into: &carried)
+                    kind: kind, sequence: live.lastSequence + 1, durable: 0, payload: payload, salt: 5,
+                    into: &carried)
                 if state == "carried run missing" { carried = header.bytes }
                 next.replaceSubrange(0..<carried.count, with: carried)
             }

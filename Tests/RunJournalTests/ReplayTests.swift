@@ -27,7 +27,11 @@ private struct Subject {
             var event: RunEvent = sequence <= 2 ? .accepted(events.acceptance(id)) : events.middle()
             if case .retired = event { event = .resumed(at: Timestamp(seconds: 1)) }
             let (kind, payload) = EventCoding.encode(event, of: id)
-            Frame.write(kind: kind, sequence: UInt64(sequence), payload: payload, salt: salt, into: &bytes)
+            // As if each had been synced before the next was written.
+            Frame.write(
+                kind: kind, sequence: UInt64(sequence), durable: UInt64(sequence - 1), payload: payload,
+                salt: salt,
+                into: &bytes)
             model.take(event, id)
             states.append(model.live)
             ends.append(bytes.count)
@@ -123,12 +127,38 @@ private struct Subject {
         let name = try #require(try folder.listing().first { $0.hasSuffix(".seg") })
         let file = try folder.directory.openForUpdate(name)
         try file.write([UInt8](repeating: 0, count: 4096), at: 4096)
-        withKnownIssue(
-            "a power cut in an unsynced batch of more than a page can leave a hole before whole records, which reads as damage: the runner refuses to start"
-        ) { () throws in
-            let replay = try Replay.read(folder.directory)
-            #expect(replay.live.count < 40)
+        let replay = try Replay.read(folder.directory)
+        #expect(replay.live.count < 40)
+    }
+    /// Synced and unsynced batches in turn; then the power goes and each page that no sync covered is there or not.
+    @Test(arguments: 0..<60) func aPowerCutTakesOnlyWhatWasNotSynced(seed: UInt64) throws {
+        let folder = try Folder()
+        var events = RandomEvents(seed: seed), random = SeededRandom(seed: seed)
+        var committer = Committer(
+            directory: folder.directory, segmentBytes: 262_144, salt: { 99 }, settle: {})
+        try committer.rotate(carrying: [])
+        let name = try #require(try folder.listing().first { $0.hasSuffix(".seg") })
+        let file = try folder.directory.openForUpdate(name)
+        var written: [RunID] = [], synced = 0
+        var kept = try file.read(upTo: 262_144)
+        for _ in 0..<(1 + random.below(12)) {
+            let ids = (0..<(1 + random.below(20))).map { _ in events.id() }
+            let sync = random.below(3) == 0
+            try committer.write(
+                ids.map { EventCoding.encode(.accepted(events.acceptance($0)), of: $0) }, sync: sync)
+            written += ids
+            guard sync else { continue }
+            synced = written.count
+            kept = try file.read(upTo: 262_144)
         }
+        let whole = try file.read(upTo: 262_144)
+        for page in stride(from: 0, to: whole.count, by: 4096) where random.below(2) == 0 {
+            let end = min(page + 4096, whole.count)
+            try file.write(Array(kept[page..<end]), at: page)
+        }
+        let replay = try Replay.read(folder.directory)
+        #expect(replay.records >= synced, "\(synced) were promised")
+        #expect(Set(replay.live.keys) == Set(written.prefix(replay.records)), "a prefix of what was written")
     }
     @Test func whatASyncHadCoveredIsNotTorn() throws {
         let folder = try Folder()
@@ -163,9 +193,9 @@ private struct Subject {
     @Test func aNewerFormatIsRefusedByName() throws {
         var bytes = SegmentHeader(number: 1, firstSequence: 1, salt: 5, carried: 0).bytes
         var frame: [UInt8] = []
-        Frame.write(kind: 9, sequence: 1, payload: [1, 2, 3], salt: 5, into: &frame)
+        Frame.write(kind: 9, sequence: 1, durable: 0, payload: [1, 2, 3], salt: 5, into: &frame)
         frame[5] = EventCoding.version + 1
-        let end = 16 + 3
+        let end = Frame.header + 3
         let crc = frame[..<end].withUnsafeBytes { Checksum.crc32c($0, seed: 5) }
         withUnsafeBytes(of: crc.littleEndian) {
             for (index, byte) in $0.enumerated() { frame[end + index] = byte }
@@ -182,7 +212,7 @@ private struct Subject {
             (UInt8(4), [UInt8](repeating: 1, count: 8)), (11, [1]), (9, [1, 2]), (254, [0]),
         ] {
             var bytes = SegmentHeader(number: 1, firstSequence: 1, salt: 5, carried: 0).bytes
-            Frame.write(kind: kind, sequence: 1, payload: payload, salt: 5, into: &bytes)
+            Frame.write(kind: kind, sequence: 1, durable: 0, payload: payload, salt: 5, into: &bytes)
             var replay = Replay()
             #expect(throws: JournalDamage.self, "kind \(kind)") {
                 try replay.take(bytes, name: "000000000001.seg", isOnly: true)
@@ -201,7 +231,8 @@ private struct Subject {
             for (index, id) in held.enumerated() {
                 let (kind, payload) = EventCoding.encode(.carried(RunRecord(events.acceptance(id))), of: id)
                 Frame.write(
-                    kind: kind, sequence: first + UInt64(index), payload: payload, salt: number, into: &bytes)
+                    kind: kind, sequence: first + UInt64(index), durable: 0, payload: payload, salt: number,
+                    into: &bytes)
             }
             try bench.put(Committer.name(number), bytes + [UInt8](repeating: 0, count: 100))
         }
