@@ -12,6 +12,8 @@ final class ControlDesk {
     private let admission: Admission
     private(set) var isDraining = false
     private var paused: Set<QueueName> = []
+    /// Monotonic: when a command whose drop was not whole yet is looked at again; .max when there is none.
+    private(set) var lookAgain = Int64.max
 
     init(_ core: RunnerCore) {
         self.core = core
@@ -20,6 +22,7 @@ final class ControlDesk {
 
     /// Reads control/ whole: it is small, and a state is what is there now.
     func sweep(isLeader: Bool) {
+        lookAgain = .max
         do {
             let names = try core.site.spool.control.names().sorted()
             obeyStates(names)
@@ -68,9 +71,7 @@ final class ControlDesk {
     private func carryOut(_ verb: ControlFile.Verb, _ subject: String, _ name: String, _ directory: Directory)
     {
         guard let run = RunID(subject) else { return }
-        if let record = core.journal.record(run)
-            ?? core.journal.liveRecords.first(where: { $0.acceptance.ticket == subject })
-        {
+        if let record = liveRecord(run) {
             let (outcome, text) = act(verb, record, name, directory)
             return answer(name, in: directory, outcome, text)
         }
@@ -82,12 +83,23 @@ final class ControlDesk {
             return
         }
         switch actOnDrop(verb, subject) {
-        case .later: return
+        case .later:
+            // It holds from the moment the drop is accepted, and is answered when we look again.
+            core.expect(verb == .cancel ? .cancel : .hold, ticket: subject)
+            lookAgain = min(lookAgain, Clocks.monotonic + Span.milliseconds(250).nanoseconds)
         case .answer(let outcome, let text): answer(name, in: directory, outcome, text)
         case .none:
-            let (outcome, text) = actOnEnded(verb, run)
+            // A worker may have accepted it since we looked.
+            let (outcome, text) =
+                liveRecord(run).map { act(verb, $0, name, directory) } ?? actOnEnded(verb, run)
             answer(name, in: directory, outcome, text)
         }
+    }
+
+    /// By its id, or by the ticket of its drop.
+    private func liveRecord(_ run: RunID) -> RunRecord? {
+        core.journal.record(run)
+            ?? core.journal.liveRecords.first { $0.acceptance.ticket == run.text }
     }
 
     // MARK: runs
@@ -124,7 +136,12 @@ final class ControlDesk {
 
     private func hold(_ record: RunRecord) -> (String, String) {
         switch record.state {
-        case .waiting(let wait) where wait.reason == .held: return ("refused", "the run is held already")
+        case .waiting(let wait) where wait.reason == .held:
+            let wasExpected = record.acceptance.ticket.map { core.isExpected(ticket: $0) } ?? false
+            return (
+                wasExpected ? "done" : "refused",
+                wasExpected ? "held before its first step" : "the run is held already"
+            )
         case .waiting(let wait) where wait.reason == .retry:
             core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
             return ("done", "held instead of its next attempt")
@@ -180,9 +197,12 @@ final class ControlDesk {
 
     private func actOnDrop(_ verb: ControlFile.Verb, _ ticket: String) -> OnDrop {
         guard verb == .cancel || verb == .hold else { return .none }
-        guard let (candidate, key) = core.scheduler.remove(where: { DropName.ticket(in: $0) == ticket }),
+        guard let (found, key) = core.scheduler.remove(where: { DropName.ticket(in: $0) == ticket }),
             let directory = core.lane(key), let policy = core.policy(key.queue)
         else { return isArriving(ticket) ? .later : .none }
+        var candidate = found
+        // What is not to run need not be whole; that nobody writes it is enough.
+        if verb == .cancel { candidate.evidence = .movedIn }
         do {
             let outcome = try admission.admit(candidate, key, from: directory, policy: policy)
             guard case .accepted(let record, _) = outcome else {
@@ -210,6 +230,7 @@ final class ControlDesk {
 
     /// The drop is there, but not whole yet, or a worker is just judging it.
     private func isArriving(_ ticket: String) -> Bool {
+        if core.scheduler.isBeingJudged(where: { DropName.ticket(in: $0) == ticket }) { return true }
         // Unreadable: the answer is then that there is no such drop.
         let found = (try? RunLookup(core.site).find(ticket)) ?? []
         return found.contains { if case .drop = $0 { true } else { false } }
@@ -265,6 +286,9 @@ final class ControlDesk {
         do {
             let owner = try directory.status(name).uid
             let closed = "\(Identities.fresh())~\(DropName.escaped(name))"
+            if case .command(_, let subject) = ControlFile(name: name) {
+                core.forgetExpected(ticket: subject)
+            }
             guard try Move(core.site.spool).close(command: name, from: directory, as: closed) else { return }
             let bytes = YamlWriter.write([
                 ("command", .string(name)), ("outcome", .string(outcome)), ("message", .string(text)),

@@ -33,6 +33,8 @@ final class DropWatch {
     private var lanes: [Int: Lane] = [:]
     private var tags: [LaneKey: Int] = [:]
     private var nextTag = 16
+    /// The spool and its queues, watched for directories that go.
+    static let parentTag = 5
     private(set) var arriving: [LaneKey: [String: Arriving]] = [:]
     private var nextCheck: Int64 = 0
     private var nextRescan: Int64 = 0
@@ -62,12 +64,30 @@ final class DropWatch {
     /// Watches, then scans, every lane of the configuration that is not watched yet.
     func configure(_ configuration: Configuration) throws {
         try core.scheduler.configure(configuration.queues, slots: core.site.spool.slots)
+        try watchParents(configuration)
         for policy in configuration.queues {
             for (priority, directory) in try core.site.spool.dropDirectories(of: policy) {
                 let key = LaneKey(queue: policy.name, priority: priority)
                 if tags[key] == nil { try open(key, directory) }
             }
         }
+    }
+
+    /// That a directory was removed while we hold it open is told by the one above it alone.
+    private func watchParents(_ configuration: Configuration) throws {
+        watch.remove(tag: DropWatch.parentTag)
+        try watch.add(core.site.spool.root, tag: DropWatch.parentTag, removals: true)
+        for policy in configuration.queues {
+            let queue = try core.site.spool.root.makeDirectory(policy.name.text)
+            try watch.add(queue, tag: DropWatch.parentTag, removals: true)
+        }
+    }
+    /// Opens anew the drop directories that a person removed or replaced.
+    func reopenReplaced() throws {
+        let replaced = lanes.filter { isReplaced($0.value) }.keys
+        guard !replaced.isEmpty else { return }
+        for tag in replaced.sorted() { reopen(tag) }
+        try watchParents(core.configuration)
     }
 
     private func open(_ key: LaneKey, _ directory: Directory) throws {
@@ -126,6 +146,7 @@ final class DropWatch {
             case .movedIn(let name): round.note(name, .movedIn, tag)
             case .closed(let name): round.note(name, .closed, tag)
             case .appeared(let name): round.appeared.append((tag, name))
+            case .removed: break
             case .gone: reopen(tag)
             }
         }
@@ -277,7 +298,7 @@ final class DropWatch {
         lookAgainAtArriving()
         if now >= nextCheck {
             nextCheck = now + DropWatch.checkEvery
-            for (tag, lane) in lanes where isReplaced(lane) { reopen(tag) }
+            do { try reopenReplaced() } catch { core.diskTrouble("a directory of a queue", error) }
             tidyArriving()
         }
         if now >= nextFullScan {

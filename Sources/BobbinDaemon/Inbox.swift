@@ -50,7 +50,7 @@ final class Inbox {
             case .movedIn(let name): try take(name, .movedIn)
             case .closed(let name): try take(name, .closed)
             case .appeared: lookAgain = min(lookAgain, Clocks.monotonic + Limits.settle.nanoseconds)
-            case .gone: break
+            case .removed, .gone: break
             }
         } catch {
             core.diskTrouble("reading inbox/", error)

@@ -62,6 +62,9 @@ final class Publisher: Sendable {
     /// The disk is full and results wait in the journal.
     var isStuck: Bool { state.with { $0.isStuck } }
 
+    /// A person may have moved a day's directory: it is opened anew for the next result.
+    func forgetDays() { days.with { $0.removeAll() } }
+
     /// Publishes what is queued and ends.
     func close() {
         state.broadcast { $0.isClosing = true }
@@ -110,6 +113,7 @@ final class Publisher: Sendable {
     }
 
     private func waitForRoom(_ group: [Entry], _ error: SystemError) {
+        forgetDays()
         if !isStuck { log.error("publisher", "\(group.count) results wait in the journal: \(error)") }
         let closing = state.with { state -> Bool in
             state.queue = group + state.queue

@@ -126,9 +126,13 @@ public final class Runner {
 
     private static func takePlace(_ name: String, _ spool: Spool) throws -> (Directory, FileLock) {
         // A leader that takes a dead runner's place over may remove the directory under us: then begin anew.
-        for _ in 0..<3 {
+        for _ in 0..<250 {
             let home = try spool.runners.makeDirectory(name, mode: 0o700)
-            guard let lock = try FileLock.take(SpoolName.lock, in: home) else { break }
+            guard let lock = try FileLock.take(SpoolName.lock, in: home) else {
+                guard Runner.isHeldByLeftover(home) else { break }
+                _ = try Waker.sleep([], until: Clocks.monotonic + 20_000_000)
+                continue
+            }
             guard try home.statusIfPresent(SpoolName.lock) != nil else { continue }
             let text = "pid \(ProcessSetup.pid) since \(Timestamp(nanoseconds: Clocks.wall).rfc3339)\n"
             try lock.file.truncate(to: 0)
@@ -142,6 +146,15 @@ public final class Runner {
         throw SpoolProblem(
             "E-RUNNING", "runner `\(name)` is already running here\(holder.isEmpty ? "" : " (\(holder))")",
             whatToDo: "A second runner on this spool needs a name of its own: bobbin run --runner NAME")
+    }
+
+    /// A program that a killed runner was just starting holds a copy of its lock until it is itself: a moment.
+    private static func isHeldByLeftover(_ home: Directory) -> Bool {
+        // Unreadable: then it is taken for a runner.
+        guard let bytes = try? home.openForReading(SpoolName.lock).read(upTo: 200) else { return false }
+        let words = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+        guard words.count > 1, words[0] == "pid", let pid = Int32(words[1]) else { return false }
+        return !Host.isRunning(pid)
     }
 
     /// Works until told to stop, or until nothing is left where that was asked. Returns the exit code.
@@ -162,12 +175,32 @@ public final class Runner {
     }
 
     private func watchOwnDirectories() throws {
-        try drops.watch.add(core.site.spool.control, tag: Runner.controlTag)
+        try watchPublicDirectories()
         try drops.watch.add(orders, tag: Runner.ordersTag)
-        try drops.watch.add(core.site.spool.inbox, tag: Runner.inboxTag)
         let ops = try core.site.spool.site.directory("ops")
         try drops.watch.add(ops, tag: Runner.configurationTag)
         configurationBytes = try ops.openForReading("orchestrator.yaml").read(upTo: 1 << 20)
+    }
+
+    private func watchPublicDirectories() throws {
+        // What holds while its file is there ends when the file goes.
+        try drops.watch.add(core.site.spool.control, tag: Runner.controlTag, removals: true)
+        try drops.watch.add(core.site.spool.inbox, tag: Runner.inboxTag)
+    }
+
+    /// A person may have emptied, moved or replaced a directory that we hold open.
+    private func reopenReplaced() throws {
+        publisher.forgetDays()
+        let replaced = try core.site.spool.reopenReplaced()
+        guard !replaced.isEmpty else { return }
+        core.log.warn(
+            "watch",
+            "replaced or removed, opened anew: \(replaced.map { "spool/" + $0 }.joined(separator: ", "))")
+        drops.watch.remove(tag: Runner.controlTag)
+        drops.watch.remove(tag: Runner.inboxTag)
+        try watchPublicDirectories()
+        desk.sweep(isLeader: leaderLock != nil)
+        if leaderLock != nil { inbox.sweep() }
     }
 
     private func startWorkers() throws {
@@ -195,6 +228,7 @@ public final class Runner {
             core.scheduler.wakeAll()
         }
         if now >= inbox.lookAgain { inbox.sweep() }
+        if now >= desk.lookAgain { desk.sweep(isLeader: leaderLock != nil) }
         if now >= nextHousekeeping { try keepHouse() }
         if let instant = stopAt, now >= instant { core.scheduler.raiseAll(.stop) }
         considerStopping()
@@ -202,7 +236,7 @@ public final class Runner {
     private var contendedUntil: Int64?
 
     private var deadline: Int64 {
-        var nearest = min(drops.deadline, nextHousekeeping, inbox.lookAgain)
+        var nearest = min(drops.deadline, nextHousekeeping, inbox.lookAgain, desk.lookAgain)
         if let stopAt { nearest = min(nearest, stopAt) }
         if let contendedUntil { nearest = min(nearest, contendedUntil) }
         if let due = parked.values.min() {
@@ -211,9 +245,21 @@ public final class Runner {
         return nearest
     }
 
+    private static func tellsOfReplacement(_ entry: (tag: Int, hint: DirectoryWatch.Hint)) -> Bool {
+        switch entry.hint {
+        case .gone: entry.tag <= Runner.inboxTag || entry.tag == DropWatch.parentTag
+        case .removed: entry.tag == DropWatch.parentTag
+        case .movedIn, .closed, .appeared: false
+        }
+    }
+
     private func takeHints() throws {
         let report = try drops.watch.drain()
         let tags = Set(report.hints.map(\.tag))
+        if report.hints.contains(where: Runner.tellsOfReplacement) {
+            try reopenReplaced()
+            try drops.reopenReplaced()
+        }
         if tags.contains(Runner.controlTag) || report.overflowed { desk.sweep(isLeader: leaderLock != nil) }
         if tags.contains(Runner.ordersTag) || report.overflowed { desk.sweepOrders(orders) }
         if tags.contains(Runner.configurationTag) { rereadConfiguration() }
@@ -271,6 +317,7 @@ public final class Runner {
         nextHousekeeping = Clocks.monotonic + Runner.housekeepingEvery
         Orphans.reap()
         if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }
+        do { try reopenReplaced() } catch { core.diskTrouble("a directory of the spool", error) }
         desk.sweep(isLeader: leaderLock != nil)
         rereadConfiguration()
         if leaderLock == nil { try becomeLeaderIfFree() }

@@ -32,6 +32,8 @@ final class RunnerCore: Sendable {
     private let publisher = Monitor<Publisher?>(nil)
     private let settings: Monitor<Settings>
     private let mail = Monitor<[Message]>([])
+    /// Commands on drops that are not whole yet, by ticket: they hold from the moment the drop is accepted.
+    private let expected = Monitor<[String: RunSignals.Request]>([:])
     private let warned = Monitor<[String: Int64]>([:])
 
     struct Settings {
@@ -52,9 +54,10 @@ final class RunnerCore: Sendable {
         waker = try Waker()
         remains = Remains()
         settings = Monitor(Settings(configuration: configuration))
-        let runs = site.spool.runs
+        let spool = site.spool
         surroundings = RunSurroundings(
-            sitePath: site.path, runsPath: runs.path, runDirectory: { try runs.makeDirectory($0.text) },
+            sitePath: site.path, runsPath: spool.runs.path,
+            runDirectory: { try spool.runs.makeDirectory($0.text) },
             killGrace: configuration.killGrace)
     }
 
@@ -81,6 +84,19 @@ final class RunnerCore: Sendable {
         let stem =
             record.acceptance.stem.split(separator: ".").first.map(String.init) ?? record.acceptance.stem
         return reader.read(record.acceptance.snapshot, name: record.acceptance.dropName, stem: stem).job
+    }
+
+    // MARK: commands on drops that are still arriving
+
+    func expect(_ request: RunSignals.Request, ticket: String) { expected.with { $0[ticket] = request } }
+    func forgetExpected(ticket: String) { expected.with { _ = $0.removeValue(forKey: ticket) } }
+    func isExpected(ticket: String) -> Bool { expected.with { $0[ticket] != nil } }
+    /// Raises what was asked of a drop before it became this run.
+    func obeyExpected(_ record: RunRecord) {
+        guard let ticket = record.acceptance.ticket, let request = expected.with({ $0[ticket] }) else {
+            return
+        }
+        scheduler.signals(of: record.id).raise(request)
     }
 
     // MARK: endings

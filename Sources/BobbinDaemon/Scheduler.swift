@@ -301,6 +301,10 @@ final class Scheduler: Sendable {
             return nil
         }
     }
+    /// A worker has the file in its hands. When it has let go, an accepted one is in the journal.
+    func isBeingJudged(where matches: (String) -> Bool) -> Bool {
+        state.with { $0.queues.values.contains { $0.lanes.contains { $0.inGate.contains(where: matches) } } }
+    }
     func forgetName(_ name: String, _ key: LaneKey) {
         state.with { _ = $0.queues[key.queue]?.lanes[key.priority.level - 1].known.remove(name) }
     }

@@ -18,6 +18,13 @@ public struct SiteView: Sendable {
         /// When the oldest of the waiting drops was last changed; nil when none waits.
         public var oldest: Timestamp?
     }
+    /// A file in a queue that is no complete drop yet.
+    public struct ArrivingRow: Sendable {
+        /// Below the spool.
+        public var file: String
+        public var why: String
+        public var changed: Timestamp
+    }
     public struct RunnerRow: Sendable {
         public var name: String
         public var isAlive: Bool
@@ -25,6 +32,7 @@ public struct SiteView: Sendable {
         public var detail: String
     }
     public var queues: [QueueRow] = []
+    public var arriving: [ArrivingRow] = []
     public var runners: [RunnerRow] = []
     public var live: [RunRecord] = []
     public var inbox = 0
@@ -44,8 +52,9 @@ public struct SiteView: Sendable {
         let control = try spool.control.names().map { ControlFile(name: $0) }
         isDraining = control.contains(.drain)
         for policy in try site.configuration().queues {
-            queues.append(
-                try SiteView.row(policy, spool, live, isPaused: control.contains(.pause(policy.name))))
+            let row = try SiteView.row(policy, spool, live, isPaused: control.contains(.pause(policy.name)))
+            queues.append(row)
+            arriving += try SiteView.arriving(row, spool)
         }
         inbox = try spool.inbox.names().count { DropName.judge($0) != .ignored }
         runners = SiteView.runners(spool)
@@ -87,6 +96,43 @@ public struct SiteView: Sendable {
             }
         }
         return row
+    }
+
+    /// Asks the gate about the first files of each directory, as a runner would. Where slots are free a file that a
+    /// runner could take would be gone; where they are not, only what is wrong in any case counts.
+    private static func arriving(_ row: QueueRow, _ spool: Spool) throws -> [ArrivingRow] {
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        let gate = ArrivalGate(requireEnd: row.policy.requireEnd, diskIsFull: false, now: now)
+        let evidence: Evidence = row.running < row.policy.maxConcurrent && !row.isPaused ? .closed : .movedIn
+        var found: [ArrivingRow] = []
+        for (index, count) in row.waiting.enumerated() where count > 0 {
+            guard let priority = Priority(index + 1),
+                let lane = try? spool.root.directory("\(row.policy.name)/\(priority.directory)")
+            else { continue }
+            let names = try lane.names().filter { DropName.judge($0) != .ignored }.sorted()
+            for name in names.prefix(agesAsked) {
+                guard let why = whyArriving(name, in: lane, gate, evidence),
+                    let status = try lane.statusIfPresent(name)
+                else { continue }
+                found.append(
+                    ArrivingRow(
+                        file: "\(row.policy.name)/\(priority.directory)/\(name)", why: why,
+                        changed: Timestamp(nanoseconds: status.changed)))
+            }
+        }
+        return found
+    }
+    private static func whyArriving(
+        _ name: String, in lane: Directory, _ gate: ArrivalGate, _ evidence: Evidence
+    ) -> String? {
+        if DropName.judge(name) == .unknownEnding { return "its name does not end in .yaml, .yml or .json" }
+        switch gate.examine(name, in: lane, evidence: evidence) {
+        case .arriving(let why, _): return why
+        case .complete(let drop):
+            drop.file.dropLease()
+            return nil
+        case .refused, .directory, .gone: return nil
+        }
     }
 
     private static func runners(_ spool: Spool) -> [RunnerRow] {

@@ -54,6 +54,7 @@ final class Worker: Sendable {
             case .accepted(let record, let spec):
                 core.scheduler.judged(candidate.name, key, stays: false)
                 driven = record.id
+                core.obeyExpected(record)
                 drive(record, spec)
             }
         } catch {

@@ -28,6 +28,10 @@ extension RunRecord {
         case .stepStarted(let step):
             state = .running
             startedAt = startedAt ?? step.startedAt
+            // An attempt that a crash cut off ends when the next one is known.
+            if let last = steps.indices.last, steps[last].state == .running {
+                steps[last].state = .interrupted
+            }
             steps.append(step)
             resolution = nil
         case .stepEnded(let step):

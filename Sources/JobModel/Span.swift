@@ -25,7 +25,9 @@ public struct Span: Hashable, Comparable, Sendable {
     /// Reads `90s`, `1h30m`, `1.5s`, `250ms` or a bare number of seconds.
     public init?(_ text: String) {
         var rest = Substring(text)
-        var total = 0.0
+        // Whole and broken parts apart: a Double holds no more than 53 bits.
+        var whole: Int64 = 0
+        var broken = 0.0
         guard !rest.isEmpty else { return nil }
         while !rest.isEmpty {
             let number = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
@@ -38,10 +40,16 @@ public struct Span: Hashable, Comparable, Sendable {
                 let scale = unit.isEmpty
                     ? 1_000_000_000 : Span.units.first(where: { $0.name == unit })?.nanoseconds
             else { return nil }
-            total += amount * Double(scale)
+            guard amount * Double(scale) <= Double(Span.longest.nanoseconds) else { return nil }
+            let count = Int64(amount)
+            whole += count * scale
+            broken += (amount - Double(count)) * Double(scale)
+            // Checked at each part, so that no sum overflows.
+            guard whole <= Span.longest.nanoseconds else { return nil }
         }
-        guard total <= Double(Span.longest.nanoseconds) else { return nil }
-        nanoseconds = Int64(total.rounded())
+        let total = whole + Int64(broken.rounded())
+        guard total <= Span.longest.nanoseconds else { return nil }
+        nanoseconds = total
     }
 
     /// Reads a value of the job language: a duration text or a number of seconds.

@@ -56,13 +56,15 @@ public struct Timestamp: Hashable, Comparable, Sendable {
             let year = Timestamp.digits(bytes[0..<4]), let month = Timestamp.digits(bytes[5..<7]),
             let day = Timestamp.digits(bytes[8..<10]), let hour = Timestamp.digits(bytes[11..<13]),
             let minute = Timestamp.digits(bytes[14..<16]), let second = Timestamp.digits(bytes[17..<19]),
-            (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61,
+            (1...12).contains(month), (1...Timestamp.days(inMonth: month, of: year)).contains(day), hour < 24,
+            minute < 60, second < 61,
             (1700...2200).contains(year)
         else { return nil }
         var rest = bytes[19...]
         var fraction: Int64 = 0
         if rest.first == 0x2E {
             let digits = rest.dropFirst().prefix { (0x30...0x39).contains($0) }
+            guard !digits.isEmpty else { return nil }
             var scale: Int64 = 100_000_000
             for digit in digits.prefix(9) {
                 fraction += Int64(digit - 0x30) * scale
@@ -80,11 +82,19 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         let text = Array(bytes)
         if text == [0x5A] || text == [0x7A] { return 0 }
         guard text.count == 6, text[3] == 0x3A, text[0] == 0x2B || text[0] == 0x2D,
-            let hours = digits(text[1..<3]), let minutes = digits(text[4..<6])
+            let hours = digits(text[1..<3]), let minutes = digits(text[4..<6]),
+            hours < 24, minutes < 60
         else { return nil }
         return (hours * 3600 + minutes * 60) * (text[0] == 0x2D ? -1 : 1)
     }
 
+    private static func days(inMonth month: Int64, of year: Int64) -> Int64 {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
     private static func digits(_ bytes: ArraySlice<UInt8>) -> Int64? {
         var number: Int64 = 0
         for byte in bytes {

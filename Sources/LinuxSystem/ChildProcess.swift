@@ -44,7 +44,7 @@ public final class ChildProcess {
         var pid: Int32 = 0
         let argv = CStrings(arguments), envp = CStrings(environment)
         let pidfd = try SystemCalls.wrapped("spawn", path) {
-            path.withCString { path in
+            RawName.withPointer(path) { path in
                 var request = bb_spawn(
                     path: path, arguments: argv.pointers, environment: envp.pointers,
                     input: stdin?.reader ?? nothing,
@@ -156,7 +156,9 @@ private final class CStrings {
     init(_ texts: [String]) {
         count = texts.count
         pointers = .allocate(capacity: count + 1)
-        for (index, text) in texts.enumerated() { pointers[index] = strdup(text) }
+        for (index, text) in texts.enumerated() {
+            pointers[index] = RawName.withPointer(text) { strdup($0) }
+        }
         pointers[count] = nil
     }
     deinit {

@@ -12,7 +12,7 @@ public final class Directory: Sendable {
 
     public static func open(_ path: String) throws(SystemError) -> Directory {
         let fd = try SystemCalls.wrapped("open", path) {
-            bb_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0)
+            RawName.withPointer(path) { bb_openat(AT_FDCWD, $0, O_RDONLY | O_DIRECTORY, 0) }
         }
         return Directory(fd: fd, path: path)
     }
@@ -25,14 +25,16 @@ public final class Directory: Sendable {
     /// A directory below this one, reached without symbolic links or leaving the file system.
     public func directory(_ relative: String) throws(SystemError) -> Directory {
         let fd = try SystemCalls.wrapped("openat2", label(relative)) {
-            bb_openat_beneath(self.fd, relative, O_RDONLY | O_DIRECTORY, 0)
+            RawName.withPointer(relative) { bb_openat_beneath(self.fd, $0, O_RDONLY | O_DIRECTORY, 0) }
         }
         return Directory(fd: fd, path: label(relative))
     }
     /// The directory, made with `mode` if it is missing.
     public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(SystemError) -> Directory {
         do {
-            _ = try SystemCalls.plain("mkdirat", label(name)) { Int(mkdirat(fd, name, mode)) }
+            _ = try SystemCalls.plain("mkdirat", label(name)) {
+                RawName.withPointer(name) { Int(mkdirat(fd, $0, mode)) }
+            }
         } catch  where error.isExisting {}
         return try directory(name)
     }
@@ -52,7 +54,9 @@ public final class Directory: Sendable {
         try open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
     }
     private func open(_ name: String, _ flags: Int32, _ mode: UInt32) throws(SystemError) -> OpenFile {
-        let opened = try SystemCalls.wrapped("openat", label(name)) { bb_openat(fd, name, flags, mode) }
+        let opened = try SystemCalls.wrapped("openat", label(name)) {
+            RawName.withPointer(name) { bb_openat(fd, $0, flags, mode) }
+        }
         return OpenFile(fd: opened, label: name)
     }
 
@@ -68,23 +72,33 @@ public final class Directory: Sendable {
     /// Renames without ever replacing: EEXIST when the target is taken.
     public func rename(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
         _ = try SystemCalls.wrapped("renameat2", "\(label(name)) -> \(target.label(newName))") {
-            bb_renameat2(fd, name, target.fd, newName, UInt32(BB_RENAME_NOREPLACE))
+            RawName.withPointer(name) { old in
+                RawName.withPointer(newName) {
+                    bb_renameat2(fd, old, target.fd, $0, UInt32(BB_RENAME_NOREPLACE))
+                }
+            }
         }
     }
     /// Renames over whatever is there: only for files that are rewritten whole (settings, counters, metrics).
     public func renameReplacing(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
         _ = try SystemCalls.wrapped("renameat2", "\(label(name)) -> \(target.label(newName))") {
-            bb_renameat2(fd, name, target.fd, newName, 0)
+            RawName.withPointer(name) { old in
+                RawName.withPointer(newName) { bb_renameat2(fd, old, target.fd, $0, 0) }
+            }
         }
     }
     public func remove(_ name: String) throws(SystemError) {
-        _ = try SystemCalls.plain("unlinkat", label(name)) { Int(unlinkat(fd, name, 0)) }
+        _ = try SystemCalls.plain("unlinkat", label(name)) {
+            RawName.withPointer(name) { Int(unlinkat(fd, $0, 0)) }
+        }
     }
     public func removeIfPresent(_ name: String) throws(SystemError) {
         do { try remove(name) } catch  where error.isMissing {}
     }
     public func removeDirectory(_ name: String) throws(SystemError) {
-        _ = try SystemCalls.plain("unlinkat", label(name)) { Int(unlinkat(fd, name, AT_REMOVEDIR)) }
+        _ = try SystemCalls.plain("unlinkat", label(name)) {
+            RawName.withPointer(name) { Int(unlinkat(fd, $0, AT_REMOVEDIR)) }
+        }
     }
     public func sync() throws(SystemError) { _ = try SystemCalls.plain("fsync", path) { Int(fsync(fd)) } }
     /// Syncs the whole file system this directory is on.
@@ -128,7 +142,8 @@ public final class Directory: Sendable {
         while offset + 19 <= filled, let base = buffer.baseAddress {
             let length = Int(buffer.loadUnaligned(fromByteOffset: offset + 16, as: UInt16.self))
             guard length > 19 else { return }
-            let name = String(cString: (base + offset + 19).assumingMemoryBound(to: UInt8.self))
+            let start = (base + offset + 19).assumingMemoryBound(to: UInt8.self)
+            let name = RawName.text(UnsafeBufferPointer(start: start, count: strlen(base + offset + 19)))
             if name != "." && name != ".." { body(name) }
             offset += length
         }

@@ -12,7 +12,10 @@ public final class DirectoryWatch {
         case closed(name: String)
         /// A name appeared: being written, or linked in.
         case appeared(name: String)
-        /// The directory itself was removed, renamed or its watch ended.
+        /// A name went: removed or renamed away. Only where it was asked for.
+        case removed(name: String)
+        /// The directory itself was renamed, or its watch ended. A removal is not told while we hold it open: watch
+        /// its parent for that.
         case gone
     }
     public struct Report: Sendable {
@@ -35,10 +38,11 @@ public final class DirectoryWatch {
     }
 
     /// Watches the directory that `directory` holds open, whatever its path names by now.
-    public func add(_ directory: Directory, tag: Int) throws(SystemError) {
+    public func add(_ directory: Directory, tag: Int, removals: Bool = false) throws(SystemError) {
         let mask =
             UInt32(IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
             | UInt32(IN_ONLYDIR) | UInt32(bitPattern: Int32(IN_EXCL_UNLINK))
+            | (removals ? UInt32(IN_DELETE | IN_MOVED_FROM) : 0)
         let path = "/proc/self/fd/\(directory.fd)/."
         let watch = try SystemCalls.plain("inotify_add_watch", directory.path) {
             Int(inotify_add_watch(fd, path, mask))
@@ -81,7 +85,7 @@ public final class DirectoryWatch {
                 report.overflowed = true
             } else if let tag = tags[watch] {
                 let bytes = buffer[(offset + 16)..<min(offset + 16 + length, count)].prefix { $0 != 0 }
-                if let hint = hint(mask, String(decoding: bytes, as: UTF8.self)) {
+                if let hint = hint(mask, Array(bytes).withUnsafeBufferPointer(RawName.text)) {
                     report.hints.append((tag, hint))
                 }
             }
@@ -91,6 +95,7 @@ public final class DirectoryWatch {
     private func hint(_ mask: UInt32, _ name: String) -> Hint? {
         if mask & UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT) != 0 { return .gone }
         if name.isEmpty { return nil }
+        if mask & UInt32(IN_DELETE | IN_MOVED_FROM) != 0 { return .removed(name: name) }
         if mask & UInt32(IN_MOVED_TO) != 0 { return .movedIn(name: name) }
         if mask & UInt32(IN_CLOSE_WRITE) != 0 { return .closed(name: name) }
         return mask & UInt32(IN_CREATE) != 0 ? .appeared(name: name) : nil

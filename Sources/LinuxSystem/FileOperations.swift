@@ -27,9 +27,13 @@ extension FileStatus {
 public enum RealPath {
     /// The path without links, `.` and `..`; every part of it must exist.
     public static func of(_ path: String) throws(SystemError) -> String {
-        guard let raw = realpath(path, nil) else { throw SystemError("realpath", path, errno: errno) }
+        guard let raw = RawName.withPointer(path, { realpath($0, nil) }) else {
+            throw SystemError("realpath", path, errno: errno)
+        }
         defer { free(raw) }
-        return String(cString: raw)
+        return UnsafeRawPointer(raw).withMemoryRebound(to: UInt8.self, capacity: strlen(raw)) {
+            RawName.text(UnsafeBufferPointer(start: $0, count: strlen(raw)))
+        }
     }
 }
 
@@ -44,7 +48,9 @@ extension Directory {
     }
 
     private func opened(_ name: String, _ flags: Int32) throws(SystemError) -> Directory {
-        let fd = try SystemCalls.wrapped("openat", label(name)) { bb_openat(self.fd, name, flags, 0) }
+        let fd = try SystemCalls.wrapped("openat", label(name)) {
+            RawName.withPointer(name) { bb_openat(self.fd, $0, flags, 0) }
+        }
         return Directory(fd: fd, path: label(name))
     }
 }
@@ -53,7 +59,7 @@ extension OpenFile {
     /// Opens a path as any program would, links followed; a FIFO or a lease does not hold us.
     public static func open(_ path: String) throws(SystemError) -> OpenFile {
         let fd = try SystemCalls.wrapped("open", path) {
-            bb_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0)
+            RawName.withPointer(path) { bb_openat(AT_FDCWD, $0, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0) }
         }
         return OpenFile(fd: fd, label: path)
     }

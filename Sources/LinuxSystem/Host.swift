@@ -2,6 +2,7 @@
 // Owns: the reading of /proc and of the account database.
 // Never: trusts a pid alone: a process is named by pid, start time and boot id together.
 // On failure: nil, which callers treat as "unknown", never as "gone".
+import CLinux
 import Glibc
 
 public enum Host {
@@ -33,10 +34,19 @@ public enum Host {
         guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }
         var killed = 0
         for pid in names.compactMap({ Int32($0) }) where pid != getpid() {
-            if carries(pid, mark: mark), kill(pid, SIGKILL) == 0 { killed += 1 }
+            if carries(pid, mark: mark), end(pid, mark: mark) { killed += 1 }
         }
         return killed
     }
+    /// Held by a pidfd and looked at again, so that a number that changed hands meanwhile harms nobody.
+    static func end(_ pid: Int32, mark: String) -> Bool {
+        let process = bb_pidfd_open(pid)
+        guard process >= 0 else { return false }
+        defer { close(process) }
+        return carries(pid, mark: mark) && bb_pidfd_send_signal(process, SIGKILL) >= 0
+    }
+    /// Whether there is such a process, ours or not; one that has ended counts until it is reaped.
+    public static func isRunning(_ pid: Int32) -> Bool { kill(pid, 0) == 0 || errno == EPERM }
     static func carries(_ pid: Int32, mark: String) -> Bool {
         guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return false }
         let wanted = Array(mark.utf8)

@@ -106,7 +106,9 @@ public struct FileStatus: Hashable, Sendable {
         -> FileStatus
     {
         var raw = bb_status()
-        _ = try SystemCalls.wrapped("statx", label()) { bb_status(fd, name, &raw) }
+        _ = try SystemCalls.wrapped("statx", label()) {
+            RawName.withPointer(name) { bb_status(fd, $0, &raw) }
+        }
         return FileStatus(raw)
     }
 

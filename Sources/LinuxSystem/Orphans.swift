@@ -14,7 +14,7 @@ public enum Orphans {
 
     /// Kills the orphans that carry the mark (NAME=value in their environment).
     public static func end(marked mark: String) {
-        for pid in adopted() where Host.carries(pid, mark: mark) { _ = kill(pid, SIGKILL) }
+        for pid in adopted() where Host.carries(pid, mark: mark) { _ = Host.end(pid, mark: mark) }
         reap()
     }
 

@@ -3,6 +3,7 @@
 // Never: lets a name pass that could be read as a path, an option or a terminal command.
 // On failure: a verdict, never an error.
 import JobModel
+import LinuxSystem
 
 public enum DropName {
     public enum Verdict: Hashable, Sendable {
@@ -40,7 +41,7 @@ public enum DropName {
             return "it begins with a hyphen, which programs take for an option"
         }
         for scalar in name.unicodeScalars where !isFit(scalar) {
-            if scalar == "\u{FFFD}" { return "it is not valid UTF-8" }
+            if RawName.carriedByte(scalar) != nil { return "it is not valid UTF-8" }
             return scalar.value < 0x20 || scalar.value == 0x7F
                 ? "it holds a control character" : "it holds “\(shown(scalar))”"
         }
@@ -78,8 +79,10 @@ public enum DropName {
         return out.isEmpty ? "unnamed" : out
     }
     private static func percent(_ scalar: Unicode.Scalar) -> String {
-        String(scalar).utf8.map { "%" + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }
-            .joined()
+        (RawName.carriedByte(scalar).map { [$0] } ?? Array(String(scalar).utf8)).map {
+            "%" + ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true)
+        }
+        .joined()
     }
     /// Undoes `escaped`.
     public static func unescaped(_ text: some StringProtocol) -> String {
@@ -97,7 +100,7 @@ public enum DropName {
                 index += 1
             }
         }
-        return String(decoding: out, as: UTF8.self)
+        return out.withUnsafeBufferPointer(RawName.text)
     }
 
     private static func hexDigit(_ byte: UInt8) -> UInt8? {

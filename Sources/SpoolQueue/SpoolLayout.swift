@@ -66,20 +66,26 @@ public enum SpoolName {
 public final class Spool: Sendable {
     public let site: Directory
     public let root: Directory
-    public let inbox: Directory
     public let claimed: Directory
     public let parked: [Wait.Reason: Directory]
-    public let done: Directory
-    public let failed: Directory
-    public let rejected: Directory
-    public let runs: Directory
-    public let control: Directory
-    public let controlClosed: Directory
     public let log: Directory
     public let state: Directory
     public let runners: Directory
     public let slots: Directory
     public let id: String
+    /// Directories that a person may empty, move away or replace while we run.
+    private let replaceable: Monitor<[String: Directory]>
+    private static let controlClosedPath = "\(SpoolName.control)/\(SpoolName.closed)"
+
+    public var inbox: Directory { held(SpoolName.inbox) }
+    public var done: Directory { held("done") }
+    public var failed: Directory { held("failed") }
+    public var rejected: Directory { held(SpoolName.rejected) }
+    public var runs: Directory { held(SpoolName.runs) }
+    public var control: Directory { held(SpoolName.control) }
+    public var controlClosed: Directory { held(Spool.controlClosedPath) }
+    /// All of them are opened at the beginning, so there is always one.
+    private func held(_ path: String) -> Directory { replaceable.with { $0[path] ?? root } }
 
     /// Opens a site's spool, making what is missing; `create` is for `init` and for the first start.
     public init(site path: String, newID: @autoclosure () -> String) throws {
@@ -93,19 +99,20 @@ public final class Spool: Sendable {
         state = try root.directory(SpoolName.state)
         id = try known ?? Spool.found(state, id: newID())
         try Spool.checkFormat(state, write: true)
-        inbox = try root.directory(SpoolName.inbox)
+        var replaceable: [String: Directory] = [:]
+        for path in [
+            SpoolName.inbox, "done", "failed", SpoolName.rejected, SpoolName.runs, SpoolName.control,
+            Spool.controlClosedPath,
+        ] {
+            replaceable[path] = try root.directory(path)
+        }
+        self.replaceable = Monitor(replaceable)
         claimed = try root.directory(SpoolName.claimed)
         var parked: [Wait.Reason: Directory] = [:]
         for reason in Wait.Reason.allCases {
             parked[reason] = try root.directory("\(SpoolName.parked)/\(reason.rawValue)")
         }
         self.parked = parked
-        done = try root.directory("done")
-        failed = try root.directory("failed")
-        rejected = try root.directory(SpoolName.rejected)
-        runs = try root.directory(SpoolName.runs)
-        control = try root.directory(SpoolName.control)
-        controlClosed = try root.directory("\(SpoolName.control)/\(SpoolName.closed)")
         log = try root.directory(SpoolName.log)
         runners = try state.directory(SpoolName.runners)
         slots = try state.directory(SpoolName.slots)
@@ -218,6 +225,22 @@ public final class Spool: Sendable {
     /// `done/<day>` or `failed/<day>`.
     public func finalDirectory(_ state: FinalState, day: String) throws -> Directory {
         try (state == .succeeded ? done : failed).makeDirectory(day)
+    }
+    /// Opens, and makes where it is missing, what a person has replaced or removed since; returns their paths below
+    /// the spool.
+    public func reopenReplaced() throws -> [String] {
+        var changed: [String] = []
+        for path in replaceable.with({ $0.keys.sorted() }) {
+            let known = try held(path).status()
+            // Whatever keeps the path from leading somewhere is a reason to make it again.
+            if let there = try? root.directory(path).status(), there.identity == known.identity { continue }
+            let parts = path.split(separator: "/").map(String.init)
+            let parent = parts.count == 1 ? root : try root.directory(parts.dropLast().joined(separator: "/"))
+            let fresh = try parent.makeDirectory(parts.last ?? path)
+            replaceable.with { $0[path] = fresh }
+            changed.append(path)
+        }
+        return changed
     }
     public func finalRoots() -> [Directory] { [done, failed] }
     public var isFull: Bool {

@@ -44,6 +44,11 @@ final class FileWalk {
         try context.checkpoint()
         for name in names.sorted() where takesHidden || !name.hasPrefix(".") {
             let own = path.appending(name)
+            // Its name could be carried, but neither a result nor a zip could say it to anybody else.
+            guard !RawName.isOdd(name) else {
+                try skip(path.appending(RawName.shown(name)), "the name is not UTF-8")
+                continue
+            }
             guard let status = try status(directory, name, own) else { continue }
             try body(Found(name: name, folders: folders, path: own, status: status), directory)
             guard isRecursive, status.kind == .directory else { continue }
@@ -56,11 +61,8 @@ final class FileWalk {
         -> FileStatus?
     {
         do { return try directory.status(name) } catch {
-            // Gone since the listing is no event, unless the name was never readable as text.
+            // Gone since the listing is no event.
             if !error.isMissing { try skip(path, SystemError.sentence(error.errno)) }
-            if error.isMissing, name.unicodeScalars.contains("\u{FFFD}") {
-                try skip(path, "the name is not UTF-8")
-            }
             return nil
         }
     }

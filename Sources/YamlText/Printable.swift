@@ -56,6 +56,8 @@ public enum Printable {
         case 0x0D: return "\\r"
         case 0..<0x20, 0x7F: return hexByte(UInt8(scalar))
         case 0..<0x80: return nil
+        // A byte of a file name that was no UTF-8 (LinuxSystem.RawName).
+        case 0x10FF80...0x10FFFF: return hexByte(UInt8(truncatingIfNeeded: scalar))
         default:
             guard Utf8.isForbidden(scalar) || Utf8.isBidi(scalar) else { return nil }
             return "\\u{" + String(scalar, radix: 16, uppercase: true) + "}"

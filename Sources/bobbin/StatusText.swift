@@ -25,7 +25,15 @@ enum StatusText {
         if !running.isEmpty { lines += ["", "running:", runs(running)] }
         let waiting = view.live.filter { if case .waiting = $0.state { true } else { false } }
         if !waiting.isEmpty { lines += ["", "waiting:", runs(waiting)] }
+        if !view.arriving.isEmpty { lines += ["", "arriving, not whole yet:", arriving(view.arriving)] }
         return lines.joined(separator: "\n")
+    }
+
+    private static func arriving(_ rows: [SiteView.ArrivingRow]) -> String {
+        Terminal.table(
+            rows.prefix(20).map {
+                [Terminal.escape($0.file), $0.why, "for \(Terminal.age(Terminal.now.since($0.changed)))"]
+            }, indent: "  ") + (rows.count > 20 ? "\n  … and \(rows.count - 20) more" : "")
     }
 
     private static func queues(_ view: SiteView) -> String {
@@ -99,6 +107,13 @@ enum StatusText {
                         "oldest_seconds": row.oldest.map {
                             .int(Int(max(0, Terminal.now.since($0).nanoseconds / 1_000_000_000)))
                         } ?? .null,
+                    ])
+                }),
+            "arriving": .list(
+                view.arriving.map {
+                    .map([
+                        "file": .string(Terminal.escape($0.file)), "why": .string($0.why),
+                        "changed": .string($0.changed.rfc3339),
                     ])
                 }),
             "today": .map(["succeeded": .int(view.doneToday), "not_succeeded": .int(view.failedToday)]),

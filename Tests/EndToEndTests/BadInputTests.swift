@@ -65,16 +65,14 @@ import YamlText
             }
             try #require(moved == 0)
             try site.fence("f.yaml", "default")
-            let back = try? site.wait("its rejection", in: ["\(site.spool)/rejected"], seconds: 3) {
+            let back = try site.wait("its rejection", in: ["\(site.spool)/rejected"], seconds: 10) {
                 Disk.names("\(site.spool)/rejected").first {
                     $0.contains("odd") && $0.hasSuffix(".reason.yaml")
                 }
             }
-            withKnownIssue(
-                "the name is repaired when it is listed, so the rename that rejects it finds nothing, and the file lies there unnamed"
-            ) {
-                #expect(back != nil)
-            }
+            let reason = try #require(Disk.text("\(site.spool)/rejected/\(back)"))
+            #expect(reason.contains("E-NAME") && reason.contains("odd\\xFF\\xFE.yaml"))
+            #expect(back.contains("odd%FF%FE.yaml") && Disk.names(site.lane()).isEmpty)
             if let name = Disk.names("\(site.spool)/rejected").first(where: {
                 $0.contains("odd") && !$0.hasSuffix(".reason.yaml")
             }) {

@@ -217,17 +217,46 @@ import Testing
             #expect(said.code == 0 && said.err.contains("no runner"))
             try site.up()
             let answer = try site.waitForLog("cancel-\(ticket): ")
-            withKnownIssue(
-                "a drop that a scan has just found is not whole yet for a command: refused, and forgotten until its directory changes"
-            ) {
-                #expect(answer.contains("done"), "\(answer)")
-                // Refused or not, the drop must come to an end.
-                let directories = ["\(site.spool)/done/*", "\(site.spool)/failed/*"]
-                let ended = try site.wait("an end", in: directories, seconds: 6) {
-                    try site.results(of: name).first
-                }
-                #expect(ended.state == "cancelled" && site.count("c", "once") == 0)
+            #expect(answer.contains("done"), "\(answer)")
+            #expect(try site.result(of: name).state == "cancelled" && site.count("c", "once") == 0)
+        }
+    }
+
+    @Test("directories that a person removes or replaces while a runner works are there again")
+    func replacedDirectories() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.fence("f1.yaml", "default")
+            for name in ["control", "inbox", "rejected"] {
+                try Disk.move("\(site.spool)/\(name)", to: site.outside(name))
             }
+            // One notice for each that the events told of; the look that comes every few seconds finds the rest.
+            for name in ["control", "inbox", "rejected"] { _ = try site.waitForLog("spool/\(name)") }
+            let (ticket, name) = try site.submit("c.yaml", job([site.gate("c")]))
+            try site.waitForEffect("c", "gate")
+            good(try site.bobbin("cancel", ticket))
+            #expect(try site.result(of: name).state == "cancelled")
+            try site.drop("bad.yaml", "steps: 7\n")
+            try site.wait("its rejection", in: ["\(site.spool)/rejected"]) {
+                Disk.names("\(site.spool)/rejected").count == 2 ? () : nil
+            }
+            try Disk.write(job([site.effect("i")]), to: site.outside("i.yaml"))
+            site.expect("i.yaml")
+            try Disk.move(site.outside("i.yaml"), to: "\(site.spool)/inbox/i.yaml")
+            #expect(try site.result(of: "i.yaml").state == "succeeded")
+        }
+    }
+
+    @Test("a hold that came before the runner holds the drop") func holdBeforeTheRunner() throws {
+        try TestSite.use { site in
+            let (ticket, name) = try site.submit("h.yaml", job([site.effect("h")]))
+            good(try site.bobbin("hold", ticket))
+            try site.up()
+            #expect(try site.waitForLog("hold-\(ticket): ").contains("done"))
+            try site.parked(name, "held")
+            #expect(site.count("h", "once") == 0)
+            good(try site.bobbin("release", ticket))
+            #expect(try site.result(of: name).state == "succeeded" && site.count("h", "once") == 1)
         }
     }
 }

@@ -55,7 +55,7 @@ import Testing
         for point in points where Clocks.monotonic < end {
             while ready.count < 8 { ready.append(try prepare()) }
             let site = ready.removeFirst()
-            try KnownStart.issues { try TestSite.use(site) { try one($0, point) } }
+            try TestSite.use(site) { try one($0, point) }
             tried += 1
         }
         for site in ready { site.remove() }
@@ -95,20 +95,5 @@ import Testing
             try site.up()
             try site.settle(seconds: 20)
         } catch { throw Trouble("\(what): \(error)") }
-    }
-}
-
-/// What a death at the wrong moment still leaves behind; goes when the program is mended.
-enum KnownStart {
-    private static let texts = ["is already running here"]
-    private static let sentence: Comment = "a half-made child holds the dead runner's lock a moment longer"
-
-    static func issues(_ body: () throws -> Void) rethrows {
-        try withKnownIssue(sentence, isIntermittent: true) {
-            try body()
-        } matching: { issue in
-            let text = issue.comments.map(\.rawValue).joined()
-            return texts.contains(where: text.contains)
-        }
     }
 }

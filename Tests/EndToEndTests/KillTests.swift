@@ -27,7 +27,7 @@ import Testing
 
     @Test("50 random moments in a stream of jobs: nothing lost, nothing twice") func random() throws {
         var chance = Chance("kill -9 at random moments")
-        try KnownStart.issues { try TestSite.use { try stream($0, &chance) } }
+        try TestSite.use { try stream($0, &chance) }
     }
 
     private func stream(_ site: TestSite, _ chance: inout Chance) throws {

@@ -4,6 +4,7 @@
 // On failure: the JSON text is in the message.
 // Foundation is the oracle here and nowhere in the code under test.
 import Foundation
+import TestKit
 import Testing
 
 @testable import JobModel

@@ -1,4 +1,5 @@
 import JobModel
+import TestKit
 // What this is: names of queues, priorities, and the policy a queue has when it says nothing.
 // Owns: which text is a queue name, the reserved ones, the order of priorities.
 // Never: looks at a directory.

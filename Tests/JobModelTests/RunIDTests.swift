@@ -1,3 +1,4 @@
+import TestKit
 // What this is: ids of runs: 26 characters that rise.
 // Owns: order under clock steps, the text form, the instant an id was made.
 // Never: reads a clock or a random source: both are given.

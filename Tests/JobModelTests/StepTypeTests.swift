@@ -1,4 +1,5 @@
 import JobModel
+import TestKit
 // What this is: binding of rendered values to the typed parameters of a step.
 // Owns: which value fits which kind, defaults, required parameters, the sentence of a refusal; what may be repeated.
 // Never: performs a step.

@@ -4,6 +4,7 @@
 // On failure: the number of the call that failed is in the message.
 // BOBBIN_FAULT counts the calls of the seam in SystemCalls.swift.
 import Glibc
+import TestKit
 import Testing
 
 @testable import LinuxSystem

@@ -5,6 +5,7 @@
 // Where SIGCHLD or all children of the process matter, the test runs in a process of its own.
 import Foundation
 import Glibc
+import TestKit
 import Testing
 
 @testable import LinuxSystem

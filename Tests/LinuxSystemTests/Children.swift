@@ -4,6 +4,7 @@
 // On failure: throws what the call threw.
 // It waits on the child's descriptors and for nothing else.
 import Glibc
+import TestKit
 
 @testable import LinuxSystem
 

@@ -5,6 +5,7 @@
 // The overflow test makes as many events as the kernel queues; it does not change the kernel's limit.
 import Foundation
 import Glibc
+import TestKit
 import Testing
 
 @testable import LinuxSystem
@@ -65,14 +66,33 @@ import Testing
         try second.put("b2", "")
         #expect(try watch.drain().hints.map(\.tag) == [2, 2])
     }
-    @Test func aDirectoryThatIsRemovedWhileItIsHeldSaysNothing() throws {
-        // Its inode lives on in our descriptor: only a comparison of inodes finds it (reliability.md finding 4).
+    @Test func aDirectoryThatIsRemovedWhileItIsHeldSaysNothingButItsParentDoes() throws {
+        // Its inode lives on in our descriptor (reliability.md finding 4).
         let folder = try Folder()
         let inner = try folder.folder("queue")
         let watch = try watch(inner)
+        let above = try DirectoryWatch()
+        try above.add(folder.directory, tag: 1, removals: true)
         try folder.directory.removeDirectory("queue")
         #expect(try hints(watch).isEmpty)
+        #expect(try hints(above) == [.removed(name: "queue")])
         #expect(try inner.status().links == 0 && folder.directory.statusIfPresent("queue") == nil)
+    }
+    @Test func removalsAreToldWhereTheyAreAskedFor() throws {
+        let folder = try Folder()
+        for asked in [true, false] {
+            let watch = try DirectoryWatch()
+            try folder.put("a", "")
+            try folder.put("b", "")
+            try watch.add(folder.directory, tag: 7, removals: asked)
+            try folder.directory.remove("a")
+            try folder.directory.rename("b", to: folder.directory, "c")
+            let wanted: [DirectoryWatch.Hint] =
+                asked
+                ? [.removed(name: "a"), .removed(name: "b"), .movedIn(name: "c")] : [.movedIn(name: "c")]
+            #expect(try watch.drain().hints.map(\.hint) == wanted)
+            try folder.directory.remove("c")
+        }
     }
     @Test func aMovedDirectoryIsGone() throws {
         let folder = try Folder()

@@ -4,6 +4,7 @@
 // On failure: which of the two believed to hold the lock is in the message.
 // The other process is an exit test of this one.
 import Glibc
+import TestKit
 import Testing
 
 @testable import LinuxSystem

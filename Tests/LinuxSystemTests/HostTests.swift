@@ -5,6 +5,7 @@
 // The end of a killed process is seen by the end of the pipe it held.
 import Foundation
 import Glibc
+import TestKit
 import Testing
 
 @testable import LinuxSystem

@@ -4,6 +4,7 @@
 // On failure: the bytes or the answer of the kernel are in the message.
 // A second descriptor of the same process is a writer like any other.
 import Glibc
+import TestKit
 import Testing
 
 @testable import LinuxSystem

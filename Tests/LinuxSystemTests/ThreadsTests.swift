@@ -4,6 +4,7 @@
 // On failure: the count is in the message.
 // A wait that could hang runs in a process of its own under an alarm.
 import Glibc
+import TestKit
 import Testing
 
 @testable import LinuxSystem

@@ -7,6 +7,7 @@ import Foundation
 import JobLanguage
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import RunEngine

@@ -6,6 +6,7 @@
 import Glibc
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import RunEngine

@@ -5,6 +5,7 @@
 // Performances between a prefix and the next durable event may have happened before the cut, and are counted.
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import RunEngine

@@ -6,6 +6,7 @@
 import JobLanguage
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import RunEngine

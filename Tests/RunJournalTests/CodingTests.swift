@@ -4,6 +4,7 @@
 // On failure: the seed of the event is in the message.
 // The checksum's vectors are those of RFC 3720 appendix B.4.
 import JobModel
+import TestKit
 import Testing
 
 @testable import RunJournal

@@ -5,6 +5,7 @@
 // The segment under test is a real one, written by a Journal.
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import RunJournal

@@ -5,6 +5,7 @@
 // Texts hold NUL, emoji and combining marks on purpose: the journal must not care.
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import RunJournal

@@ -7,6 +7,7 @@ import Foundation
 import Glibc
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import SpoolQueue

@@ -4,6 +4,7 @@
 // On failure: the name is in the message, escaped.
 // The rules of fitness are stated here a second time, on characters.
 import JobModel
+import TestKit
 import Testing
 
 @testable import SpoolQueue

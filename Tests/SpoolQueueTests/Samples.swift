@@ -7,6 +7,7 @@ import Foundation
 import Glibc
 import JobModel
 import LinuxSystem
+import TestKit
 
 @testable import SpoolQueue
 

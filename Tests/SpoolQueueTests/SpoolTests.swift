@@ -7,6 +7,7 @@ import Foundation
 import Glibc
 import JobModel
 import LinuxSystem
+import TestKit
 import Testing
 
 @testable import SpoolQueue
@@ -46,12 +47,7 @@ import Testing
         }
         for thread in threads { thread.join() }
         let found = Set(ids.with { $0 })
-        withKnownIssue(
-            "of several founders at one moment all but the first fail on EEXIST of `format`",
-            isIntermittent: true
-        ) {
-            #expect(found.count == 1 && found.allSatisfy { $0.hasPrefix("id") }, "\(found)")
-        }
+        #expect(found.count == 1 && found.allSatisfy { $0.hasPrefix("id") }, "\(found)")
     }
     @Test(arguments: ["claimed", "parked", "done", "failed", ".bobbin/runners"])
     func whatHoldsWorkIsNotMadeAgain(name: String) throws {

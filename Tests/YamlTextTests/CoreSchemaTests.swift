@@ -4,6 +4,7 @@
 // On failure: the text with the wrong kind is named.
 // Each text is tried as a value by hand and through the parser.
 
+import TestKit
 import Testing
 import YamlText
 

@@ -4,6 +4,7 @@
 // On failure: the table row that differs is named.
 // A row is a text and "CODE line:column".
 
+import TestKit
 import Testing
 import YamlText
 

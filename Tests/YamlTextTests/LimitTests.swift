@@ -4,6 +4,7 @@
 // On failure: the limit that did not hold is named.
 // Nesting beyond 64 levels is the known weak place of libyaml.
 
+import TestKit
 import Testing
 import YamlText
 

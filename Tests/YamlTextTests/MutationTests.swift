@@ -4,6 +4,7 @@
 // On failure: the test process dies, or a mark is outside of the text.
 // Every error must render, too.
 
+import TestKit
 import Testing
 import YamlText
 

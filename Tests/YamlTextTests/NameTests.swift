@@ -4,6 +4,7 @@
 // On failure: the table row that differs is named.
 // Both are used for text that a stranger wrote.
 
+import TestKit
 import Testing
 import YamlText
 

@@ -4,6 +4,7 @@
 // On failure: the table row that differs is named.
 // Trees are compared in the notation of TreeNotation.
 
+import TestKit
 import Testing
 import YamlText
 

@@ -4,6 +4,7 @@
 // On failure: both pictures are shown.
 // A picture has a heading, a line of source, a caret and a hint.
 
+import TestKit
 import Testing
 import YamlText
 

@@ -4,6 +4,7 @@
 // On failure: the seed and the tree are shown.
 // Each tree comes from a seed of its own, so one failure can be run alone.
 
+import TestKit
 import Testing
 import YamlText
 

@@ -4,6 +4,7 @@
 // On failure: `outcome` gives the error as text, so tables can compare it.
 // The notation: {key: value}, [item], "text", 12, 1.5, true, null.
 
+import TestKit
 import YamlText
 
 /// The tree in one line, or "CODE line:column" of the error.

@@ -4,6 +4,7 @@
 // On failure: the text that differs is shown.
 // What must be quoted is what YAML 1.1 or 1.2 readers take for another kind.
 
+import TestKit
 import Testing
 import YamlText
 

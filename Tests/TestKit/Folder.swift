@@ -6,37 +6,39 @@
 import Foundation
 import LinuxSystem
 
-final class Folder: Sendable {
-    let path: String
-    let directory: Directory
+public final class Folder: Sendable {
+    public let path: String
+    public let directory: Directory
 
-    init(in parent: String = NSTemporaryDirectory()) throws {
+    public init(in parent: String = NSTemporaryDirectory()) throws {
         path = parent + (parent.hasSuffix("/") ? "" : "/") + "bobbin-test-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
         directory = try Directory.open(path)
     }
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    func put(_ name: String, _ text: String, mode: Int = 0o644) throws {
+    public func put(_ name: String, _ text: String, mode: Int = 0o644) throws {
         try text.write(toFile: path + "/" + name, atomically: false, encoding: .utf8)
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path + "/" + name)
     }
-    func text(_ name: String) throws -> String {
+    public func text(_ name: String) throws -> String {
         try String(contentsOfFile: path + "/" + name, encoding: .utf8)
     }
-    func folder(_ name: String) throws -> Directory {
+    public func folder(_ name: String) throws -> Directory {
         try FileManager.default.createDirectory(atPath: path + "/" + name, withIntermediateDirectories: true)
         return try Directory.open(path + "/" + name)
     }
-    func link(_ name: String, to target: String) throws {
+    public func link(_ name: String, to target: String) throws {
         try FileManager.default.createSymbolicLink(atPath: path + "/" + name, withDestinationPath: target)
     }
     /// Every name below, sorted.
-    func listing() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
+    public func listing() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+    }
 }
 
 /// The error of a body that must fail.
-func failure(_ body: () throws -> Void) -> SystemError? {
+public func failure(_ body: () throws -> Void) -> SystemError? {
     do { try body() } catch { return error as? SystemError }
     return nil
 }
