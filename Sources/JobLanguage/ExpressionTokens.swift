@@ -86,7 +86,7 @@ struct ExpressionTokens {
         if word == "secrets", peek() == ":", peek(1) == "/" {
             throw ExpressionError(
                 "E-SECRETS", "secrets are not available in this version",
-                hint: "give the value through the environment and use env('NAME')", offset: start)
+                hint: "let the program read it from a file that only it may read", offset: start)
         }
         return .word(word)
     }

@@ -60,6 +60,12 @@ public struct JobReader: Sendable {
         fields.refuseUnknown(JobReader.jobKeys, later: JobReader.laterKeys)
         checkVersion(fields, required: true)
         var job = JobSpec(name: fields.text("name") ?? stem, steps: [])
+        if job.name.allSatisfy(\.isWhitespace), let node = fields.field("name") {
+            findings.error(
+                "E-NAME", "`name` is empty",
+                hint: "give the job a name, or leave the key out: the file's name counts then",
+                at: node.start)
+        }
         readHead(fields, into: &job)
         job.description = fields.text("description") ?? ""
         job.retry = fields.retry("retry", standard: .standard)

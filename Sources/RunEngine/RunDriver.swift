@@ -243,6 +243,8 @@ public final class RunDriver {
         failure.step = step.label
         if let log = entry.log {
             failure.whatToDo = failure.whatToDo.replacing("the step's log", with: "spool/\(log)")
+        } else {
+            failure.whatToDo = failure.whatToDo.replacing("see the step's log", with: "it wrote nothing")
         }
         entry.state = StepState(failure.kind)
         entry.endedAt = now
@@ -405,9 +407,16 @@ public final class RunDriver {
         }
         let policy = spec.retry ?? queueRetry
         guard record.attempt < policy.maxAttempts else { return nil }
-        if spec.retry == nil, failure.retry != .transient || !everythingIsRepeatable { return nil }
+        if spec.retry == nil, failure.retry != .transient || hasOwnRetry(failure) || !everythingIsRepeatable {
+            return nil
+        }
         let delay = policy.delay(afterAttempt: record.attempt, random: Clocks.randomShare())
         return .suspended(Wait(.retry, until: now.adding(delay), since: now, nextAttempt: record.attempt + 1))
+    }
+
+    /// Who says how often a step is tried has said how often: the queue's default does not multiply it.
+    private func hasOwnRetry(_ failure: Failure) -> Bool {
+        spec.steps.contains { $0.label == failure.step && $0.retry != nil }
     }
 
     private var everythingIsRepeatable: Bool {

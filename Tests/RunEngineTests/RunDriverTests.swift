@@ -118,6 +118,15 @@ private let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
         }
     }
 
+    @Test func theQueueDoesNotMultiplyAStepsOwnRetry() throws {
+        let world = try FakeWorld()
+        let outcome = try world.live(
+            job([Steps.spec(1, do: "transient", retry: 3)]),
+            queue: QueuePolicy(name: .standard, retry: Steps.policy(3)))
+        #expect(outcome.state == .failed && outcome.record.attempt == 1)
+        #expect(world.recorder.performances.count == 3, "\(world.recorder.story)")
+    }
+
     // MARK: handlers
 
     @Test func handlersAfterAFailure() throws {
