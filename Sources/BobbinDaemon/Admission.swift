@@ -26,6 +26,7 @@ final class Admission {
     private let runner: String
     private let rejecter: Rejecter
     private let remains: Remains
+    private let announce: (RunID) -> Void
     /// The job read last: a script that drops the same job a thousand times is checked once.
     private var last: (bytes: [UInt8], reading: JobReader.Reading)?
     private var userName: (uid: UInt32, name: String)?
@@ -33,7 +34,7 @@ final class Admission {
     init(
         spool: Spool, reader: JobReader, journal: Journal, claimed: Directory, runner: String,
         rejecter: Rejecter,
-        remains: Remains
+        remains: Remains, announce: @escaping (RunID) -> Void
     ) {
         self.spool = spool
         self.reader = reader
@@ -42,6 +43,7 @@ final class Admission {
         self.runner = runner
         self.rejecter = rejecter
         self.remains = remains
+        self.announce = announce
     }
 
     func admit(_ candidate: Candidate, _ key: LaneKey, from directory: Directory, policy: QueuePolicy) throws
@@ -161,6 +163,7 @@ final class Admission {
             snapshot: drop.bytes, sha256: Digest.sha256(drop.bytes), templateName: reading.template?.name,
             templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: plainName),
             requeueOf: requeueOf?.text, runner: runner)
+        announce(id)
         journal.append(.accepted(acceptance), of: id)
         return .accepted(RunRecord(acceptance), job)
     }

@@ -26,6 +26,7 @@ final class ControlDesk {
         do {
             let names = try core.site.spool.control.names().sorted()
             obeyStates(names)
+            core.keepExpected(Set(names.compactMap { ControlFile(name: $0).subject }))
             if isLeader { for name in names { take(name, in: core.site.spool.control) } }
         } catch {
             core.diskTrouble("reading control/", error)
@@ -71,6 +72,13 @@ final class ControlDesk {
     private func carryOut(_ verb: ControlFile.Verb, _ subject: String, _ name: String, _ directory: Directory)
     {
         guard let run = RunID(subject) else { return }
+        if verb == .cancel || verb == .hold, let obeyed = core.obeyed(ticket: subject) {
+            return answer(
+                name, in: directory, "done",
+                verb == .hold
+                    ? "held before its first step as run \(obeyed)"
+                    : "cancelled before it began, as run \(obeyed)")
+        }
         if let record = liveRecord(run) {
             let (outcome, text) = act(verb, record, name, directory)
             return answer(name, in: directory, outcome, text)
@@ -136,12 +144,7 @@ final class ControlDesk {
 
     private func hold(_ record: RunRecord) -> (String, String) {
         switch record.state {
-        case .waiting(let wait) where wait.reason == .held:
-            let wasExpected = record.acceptance.ticket.map { core.isExpected(ticket: $0) } ?? false
-            return (
-                wasExpected ? "done" : "refused",
-                wasExpected ? "held before its first step" : "the run is held already"
-            )
+        case .waiting(let wait) where wait.reason == .held: return ("refused", "the run is held already")
         case .waiting(let wait) where wait.reason == .retry:
             core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
             return ("done", "held instead of its next attempt")
@@ -199,7 +202,7 @@ final class ControlDesk {
         guard verb == .cancel || verb == .hold else { return .none }
         guard let (found, key) = core.scheduler.remove(where: { DropName.ticket(in: $0) == ticket }),
             let directory = core.lane(key), let policy = core.policy(key.queue)
-        else { return isArriving(ticket) ? .later : .none }
+        else { return core.hasDrop(ticket: ticket) ? .later : .none }
         var candidate = found
         // What is not to run need not be whole; that nobody writes it is enough.
         if verb == .cancel { candidate.evidence = .movedIn }
@@ -226,14 +229,6 @@ final class ControlDesk {
             core.scheduler.judged(candidate.name, key, stays: false)
             return .answer("failed", "\(error)")
         }
-    }
-
-    /// The drop is there, but not whole yet, or a worker is just judging it.
-    private func isArriving(_ ticket: String) -> Bool {
-        if core.scheduler.isBeingJudged(where: { DropName.ticket(in: $0) == ticket }) { return true }
-        // Unreadable: the answer is then that there is no such drop.
-        let found = (try? RunLookup(core.site).find(ticket)) ?? []
-        return found.contains { if case .drop = $0 { true } else { false } }
     }
 
     private func actOnEnded(_ verb: ControlFile.Verb, _ run: RunID) -> (String, String) {

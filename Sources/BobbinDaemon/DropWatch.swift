@@ -84,7 +84,8 @@ final class DropWatch {
     }
     /// Opens anew the drop directories that a person removed or replaced.
     func reopenReplaced() throws {
-        let replaced = lanes.filter { isReplaced($0.value) }.keys
+        // Of a queue that is no longer configured nothing is made again.
+        let replaced = lanes.filter { core.policy($0.value.key.queue) != nil && isReplaced($0.value) }.keys
         guard !replaced.isEmpty else { return }
         for tag in replaced.sorted() { reopen(tag) }
         try watchParents(core.configuration)

@@ -44,15 +44,12 @@ struct Recovery {
     func resume(_ records: [RunRecord], adoptable: Set<RunID>? = nil) throws {
         var places = try findFiles()
         for record in records.sorted(by: { $0.id < $1.id }) {
-            let place = places.removeValue(forKey: record.id)
-            try place.map { try putRight(record, $0) } ?? recreate(record)
+            try putRight(record, places.removeValue(forKey: record.id) ?? [])
             goOn(record)
         }
+        let claims = places.compactMapValues { $0.first(where: \.isClaimed) }
         try adopt(
-            places.filter {
-                $0.value.isClaimed && (adoptable?.contains($0.key) ?? true)
-                    && core.journal.record($0.key) == nil
-            })
+            claims.filter { (adoptable?.contains($0.key) ?? true) && core.journal.record($0.key) == nil })
     }
 
     /// Temporary files of processes that were killed while they wrote: they were never anything.
@@ -78,35 +75,41 @@ struct Recovery {
         var name: String
         var isClaimed: Bool
     }
-    private func findFiles() throws -> [RunID: Place] {
-        var places: [RunID: Place] = [:]
-        let directories = core.site.spool.parked.values.map { ($0, false) } + [(core.claimed, true)]
+    /// Every name of every run, the claimed one first.
+    private func findFiles() throws -> [RunID: [Place]] {
+        var places: [RunID: [Place]] = [:]
+        let directories = [(core.claimed, true)] + core.site.spool.parked.values.map { ($0, false) }
         for (directory, isClaimed) in directories {
             for name in try directory.names() {
                 guard let parsed = ClaimedName(name) else { continue }
-                places[parsed.run] = Place(directory: directory, name: name, isClaimed: isClaimed)
+                places[parsed.run, default: []].append(
+                    Place(directory: directory, name: name, isClaimed: isClaimed))
             }
         }
         return places
     }
 
-    private func putRight(_ record: RunRecord, _ place: Place) throws {
+    /// One name of the run's file, where its record says. A cut in the middle of a rename can have left another one:
+    /// the run's id in the name says that it is the same job, and it goes.
+    private func putRight(_ record: RunRecord, _ places: [Place]) throws {
         let name = ClaimedName(record.acceptance)
-        if case .waiting(let wait) = record.state {
-            if place.isClaimed { try Move(core.site.spool).park(name, from: core.claimed, wait.reason) }
-        } else if !place.isClaimed {
-            _ = try Move(core.site.spool).takeOver(place.name, from: place.directory, to: core.claimed)
+        var target = core.claimed
+        if case .waiting(let wait) = record.state { target = core.site.spool.parked[wait.reason] ?? target }
+        var isThere = places.contains { $0.directory === target }
+        for place in places where place.directory !== target {
+            if isThere {
+                try place.directory.removeIfPresent(place.name)
+            } else {
+                isThere = try Move(core.site.spool).putBack(
+                    place.name, from: place.directory, to: target, name)
+            }
         }
+        if !isThere { try recreate(record, name.text, in: target) }
     }
 
     /// The claim's file did not survive, but what it said is in the journal.
-    private func recreate(_ record: RunRecord) throws {
+    private func recreate(_ record: RunRecord, _ name: String, in directory: Directory) throws {
         guard record.finalState == nil else { return }
-        let name = ClaimedName(record.acceptance).text
-        var directory = core.claimed
-        if case .waiting(let wait) = record.state {
-            directory = core.site.spool.parked[wait.reason] ?? directory
-        }
         core.log.warn("recovery", "the job's file was gone; written again from the journal", run: record.id)
         try AtomicFile.write(record.acceptance.snapshot, to: name, in: directory, existing: .replace)
     }
@@ -160,6 +163,8 @@ struct Recovery {
                 templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name),
                 runner: core.name)
             core.journal.append(.accepted(acceptance), of: run)
+            // A cut in the middle of the claim may have left the drop's name as well.
+            core.remains.add([RunRecord(acceptance)])
             core.log.info("recovery", "adopted a claim without a record", run: run)
             goOn(RunRecord(acceptance))
         }
@@ -203,7 +208,8 @@ struct Takeover {
         // Held until its journal is gone: whoever else looks meanwhile finds it taken.
         defer { withExtendedLifetime(lock) {} }
         let journal = try home.makeDirectory(SpoolName.journal, mode: 0o700)
-        let replay = try Replay.read(journal)
+        var replay = try Replay.read(journal)
+        replay.reviveRetired()
         let records = Array(replay.live.values)
         let recovery = Recovery(core: core)
         recovery.killLeftovers(records)

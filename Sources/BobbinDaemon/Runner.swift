@@ -70,7 +70,7 @@ public final class Runner {
         orders = try home.makeDirectory(SpoolName.orders, mode: 0o700)
         let temporary = try home.makeDirectory(SpoolName.temporary, mode: 0o700)
         let claimed = try spool.claimed.makeDirectory(options.name)
-        let replay: Replay
+        var replay: Replay
         do { replay = try Replay.read(journalDirectory) } catch let damage as JournalDamage {
             throw SpoolProblem(
                 "E-JOURNAL", "\(damage)",
@@ -79,6 +79,7 @@ public final class Runner {
             )
         }
         if replay.tornBytes > 0 { log.info("journal", "cut 1 torn record (\(replay.tornBytes) bytes)") }
+        replay.reviveRetired()
         let halt: @Sendable (any Error) -> Never = { RunnerCore.halt(log, $0) }
         let journal = try Journal(
             journalDirectory, replay: replay, salt: { Clocks.randomBits().1 },
@@ -231,7 +232,7 @@ public final class Runner {
         if now >= desk.lookAgain { desk.sweep(isLeader: leaderLock != nil) }
         if now >= nextHousekeeping { try keepHouse() }
         if let instant = stopAt, now >= instant { core.scheduler.raiseAll(.stop) }
-        considerStopping()
+        try considerStopping()
     }
     private var contendedUntil: Int64?
 
@@ -253,12 +254,18 @@ public final class Runner {
         }
     }
 
-    private func takeHints() throws {
+    /// Looks at what the watch has queued; gives how many hints there were.
+    @discardableResult
+    private func takeHints() throws -> Int {
         let report = try drops.watch.drain()
         let tags = Set(report.hints.map(\.tag))
         if report.hints.contains(where: Runner.tellsOfReplacement) {
-            try reopenReplaced()
-            try drops.reopenReplaced()
+            do {
+                try reopenReplaced()
+                try drops.reopenReplaced()
+            } catch {
+                core.diskTrouble("a directory of the spool", error)
+            }
         }
         if tags.contains(Runner.controlTag) || report.overflowed { desk.sweep(isLeader: leaderLock != nil) }
         if tags.contains(Runner.ordersTag) || report.overflowed { desk.sweepOrders(orders) }
@@ -269,6 +276,7 @@ public final class Runner {
         }
         try drops.take(report)
         if desk.isDraining { beginDraining("control/drain") }
+        return report.hints.count + (report.overflowed ? 1 : 0)
     }
 
     private func takeMail() {
@@ -401,13 +409,15 @@ public final class Runner {
         core.log.info("runner", "draining (\(why)): what runs goes on to its end, nothing new starts")
     }
 
-    private func considerStopping() {
+    private func considerStopping() throws {
         if isDraining {
             isStopped = core.scheduler.isQuiet && (!core.isPublishing || publisher.isStuck)
         } else if options.untilIdle {
             // Idle first: a worker posts what it found before it falls idle.
             guard core.scheduler.isIdle, !core.hasMail, parked.isEmpty, !drops.hasArriving, !inbox.hasWaiting
             else { return }
+            // What a thread of ours has just moved into a queue is known to the watch alone.
+            guard try takeHints() == 0 else { return }
             isStopped =
                 !core.isPublishing
                 && core.journal.liveRecords.allSatisfy { if case .waiting = $0.state { true } else { false } }

@@ -33,7 +33,12 @@ final class RunnerCore: Sendable {
     private let settings: Monitor<Settings>
     private let mail = Monitor<[Message]>([])
     /// Commands on drops that are not whole yet, by ticket: they hold from the moment the drop is accepted.
-    private let expected = Monitor<[String: RunSignals.Request]>([:])
+    private let expected = Monitor<[String: Expected]>([:])
+    private struct Expected {
+        var request: RunSignals.Request
+        /// What the drop became.
+        var run: RunID?
+    }
     private let warned = Monitor<[String: Int64]>([:])
 
     struct Settings {
@@ -50,8 +55,9 @@ final class RunnerCore: Sendable {
         self.journal = journal
         self.log = log
         self.claimed = claimed
-        scheduler = Scheduler()
-        waker = try Waker()
+        let waker = try Waker()
+        self.waker = waker
+        scheduler = Scheduler { waker.wake() }
         remains = Remains()
         settings = Monitor(Settings(configuration: configuration))
         let spool = site.spool
@@ -70,10 +76,11 @@ final class RunnerCore: Sendable {
     func setPublisher(_ publisher: Publisher) { self.publisher.with { $0 = publisher } }
     var isPublishing: Bool { publisher.with { $0.map { !$0.isIdle } ?? false } }
 
-    func admission() -> Admission {
+    /// `announce` is told of a run before anybody can see it.
+    func admission(announce: @escaping (RunID) -> Void = { _ in }) -> Admission {
         Admission(
             spool: site.spool, reader: site.reader(), journal: journal, claimed: claimed, runner: name,
-            rejecter: Rejecter(spool: site.spool, log: log), remains: remains)
+            rejecter: Rejecter(spool: site.spool, log: log), remains: remains, announce: announce)
     }
 
     /// The job of an accepted run, from its snapshot and the template text accepted with it.
@@ -88,15 +95,33 @@ final class RunnerCore: Sendable {
 
     // MARK: commands on drops that are still arriving
 
-    func expect(_ request: RunSignals.Request, ticket: String) { expected.with { $0[ticket] = request } }
+    func expect(_ request: RunSignals.Request, ticket: String) {
+        expected.with { $0[ticket] = Expected(request: request, run: $0[ticket]?.run) }
+    }
+    /// Commands that were taken away before their drop was whole hold no more.
+    func keepExpected(_ tickets: Set<String>) {
+        expected.with { $0 = $0.filter { tickets.contains($0.key) } }
+    }
     func forgetExpected(ticket: String) { expected.with { _ = $0.removeValue(forKey: ticket) } }
-    func isExpected(ticket: String) -> Bool { expected.with { $0[ticket] != nil } }
+    /// The run that a drop became to which an expected command applied.
+    func obeyed(ticket: String) -> RunID? { expected.with { $0[ticket]?.run } }
     /// Raises what was asked of a drop before it became this run.
     func obeyExpected(_ record: RunRecord) {
-        guard let ticket = record.acceptance.ticket, let request = expected.with({ $0[ticket] }) else {
-            return
+        guard let ticket = record.acceptance.ticket else { return }
+        let request = expected.with { expected -> RunSignals.Request? in
+            expected[ticket]?.run = record.id
+            return expected[ticket]?.request
         }
-        scheduler.signals(of: record.id).raise(request)
+        if let request { scheduler.signals(of: record.id).raise(request) }
+    }
+    /// Whether a drop of this ticket lies in a queue or is just being judged.
+    func hasDrop(ticket: String) -> Bool {
+        let isIt: (String) -> Bool = { DropName.ticket(in: $0) == ticket }
+        if scheduler.isBeingJudged(where: isIt) { return true }
+        // Unreadable: the next sweep looks again.
+        return settings.with { Array($0.lanes.values) }.contains {
+            ((try? $0.names()) ?? []).contains(where: isIt)
+        }
     }
 
     // MARK: endings

@@ -115,9 +115,17 @@ final class Scheduler: Sendable {
         var isExiting = false
         /// A slot was wanted that another runner has: ask again soon.
         var isContended = false
+        /// Tells the main loop so.
+        var callMainLoop: @Sendable () -> Void = {}
         var slotProblem: SystemError?
     }
-    private let state = Monitor(State())
+    private let state: Monitor<State>
+
+    init(callMainLoop: @escaping @Sendable () -> Void = {}) {
+        var first = State()
+        first.callMainLoop = callMainLoop
+        state = Monitor(first)
+    }
 
     // MARK: for workers
 
@@ -157,7 +165,10 @@ final class Scheduler: Sendable {
             number = nil
         }
         guard let number else {
-            if queue.slots.taken < queue.policy.maxConcurrent { state.isContended = true }
+            if queue.slots.taken < queue.policy.maxConcurrent, !state.isContended {
+                state.isContended = true
+                state.callMainLoop()
+            }
             return nil
         }
         let slot = Slot(queue: name, number: number)

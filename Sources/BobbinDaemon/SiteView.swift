@@ -1,6 +1,6 @@
 // What this is: a site as a person asks for it: what waits, runs, went wrong, and whether anybody works on it.
 // Owns: the counting, from directories, locks and journals; it needs no daemon and no index.
-// Never: writes, takes a lock, or waits.
+// Never: writes, waits, or holds a lock (to learn who writes a file it takes a read lease for a moment).
 // On failure: what cannot be read counts as nothing there; the spool itself missing is thrown.
 import JobModel
 import LinuxSystem
@@ -48,6 +48,7 @@ public struct SiteView: Sendable {
 
     public init(_ site: Site) throws {
         let spool = site.spool
+        ProcessSetup.outliveBrokenLeases()
         live = Replays.live(spool)
         let control = try spool.control.names().map { ControlFile(name: $0) }
         isDraining = control.contains(.drain)
@@ -106,6 +107,7 @@ public struct SiteView: Sendable {
         let evidence: Evidence = row.running < row.policy.maxConcurrent && !row.isPaused ? .closed : .movedIn
         var found: [ArrivingRow] = []
         for (index, count) in row.waiting.enumerated() where count > 0 {
+            // Gone since it was counted: nothing arrives there.
             guard let priority = Priority(index + 1),
                 let lane = try? spool.root.directory("\(row.policy.name)/\(priority.directory)")
             else { continue }

@@ -24,7 +24,7 @@ final class Worker: Sendable {
     init(_ core: RunnerCore) { self.core = core }
 
     func loop() {
-        let admission = core.admission()
+        let admission = core.admission { [core] run in _ = core.scheduler.begin(run) }
         while true {
             switch core.scheduler.next() {
             case .exit: return

@@ -43,8 +43,10 @@ public final class ChildProcess {
         let nothing = hasInput ? -1 : try NullDevice.descriptor()
         var pid: Int32 = 0
         let argv = CStrings(arguments), envp = CStrings(environment)
-        let pidfd = try SystemCalls.wrapped("spawn", path) {
-            RawName.withPointer(path) { path in
+        let pidfd = try SystemCalls.wrapped(
+            "spawn", path, changes: .start(arguments: arguments, environment: environment)
+        ) {
+            path.withCString { path in
                 var request = bb_spawn(
                     path: path, arguments: argv.pointers, environment: envp.pointers,
                     input: stdin?.reader ?? nothing,
@@ -157,7 +159,7 @@ private final class CStrings {
         count = texts.count
         pointers = .allocate(capacity: count + 1)
         for (index, text) in texts.enumerated() {
-            pointers[index] = RawName.withPointer(text) { strdup($0) }
+            pointers[index] = strdup(text)
         }
         pointers[count] = nil
     }

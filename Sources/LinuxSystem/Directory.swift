@@ -32,7 +32,7 @@ public final class Directory: Sendable {
     /// The directory, made with `mode` if it is missing.
     public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(SystemError) -> Directory {
         do {
-            _ = try SystemCalls.plain("mkdirat", label(name)) {
+            _ = try SystemCalls.plain("mkdirat", label(name), changes: .makeDirectory(in: fd, name: name)) {
                 RawName.withPointer(name) { Int(mkdirat(fd, $0, mode)) }
             }
         } catch  where error.isExisting {}
@@ -54,10 +54,18 @@ public final class Directory: Sendable {
         try open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
     }
     private func open(_ name: String, _ flags: Int32, _ mode: UInt32) throws(SystemError) -> OpenFile {
-        let opened = try SystemCalls.wrapped("openat", label(name)) {
+        let opened = try SystemCalls.wrapped(
+            "openat", label(name), changes: makes(name, flags) ? .create(directory: fd, name: name) : nil
+        ) {
             RawName.withPointer(name) { bb_openat(fd, $0, flags, mode) }
         }
         return OpenFile(fd: opened, label: name)
+    }
+
+    /// Whether opening with these flags brings a file into being.
+    private func makes(_ name: String, _ flags: Int32) -> Bool {
+        var status = bb_status()
+        return flags & O_CREAT != 0 && RawName.withPointer(name) { bb_status(fd, $0, &status) } < 0
     }
 
     public func status(_ name: String) throws(SystemError) -> FileStatus {
@@ -71,7 +79,10 @@ public final class Directory: Sendable {
 
     /// Renames without ever replacing: EEXIST when the target is taken.
     public func rename(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
-        _ = try SystemCalls.wrapped("renameat2", "\(label(name)) -> \(target.label(newName))") {
+        _ = try SystemCalls.wrapped(
+            "renameat2", "\(label(name)) -> \(target.label(newName))",
+            changes: .rename(from: fd, name, to: target.fd, newName)
+        ) {
             RawName.withPointer(name) { old in
                 RawName.withPointer(newName) {
                     bb_renameat2(fd, old, target.fd, $0, UInt32(BB_RENAME_NOREPLACE))
@@ -81,14 +92,17 @@ public final class Directory: Sendable {
     }
     /// Renames over whatever is there: only for files that are rewritten whole (settings, counters, metrics).
     public func renameReplacing(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
-        _ = try SystemCalls.wrapped("renameat2", "\(label(name)) -> \(target.label(newName))") {
+        _ = try SystemCalls.wrapped(
+            "renameat2", "\(label(name)) -> \(target.label(newName))",
+            changes: .rename(from: fd, name, to: target.fd, newName)
+        ) {
             RawName.withPointer(name) { old in
                 RawName.withPointer(newName) { bb_renameat2(fd, old, target.fd, $0, 0) }
             }
         }
     }
     public func remove(_ name: String) throws(SystemError) {
-        _ = try SystemCalls.plain("unlinkat", label(name)) {
+        _ = try SystemCalls.plain("unlinkat", label(name), changes: .remove(from: fd, name)) {
             RawName.withPointer(name) { Int(unlinkat(fd, $0, 0)) }
         }
     }
@@ -96,14 +110,16 @@ public final class Directory: Sendable {
         do { try remove(name) } catch  where error.isMissing {}
     }
     public func removeDirectory(_ name: String) throws(SystemError) {
-        _ = try SystemCalls.plain("unlinkat", label(name)) {
+        _ = try SystemCalls.plain("unlinkat", label(name), changes: .remove(from: fd, name)) {
             RawName.withPointer(name) { Int(unlinkat(fd, $0, AT_REMOVEDIR)) }
         }
     }
-    public func sync() throws(SystemError) { _ = try SystemCalls.plain("fsync", path) { Int(fsync(fd)) } }
+    public func sync() throws(SystemError) {
+        _ = try SystemCalls.plain("fsync", path, changes: .sync(fd)) { Int(fsync(fd)) }
+    }
     /// Syncs the whole file system this directory is on.
     public func syncFileSystem() throws(SystemError) {
-        _ = try SystemCalls.wrapped("syncfs", path) { bb_syncfs(fd) }
+        _ = try SystemCalls.wrapped("syncfs", path, changes: .syncAll) { bb_syncfs(fd) }
     }
 
     public func fileSystem() throws(SystemError) -> FileSystemFacts {

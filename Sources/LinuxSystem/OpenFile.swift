@@ -48,13 +48,15 @@ public final class OpenFile: Sendable {
         }
     }
     public func syncData() throws(SystemError) {
-        _ = try SystemCalls.plain("fdatasync", label) { Int(fdatasync(fd)) }
+        _ = try SystemCalls.plain("fdatasync", label, changes: .sync(fd)) { Int(fdatasync(fd)) }
     }
     public func sync() throws(SystemError) {
-        _ = try SystemCalls.plain("fsync", label) { Int(fsync(fd)) }
+        _ = try SystemCalls.plain("fsync", label, changes: .sync(fd)) { Int(fsync(fd)) }
     }
     public func truncate(to length: Int) throws(SystemError) {
-        _ = try SystemCalls.plain("ftruncate", label) { Int(ftruncate(fd, off_t(length))) }
+        _ = try SystemCalls.plain("ftruncate", label, changes: .truncate(fd, to: length)) {
+            Int(ftruncate(fd, off_t(length)))
+        }
     }
     public func setMode(_ mode: UInt32) throws(SystemError) {
         _ = try SystemCalls.plain("fchmod", label) { Int(fchmod(fd, mode)) }
@@ -109,6 +111,9 @@ public struct FileStatus: Hashable, Sendable {
         _ = try SystemCalls.wrapped("statx", label()) {
             RawName.withPointer(name) { bb_status(fd, $0, &raw) }
         }
+        #if DEBUG
+            CopiedDisk.translate(&raw)
+        #endif
         return FileStatus(raw)
     }
 

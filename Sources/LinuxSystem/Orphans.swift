@@ -14,6 +14,7 @@ public enum Orphans {
 
     /// Kills the orphans that carry the mark (NAME=value in their environment).
     public static func end(marked mark: String) {
+        // One that ended by itself meanwhile is collected below all the same.
         for pid in adopted() where Host.carries(pid, mark: mark) { _ = Host.end(pid, mark: mark) }
         reap()
     }

@@ -1,21 +1,42 @@
 // What this is: the one seam through which every system call of the durable path and of process control goes.
-// Owns: EINTR (retried here and nowhere else), short writes, and in debug builds the faults a test asks for.
-// Never: interprets a result beyond success or errno; costs anything in release builds (Faults compiles away).
+// Owns: EINTR (retried here and nowhere else), short writes; in debug builds the faults and the record that a test asks for.
+// Never: interprets a result beyond success or errno; costs anything in release builds (both compile away).
 // On failure: SystemError with the call's name and its subject.
 import CLinux
 import Glibc
+
+/// What a call changes on the disk or starts, for the record (Recorder has the format).
+enum Change {
+    case create(directory: Int32, name: String)
+    case makeDirectory(in: Int32, name: String)
+    case write(Int32, at: Int, UnsafeRawBufferPointer)
+    case append(Int32, UnsafeRawBufferPointer)
+    case truncate(Int32, to: Int)
+    case rename(from: Int32, String, to: Int32, String)
+    case remove(from: Int32, String)
+    case sync(Int32)
+    case syncAll
+    case start(arguments: [String], environment: [String])
+}
 
 enum SystemCalls {
     /// Runs one call whose result is negative errno on failure.
     @inline(__always)
     static func wrapped(
-        _ name: StaticString, _ subject: @autoclosure () -> String = "", _ body: () -> Int32
+        _ name: StaticString, _ subject: @autoclosure () -> String = "",
+        changes change: @autoclosure () -> Change? = nil,
+        _ body: () -> Int32
     ) throws(SystemError) -> Int32 {
         #if DEBUG
             if let errno = Faults.strike(name) { throw SystemError("\(name)", subject(), errno: errno) }
+            defer { Faults.strikeAfter(name) }
         #endif
         while true {
-            let result = body()
+            #if DEBUG
+                let result = Recorder.isOn ? Recorder.record(change(), body) : body()
+            #else
+                let result = body()
+            #endif
             if result >= 0 { return result }
             if result != -EINTR { throw SystemError("\(name)", subject(), errno: -result) }
         }
@@ -24,13 +45,20 @@ enum SystemCalls {
     /// Runs one call of the C library that sets errno.
     @inline(__always)
     static func plain(
-        _ name: StaticString, _ subject: @autoclosure () -> String = "", _ body: () -> Int
+        _ name: StaticString, _ subject: @autoclosure () -> String = "",
+        changes change: @autoclosure () -> Change? = nil,
+        _ body: () -> Int
     ) throws(SystemError) -> Int {
         #if DEBUG
             if let errno = Faults.strike(name) { throw SystemError("\(name)", subject(), errno: errno) }
+            defer { Faults.strikeAfter(name) }
         #endif
         while true {
-            let result = body()
+            #if DEBUG
+                let result = Recorder.isOn ? Recorder.record(change(), body) : body()
+            #else
+                let result = body()
+            #endif
             if result >= 0 { return result }
             let code = errno
             if code != EINTR { throw SystemError("\(name)", subject(), errno: code) }
@@ -42,7 +70,9 @@ enum SystemCalls {
     {
         var rest = bytes
         while let base = rest.baseAddress, !rest.isEmpty {
-            let count = try plain("write", subject()) { write(fd, base, rest.count) }
+            let count = try plain("write", subject(), changes: .append(fd, rest)) {
+                write(fd, base, rest.count)
+            }
             rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
         }
     }
@@ -52,7 +82,9 @@ enum SystemCalls {
     ) throws(SystemError) {
         var (rest, position) = (bytes, offset)
         while let base = rest.baseAddress, !rest.isEmpty {
-            let count = try plain("pwrite", subject()) { pwrite(fd, base, rest.count, off_t(position)) }
+            let count = try plain("pwrite", subject(), changes: .write(fd, at: position, rest)) {
+                pwrite(fd, base, rest.count, off_t(position))
+            }
             position += count
             rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
         }
@@ -61,30 +93,49 @@ enum SystemCalls {
 
 #if DEBUG
     /// Faults on demand, for tests that drive the debug binary: BOBBIN_FAULT="renameat2:3:28" makes the third
-    /// renameat2 fail with errno 28; "fdatasync:2:kill" ends the process by SIGKILL before the second fdatasync.
+    /// renameat2 fail with errno 28, "renameat2:3+:28" the third and all later ones; "fdatasync:2:kill" ends the
+    /// process by SIGKILL before the second fdatasync, "fdatasync:2:killafter" right after it. `any` is every call.
     enum Faults {
+        private enum Blow { case errno(Int32), killBefore, killAfter }
         private struct Plan {
             var call: String
             var count: Int
-            var errno: Int32?
+            var isLasting: Bool
+            var blow: Blow
         }
         private static let plan: Plan? = {
             guard let text = getenv("BOBBIN_FAULT").map({ String(cString: $0) }) else { return nil }
             let parts = text.split(separator: ":").map(String.init)
-            guard parts.count == 3, let count = Int(parts[1]) else { return nil }
-            return Plan(call: parts[0], count: count, errno: Int32(parts[2]))
+            guard parts.count == 3, let count = Int(parts[1].filter { $0 != "+" }) else { return nil }
+            let blow: Blow? =
+                switch parts[2] {
+                case "kill": .killBefore
+                case "killafter": .killAfter
+                default: Int32(parts[2]).map(Blow.errno)
+                }
+            return blow.map {
+                Plan(call: parts[0], count: count, isLasting: parts[1].hasSuffix("+"), blow: $0)
+            }
         }()
         private static let seen = Counter()
 
+        private static func isDue(_ plan: Plan, _ name: StaticString) -> Bool {
+            guard plan.call == "any" || plan.call == "\(name)" else { return false }
+            let number = seen.increment()
+            return number == plan.count || plan.isLasting && number > plan.count
+        }
         static func strike(_ name: StaticString) -> Int32? {
             guard let plan else { return nil }
-            guard plan.call == "any" || plan.call == "\(name)" else { return nil }
-            guard seen.increment() == plan.count else { return nil }
-            guard let errno = plan.errno else {
-                kill(getpid(), SIGKILL)
-                return nil
+            switch plan.blow {
+            case .errno(let errno): return isDue(plan, name) ? errno : nil
+            case .killBefore: if isDue(plan, name) { kill(getpid(), SIGKILL) }
+            case .killAfter: break
             }
-            return errno
+            return nil
+        }
+        static func strikeAfter(_ name: StaticString) {
+            guard let plan, case .killAfter = plan.blow, isDue(plan, name) else { return }
+            kill(getpid(), SIGKILL)
         }
     }
 #endif

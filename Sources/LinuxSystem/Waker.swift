@@ -62,7 +62,7 @@ public enum ProcessSetup {
     /// is no death either; descriptors 0 to 2 exist, so that no file of ours ever takes their place.
     public static func prepare() {
         signal(SIGPIPE, SIG_IGN)
-        signal(SIGIO, SIG_IGN)
+        outliveBrokenLeases()
         // Whoever started us may have ignored it, and then no child's end would ever be seen.
         signal(SIGCHLD, SIG_DFL)
         while true {
@@ -73,6 +73,8 @@ public enum ProcessSetup {
             }
         }
     }
+    /// A lease that a writer breaks is announced by SIGIO, whose default is death.
+    public static func outliveBrokenLeases() { signal(SIGIO, SIG_IGN) }
     public static func becomeSubreaper() { _ = bb_set_subreaper() }
     public static var pid: Int32 { getpid() }
     public static var uid: UInt32 { getuid() }

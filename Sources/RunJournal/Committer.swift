@@ -66,6 +66,8 @@ struct Committer {
     mutating func rotate(carrying records: [RunRecord]) throws {
         let coded = records.map { EventCoding.encode(.carried($0), of: $0.id) }
         let needed = coded.reduce(0) { $0 + $1.payload.count + 64 }
+        // First of all: once the next segment is whole, it counts alone, and knows nothing of runs that were retired.
+        try settle()
         number += 1
         let name = Committer.name(number)
         currentSalt = salt()
@@ -80,7 +82,6 @@ struct Committer {
         try next.sync()
         durable = sequence
         try directory.sync()
-        try settle()
         try retire()
         old = [name]
     }

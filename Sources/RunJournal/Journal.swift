@@ -115,6 +115,7 @@ public final class Journal: Sendable {
     /// Makes everything durable and ends the lazy thread.
     public func close() {
         waitUntilDurable(state.with { $0.appended })
+        settleRetired()
         call.signal { $0.isClosing = true }
         thread.with { $0 }?.join()
     }
@@ -155,6 +156,18 @@ public final class Journal: Sendable {
             guard let more else { return }
             (turn, isSynced) = (more, false)
         }
+    }
+
+    /// A rotation makes the moves of retired runs durable, so that the next start need not look at them again.
+    private func settleRetired() {
+        let isMine = state.wait { state -> Bool? in
+            if state.isCommitting { return nil }
+            state.isCommitting = true
+            return true
+        }
+        guard isMine else { return }
+        do { try rotate() } catch { halt(error) }
+        state.broadcast { $0.isCommitting = false }
     }
 
     private func wakeLazyThread() {

@@ -15,6 +15,9 @@ public struct JournalDamage: Error, Hashable, Sendable, CustomStringConvertible 
 public struct Replay: Sendable {
     /// Runs that are not retired, by id.
     public var live: [RunID: RunRecord] = [:]
+    /// Runs that were retired in this segment: published, but perhaps not all of their renames were on the disk when
+    /// the power went. A rotation syncs them before it lets the segment go.
+    public var retired: [RunID: RunRecord] = [:]
     public var records = 0
     public var lastSequence: UInt64 = 0
     public var lastSegment: UInt64 = 0
@@ -64,11 +67,27 @@ public struct Replay: Sendable {
             segment: names.last ?? "", offset: 0, message: "no segment of this journal is complete")
     }
 
+    /// Takes what was retired since the last rotation as ended only: publishing it once more finishes whatever of its
+    /// moves did not survive, and changes nothing where all did.
+    public mutating func reviveRetired() {
+        live.merge(retired) { alive, _ in alive }
+        retired = [:]
+    }
+
     /// Reads one segment; false when it is not complete and so never counted.
     mutating func take(_ bytes: [UInt8], name: String, isOnly: Bool) throws(JournalDamage) -> Bool {
         guard let header = SegmentHeader(bytes.prefix(SegmentHeader.size)),
             "\(Committer.name(header.number))" == name
         else {
+            if bytes.count >= 8, bytes.prefix(7).elementsEqual(SegmentHeader.magic.prefix(7)),
+                bytes[7] != SegmentHeader.magic[7]
+            {
+                throw JournalDamage(
+                    segment: name, offset: 0,
+                    message:
+                        "written by another version of bobbin (\(String(decoding: bytes.prefix(8), as: UTF8.self)), this one knows \(String(decoding: SegmentHeader.magic, as: UTF8.self))): let that version run until idle first"
+                )
+            }
             // A file that was just made, or recycled and not yet written: fine, unless it is all there is.
             guard isOnly, bytes.prefix(SegmentHeader.size).contains(where: { $0 != 0 }) else { return false }
             throw JournalDamage(segment: name, offset: 0, message: "the header is damaged")
@@ -120,7 +139,9 @@ public struct Replay: Sendable {
         switch event {
         case .accepted(let acceptance): if live[run] == nil { live[run] = RunRecord(acceptance) }
         case .carried(let record): live[run] = record
-        case .retired: live[run] = nil
+        case .retired:
+            retired[run] = live[run]
+            live[run] = nil
         default: live[run]?.apply(event)
         }
     }
@@ -134,12 +155,37 @@ public struct Replay: Sendable {
                 segment: name, offset: offset,
                 message: "damaged here, but the record at \(later) says that this one was synced")
         }
+        if let end = Replay.endOfLast(bytes, behind: offset, salt: salt, above: lastSequence) {
+            // Whole records behind a hole that no sync covered: they go with it, and are counted.
+            tornBytes = end - offset
+            return
+        }
         // A recycled file holds old bytes behind its end; only a record begun for this place is torn.
         guard offset + Frame.header <= bytes.count, bytes[...].word64(at: offset + 8) == lastSequence &+ 1
         else {
             return
         }
         tornBytes = min(Int(bytes[...].word32(at: offset)) + Frame.overhead, bytes.count - offset)
+    }
+
+    /// Where the last whole record of this segment behind `offset` ends.
+    private static func endOfLast(_ bytes: [UInt8], behind offset: Int, salt: UInt64, above sequence: UInt64)
+        -> Int?
+    {
+        var end: Int?
+        var place = (offset + 8) / 8 * 8
+        while place + Frame.overhead <= bytes.count {
+            if bytes[place] != 0 || bytes[place + 1] != 0 || bytes[place + 2] != 0,
+                bytes[...].word64(at: place + 8) > sequence,
+                let found = Frame.read(bytes, at: place, salt: salt)
+            {
+                end = found.next
+                place = found.next
+            } else {
+                place += 8
+            }
+        }
+        return end
     }
 
     /// The first place behind `offset` where a whole record of this segment says that record `sequence` was synced.

@@ -40,6 +40,9 @@ public enum ControlFile: Hashable, Sendable {
         text.hasSuffix(".yaml") ? String(text.dropLast(5)) : text
     }
 
+    /// What a command is about: a run id or a ticket.
+    public var subject: String? { if case .command(_, let subject) = self { subject } else { nil } }
+
     public var name: String {
         switch self {
         case .pause(let queue): "pause-\(queue)"

@@ -57,6 +57,14 @@ public struct Move: Sendable {
     {
         try transfer(name, inbox, to: queue, newName)
     }
+    /// To where the record of a recovered run says that its file is.
+    public func putBack(
+        _ name: String, from directory: Directory, to target: Directory, _ claimed: ClaimedName
+    )
+        throws(SystemError) -> Bool
+    {
+        try transfer(name, directory, to: target, claimed.text)
+    }
     /// From a dead runner's claims to ours.
     public func takeOver(_ name: String, from dead: Directory, to claimed: Directory) throws(SystemError)
         -> Bool

@@ -232,11 +232,17 @@ public final class Spool: Sendable {
         var changed: [String] = []
         for path in replaceable.with({ $0.keys.sorted() }) {
             let known = try held(path).status()
-            // Whatever keeps the path from leading somewhere is a reason to make it again.
-            if let there = try? root.directory(path).status(), there.identity == known.identity { continue }
+            do throws(SystemError) {
+                if try root.directory(path).status().identity == known.identity { continue }
+            } catch {
+                // Out of descriptors, say: that tells nothing of the directory.
+                guard error.isMissing else { throw error }
+            }
             let parts = path.split(separator: "/").map(String.init)
             let parent = parts.count == 1 ? root : try root.directory(parts.dropLast().joined(separator: "/"))
             let fresh = try parent.makeDirectory(parts.last ?? path)
+            // Results will be promised in it: its own name must survive as well.
+            try parent.sync()
             replaceable.with { $0[path] = fresh }
             changed.append(path)
         }

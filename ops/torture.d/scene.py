@@ -1,0 +1,226 @@
+"""What this is: small sites with jobs in them, the running of the program on them, and the judge of what came out.
+What it owns: the scenes, the list of what must hold at rest (N1 to N4 and N10 of docs/SPOOL.md, section 8).
+What it never does: ask the program or its index whether all is well: it reads files, and knows what was submitted.
+What happens on failure: `judge` returns sentences; the caller prints them with the seed and the way to repeat it.
+How it is used: crashstates.py and faults.py import it.
+"""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+EFFECT = '#!/bin/sh\necho "$1 $2 $BOBBIN_IDEMPOTENCY_KEY" >> "$BOBBIN_SITE/effects"\n'
+RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}~")
+SETTLE = 1.2        # a file that a scan finds is whole when it has not changed for a second
+CONFIGURATION = """shutdown_grace: 5s
+kill_grace: 1s
+queues:
+  default: {max_concurrent: 2, retry_policy: {max_attempts: 3, base_delay: 50ms, backoff_multiplier: 1}}
+  background: {max_concurrent: 1}
+"""
+
+
+def job(name, *steps, tail=""):
+    lines = "".join(f"  - {step}\n" for step in steps)
+    return f'dsl_version: "1.1"\nname: {name}\nsteps:\n{lines}{tail}'
+
+
+def effect(name, step, more=""):
+    return f"run: [./effect, {name}, {step}]" + (f"\n    {more}" if more else "")
+
+
+class Scene:
+    """What is dropped, and what must have become of each drop in the end."""
+
+    def __init__(self, name, drops, ends):
+        self.name = name
+        self.drops = drops          # path below the spool -> text
+        self.ends = ends            # drop name -> (final state or "rejected", steps that ran once each)
+
+
+SCENES = {
+    "plain": Scene("plain", {
+        "default/p5/one.yaml": job(
+            "one", effect("one", "once1"), effect("one", "again", "idempotent: true"), "log: x",
+            effect("one", "once2"), tail="finally:\n  - log: bye\n"),
+        "background/p2/two.yaml": job("two", effect("two", "once"), "fail: on purpose"),
+        "default/p1/bad.yaml": job("bad", "logg: x"),
+        "inbox/in.yaml": job("in", effect("in", "once")),
+        "control/cancel-01KAJ0000000000000000000AA": "",
+    }, {"one.yaml": ("succeeded", ["once1", "once2"]), "two.yaml": ("failed", ["once"]),
+        "bad.yaml": ("rejected", []), "in.yaml": ("succeeded", ["once"])}),
+    "retry": Scene("retry", {
+        "default/p5/again.yaml": job(
+            "again", effect("again", "once"),
+            'run: [sh, -c, "test $BOBBIN_ATTEMPT -ge 2"]\n    idempotent: true\n'
+            "    retry: {max_attempts: 3, base_delay: 20ms}",
+            effect("again", "once2")),
+        "default/p9/late.yaml": job("late", effect("late", "once")),
+    }, {"again.yaml": ("succeeded", ["once", "once2"]), "late.yaml": ("succeeded", ["once"])}),
+    "many": Scene("many", {
+        f"default/p{1 + n % 9}/j{n}.yaml": job(f"j{n}", effect(f"j{n}", "once"), "log: x") for n in range(6)
+    }, {f"j{n}.yaml": ("succeeded", ["once"]) for n in range(6)}),
+}
+
+
+class Program:
+    """The binary under test; `where` is a directory on a fast file system for the sites."""
+
+    def __init__(self, binary, where=None):
+        self.binary = binary
+        self.where = where or tempfile.mkdtemp(prefix="bobbin-torture-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.empty = os.path.join(self.where, "empty")
+        subprocess.run([binary, "init", self.empty], check=True, capture_output=True)
+        with open(os.path.join(self.empty, "ops/orchestrator.yaml"), "w") as file:
+            file.write(CONFIGURATION)
+        with open(os.path.join(self.empty, "effect"), "w") as file:
+            file.write(EFFECT)
+        os.chmod(os.path.join(self.empty, "effect"), 0o755)
+        open(os.path.join(self.empty, "effects"), "w").close()
+
+    def clean(self):
+        shutil.rmtree(self.where, ignore_errors=True)
+
+    def site(self, name, scene):
+        """A fresh site with the scene's drops in it. They are whole SETTLE seconds from now."""
+        path = os.path.join(self.where, name)
+        shutil.copytree(self.empty, path, symlinks=True)
+        for place, text in scene.drops.items():
+            target = os.path.join(path, "spool", place)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, "w") as file:
+                file.write(text)
+        return path
+
+    def run(self, site, seconds=60, runner="main", **environment):
+        """Runs until idle; gives exit code (negative: the signal) and what was said."""
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")} | environment
+        process = subprocess.Popen(
+            [self.binary, "--site", site, "run", "--runner", runner, "--until-idle"], env=variables,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said, _ = process.communicate()
+            return 999, said.decode(errors="replace") + "\n(did not end)"
+        return process.returncode, said.decode(errors="replace")
+
+
+def names(path):
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def places(site):
+    """Drop name -> where it lies, for every job file of the spool."""
+    spool, found = os.path.join(site, "spool"), {}
+
+    def note(directory, place, strip):
+        for name in names(directory):
+            if name.startswith(".") or name.endswith((".result.yaml", ".reason.yaml")):
+                continue
+            if os.path.isdir(os.path.join(directory, name)):
+                continue
+            plain = name.split("~")[-1] if strip else name
+            found.setdefault(plain, []).append((place, os.path.join(directory, name)))
+
+    for queue in ("default", "background", "high_priority"):
+        for lane in names(os.path.join(spool, queue)):
+            note(os.path.join(spool, queue, lane), "queue", False)
+    note(os.path.join(spool, "inbox"), "inbox", False)
+    note(os.path.join(spool, "rejected"), "rejected", True)
+    for place in ("claimed", "parked", "done", "failed"):
+        for inner in names(os.path.join(spool, place)):
+            note(os.path.join(spool, place, inner), place, True)
+    return found
+
+
+def results(site):
+    """Path -> bytes of every result file that can be seen."""
+    found = {}
+    for place in ("done", "failed"):
+        for day in names(os.path.join(site, "spool", place)):
+            directory = os.path.join(site, "spool", place, day)
+            for name in names(directory):
+                if name.endswith(".result.yaml"):
+                    with open(os.path.join(directory, name), "rb") as file:
+                        found[os.path.join(place, day, name)] = file.read()
+    return found
+
+
+def is_whole(result):
+    text = result.decode(errors="replace")
+    return text.endswith("\n") and all(f"\n{key}: " in text or text.startswith(f"{key}: ") for key in ("run", "state", "ended_at"))
+
+
+def ran(site):
+    """(job, step) -> how often, and the lines that are no effect."""
+    counts, torn = {}, []
+    try:
+        with open(os.path.join(site, "effects")) as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        lines = []
+    for line in lines:
+        words = line.split(" ")
+        if len(words) != 3 or not words[2]:
+            torn.append(line)
+        else:
+            counts[words[0], words[1]] = counts.get((words[0], words[1]), 0) + 1
+    return counts, torn
+
+
+def judge(site, scene, settled=True):
+    """What is wrong, as sentences. `settled`: nothing disturbs it any more, so each drop must have come to its end."""
+    bad = []
+    found, counts = places(site), ran(site)
+    for name, (state, steps) in scene.ends.items():
+        there = found.get(name, [])
+        # A rejection that a cut left in both directories is rejected again: one file, answered alike.
+        if len(there) > 1 and {p for p, _ in there} == {"rejected"} and len({os.stat(path).st_ino for _, path in there}) == 1:
+            there = there[:1]
+        if len(there) != 1:
+            bad.append(f"N1 {name} is in {[path[len(site) + 1:] for _, path in there] or 'no place'}")
+            continue
+        place, path = there[0]
+        stem = name.split(".")[0]
+        for step in steps:
+            times = counts[0].get((stem, step), 0)
+            if times > 1:
+                bad.append(f"N2 {stem} {step} ran {times} times")
+            elif times == 0 and place == "done":
+                bad.append(f"{name} is done, but its step {step} never ran")
+        if not settled:
+            continue
+        if place == "rejected":
+            if state != "rejected":
+                bad.append(f"N5 {name} was rejected")
+            if not os.path.exists(path + ".reason.yaml"):
+                bad.append(f"{name} was rejected without a reason")
+        elif place == "parked":
+            if "/interrupted/" not in path:
+                bad.append(f"{name} was left in {path[len(site) + 1:]}")
+        elif place in ("done", "failed"):
+            if (state == "succeeded") != (place == "done"):
+                bad.append(f"{name} should have {state}, but is in {place}/")
+        else:
+            bad.append(f"N9 {name} was left in {place}")
+    bad += [f"N1 nobody dropped {name}: {there}" for name, there in found.items() if name not in scene.ends]
+    bad += [f"a torn effect: {line}" for line in counts[1]]
+    for path, text in results(site).items():
+        if not is_whole(text):
+            bad.append(f"N3 {path} is not whole: {text[:60]!r}")
+    if settled:
+        for place in ("done", "failed"):
+            for day in names(os.path.join(site, "spool", place)):
+                inside = names(os.path.join(site, "spool", place, day))
+                jobs = {n[:26] for n in inside if not n.endswith(".result.yaml")}
+                answers = {n[:26] for n in inside if n.endswith(".result.yaml")}
+                for odd in jobs ^ answers:
+                    bad.append(f"{place}/{day}/{odd}: job file and result are not a pair")
+    return bad
