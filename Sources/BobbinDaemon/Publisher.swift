@@ -151,7 +151,7 @@ final class Publisher: Sendable {
         for parked in spool.parked.values { try parked.removeIfPresent(name) }
         let final = FinalName.job(record.acceptance)
         guard try directory.statusIfPresent(final) == nil else { return }
-        try AtomicFile.write(record.acceptance.snapshot, to: final, in: directory, mode: 0o440)
+        try publish.placeJob(record.acceptance, in: directory)
     }
 
     /// `done/<day>`, kept open: a night's jobs end in one directory.

@@ -39,6 +39,17 @@ public struct Publish: Sendable {
         }
     }
 
+    /// Puts a job's bytes beside its result, where the file itself is not there to be moved. Through the runner's own
+    /// directory: what a crash leaves there goes at the next start.
+    public func placeJob(_ acceptance: Acceptance, in directory: Directory) throws(SystemError) {
+        let name = ".job-\(acceptance.id)"
+        try temporary.removeIfPresent(name)
+        let file = try temporary.create(name, mode: 0o440)
+        try file.append(acceptance.snapshot)
+        try file.syncData()
+        try temporary.rename(name, to: directory, FinalName.job(acceptance))
+    }
+
     private func write(_ item: Publication) throws(SystemError) -> OpenFile {
         let name = item.acceptance.id.text
         let file: OpenFile

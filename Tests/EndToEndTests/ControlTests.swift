@@ -247,6 +247,27 @@ import Testing
         }
     }
 
+    /// Found by the crash states: a power cut in the middle of a rename may leave both names.
+    @Test("a run whose file has two names goes on with one") func twoNames() throws {
+        try TestSite.use { site in
+            try site.up()
+            let (ticket, name) = try site.submit("h.yaml", job([site.gate("h"), site.effect("h")]))
+            try site.waitForEffect("h", "gate")
+            good(try site.bobbin("hold", ticket))
+            try site.open(gate: "h")
+            let parked = try site.parked(name, "held")
+            try site.stop()
+            let file = String(parked.path.split(separator: "/").last ?? "")
+            let twin = "\(site.spool)/claimed/main/\(file)"
+            #expect(link(parked.path, twin) == 0)
+            try site.up()
+            try site.fence("f.yaml")
+            #expect(!Disk.exists(twin) && Disk.exists(parked.path))
+            good(try site.bobbin("release", ticket))
+            #expect(try site.result(of: name).state == "succeeded" && site.count("h", "once") == 1)
+        }
+    }
+
     @Test("a hold that came before the runner holds the drop") func holdBeforeTheRunner() throws {
         try TestSite.use { site in
             let (ticket, name) = try site.submit("h.yaml", job([site.effect("h")]))

@@ -42,6 +42,43 @@ import Testing
             }
         }
     }
+    /// Found by the crash states: a new segment that counts before the moves of the old one's retired runs are on the
+    /// disk lets a start forget them, and their drops run again.
+    @Test func whatWasRetiredIsKnownUntilItsMovesAreSettled() throws {
+        let bench = try JournalBench()
+        var events = RandomEvents(seed: 21)
+        let id = events.id()
+        let seen = Monitor<[Bool]>([])
+        let journal = try bench.open(
+            segmentBytes: 16_384,
+            settle: { [folder = bench.folder.directory] in
+                // A power cut at this very moment: what would a start know?
+                let replay = try Replay.read(folder)
+                seen.with { $0.append(replay.retired[id] != nil || replay.live[id] != nil) }
+            })
+        journal.append(.accepted(events.acceptance(id)), of: id)
+        journal.append(.retired, of: id)
+        journal.close()
+        #expect(
+            seen.with { $0 } == [false, true], "at the opening it was not there yet, at the end it must be")
+        #expect(try bench.replay().retired.isEmpty, "after a clean end nothing is looked at again")
+    }
+    @Test func retiredRunsComeBackAsEnded() throws {
+        let bench = try JournalBench()
+        var events = RandomEvents(seed: 22)
+        let id = events.id()
+        let journal = try bench.open(segmentBytes: 16_384)
+        journal.append(.accepted(events.acceptance(id)), of: id)
+        let end = RunEvent.ended(
+            .succeeded, at: Timestamp(seconds: 9), failure: nil, outputs: [:], result: [7])
+        journal.append(end, of: id)
+        journal.waitUntilDurable(journal.append(.retired, of: id))
+        var replay = try bench.replay()
+        #expect(replay.live.isEmpty && replay.retired.count == 1)
+        replay.reviveRetired()
+        #expect(replay.live[id]?.finalState == .succeeded && replay.live[id]?.result == [7])
+        journal.close()
+    }
     @Test func rotationCarriesTheLiveAndDropsTheRest() throws {
         let bench = try JournalBench()
         var events = RandomEvents(seed: 20)

@@ -2,18 +2,21 @@
 at each moment could have left; the program then recovers each such disk, and the judge of scene.py looks at it.
 What it owns: the model of the disk: which changes a sync has covered, and in how many ways the others may be there or not.
 What it never does: guess from the program's own words; believe a state that it has seen already to be a new one.
-What happens on failure: the sentence, the seed and the number of the state; `--only SEED:NUMBER` makes that state again.
+What happens on failure: the sentences, the cut, and which changes were not on the disk. With BOBBIN_KEEP=DIR the disk is
+kept as the recovery left it. (A record differs a little from run to run, so a number alone does not make a state again.)
 
 The model (the idea of ops/model, on real traces). Data: each page of 4 KiB that no sync covered is at any of its versions
 since, sometimes with a 512-byte tear between two; the length likewise. Entries: `ordered` (a journal: a prefix of the
 changes), `any` (any subset, each rename whole), `dup` (as any, but a rename may leave both names). Recovery itself is
-recorded, too, and cut again (--nested).
+recorded, too, and cut again.
 """
 import hashlib
 import os
 import random
 import shutil
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import scene as scenes
 
@@ -324,7 +327,8 @@ class Campaign:
     """Explores scenes for as long as it is given; counts what it really did."""
 
     def __init__(self, program, seed, report):
-        self.program, self.seed, self.report = program, seed, report
+        self.program, self.seed, self.report, self.workers = program, seed, report, 6
+        self.lock = threading.Lock()
         self.generated, self.recovered, self.nested, self.failures = 0, 0, 0, []
         self.seen = set()
 
@@ -352,7 +356,7 @@ class Campaign:
         # The journal holds inode and birth; in the copies both come from the table, so any number does that stays the same.
         return 1_000_000_000 + inode
 
-    def explore(self, name, until, most_states, batch=48, nested=1, only=None):
+    def explore(self, name, until, most_states, batch=24, nested=1):
         scene = scenes.SCENES[name]
         disk, births, changes = self.record(name, scene)
         chance = random.Random(f"{self.seed}/{name}")
@@ -365,13 +369,11 @@ class Campaign:
                 state = explorer.state()
                 self.generated += 1
                 mark = digest(state)
-                if mark in self.seen or only is not None and number != only:
+                if mark in self.seen:
                     continue
                 self.seen.add(mark)
                 ready.append((number, state))
             self.recover(name, scene, disk, births, explorer.trace, ready, nested, until, f"{self.seed}:{name}")
-            if only is not None and number >= only:
-                break
         return number
 
     def recover(self, name, scene, disk, births, trace, ready, nested, until, label):
@@ -382,14 +384,21 @@ class Campaign:
                 if path.endswith(b".result.yaml") and path.startswith((b"spool/done", b"spool/failed")) and not scenes.is_whole(text):
                     self.fail(label, number, [f"N3 at the moment of the crash {path.decode()} is not whole"])
             made.append((number, state, where, build(state, disk, births, where), time.monotonic()))
-        for number, state, where, table, since in made:
+
+        def one(item):
+            number, state, where, table, since = item
+            if time.monotonic() > until + 5:
+                shutil.rmtree(where, ignore_errors=True)
+                os.unlink(table)
+                return
             time.sleep(max(0, since + scenes.SETTLE - time.monotonic()))
             before = Disk(where) if nested else None
             environment = {"BOBBIN_INODES": table}
             if nested:
                 environment["BOBBIN_TRACE"] = where + ".trace"
             code, said = self.program.run(where, **environment)
-            self.recovered += 1
+            with self.lock:
+                self.recovered += 1
             bad = [f"recovery ended with {code}: {said[-600:]}"] if code != 0 else []
             bad += scenes.judge(where, scene)
             after = scenes.results(where)
@@ -405,6 +414,10 @@ class Campaign:
                 if os.path.exists(rest):
                     os.unlink(rest)
             shutil.rmtree(where, ignore_errors=True)
+
+        # Mostly waiting, for files to be old enough and for programs to end.
+        with ThreadPoolExecutor(max_workers=self.workers) as pool:
+            list(pool.map(one, made))
 
     def again(self, name, scene, births, where, before, table, state, nested, until, label):
         """Cuts the recovery as well: two states of each."""

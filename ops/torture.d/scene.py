@@ -175,8 +175,19 @@ def ran(site):
     return counts, torn
 
 
-def judge(site, scene, settled=True):
-    """What is wrong, as sentences. `settled`: nothing disturbs it any more, so each drop must have come to its end."""
+def said_code(path):
+    """The code in a reason file, or of the error in a result file."""
+    try:
+        with open(path) as file:
+            found = re.search(r"^ *code: (\S+)", file.read(), re.M)
+            return found.group(1) if found else ""
+    except FileNotFoundError:
+        return ""
+
+
+def judge(site, scene, settled=True, faulted=False):
+    """What is wrong, as sentences. `settled`: nothing disturbs it any more, so each drop must have come to its end.
+    `faulted`: a call failed meanwhile, so a drop may have been unreadable, or a step may have failed for that, and say so."""
     bad = []
     found, counts = places(site), ran(site)
     for name, (state, steps) in scene.ends.items():
@@ -198,7 +209,7 @@ def judge(site, scene, settled=True):
         if not settled:
             continue
         if place == "rejected":
-            if state != "rejected":
+            if state != "rejected" and not (faulted and said_code(path + ".reason.yaml") in ("E-IO", "E-PERM")):
                 bad.append(f"N5 {name} was rejected")
             if not os.path.exists(path + ".reason.yaml"):
                 bad.append(f"{name} was rejected without a reason")
@@ -207,7 +218,9 @@ def judge(site, scene, settled=True):
                 bad.append(f"{name} was left in {path[len(site) + 1:]}")
         elif place in ("done", "failed"):
             if (state == "succeeded") != (place == "done"):
-                bad.append(f"{name} should have {state}, but is in {place}/")
+                answer = path[:-len(name)] + stem + ".result.yaml"
+                if not (faulted and place == "failed" and said_code(answer) in ("E-EXEC", "E-SPAWN", "E-DISK", "E-EXIT")):
+                    bad.append(f"{name} should have {state}, but is in {place}/ with {said_code(answer)}")
         else:
             bad.append(f"N9 {name} was left in {place}")
     bad += [f"N1 nobody dropped {name}: {there}" for name, there in found.items() if name not in scene.ends]
