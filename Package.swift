@@ -3,6 +3,7 @@
 // Owns: the dependency table. Tests/HouseTests reads the sources and holds the same table.
 // Never: names a package without its reason in docs/decisions/0002-dependencies.md.
 // On failure: the build stops; a missing system library is installed by ./ops/quickstart or ./ops/test.
+import Foundation
 import PackageDescription
 
 let house: [SwiftSetting] = [.treatAllWarnings(as: .error)]
@@ -75,3 +76,16 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzz targets need the fuzzer's main and its counters in every room: only ops/fuzz builds them.
+if ProcessInfo.processInfo.environment["BOBBIN_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "BobbinDaemon", "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue",
+                "RunJournal",
+            ],
+            path: "Tests/Fuzz", exclude: ["corpus", "words.dict"],
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]))
+}
