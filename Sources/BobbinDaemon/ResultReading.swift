@@ -52,14 +52,21 @@ extension ResultFile {
             let state = map["state"]?.stringValue.flatMap(StepState.init),
             let started = time(map["started_at"])
         else { return nil }
-        let took = map["took_seconds"]?.doubleValue
+        let took = map["took_seconds"]?.doubleValue.flatMap(span)
         return StepRecord(
             section: section, number: number, title: map["title"]?.text ?? "", id: map["id"]?.stringValue,
             type: map["type"]?.text ?? "", runAttempt: map["run_attempt"]?.intValue ?? 1,
             attempt: map["attempt"]?.intValue ?? 1, state: state, startedAt: started,
-            endedAt: took.map { started.adding(.milliseconds(Int64(($0 * 1000).rounded()))) },
+            endedAt: took.map { started.adding($0) },
             outputs: map["outputs"]?.mapValue ?? [:], failure: map["error"]?.mapValue.flatMap(failure),
             log: map["log"]?.stringValue)
+    }
+
+    /// Nil for what no runner measured: more than a hundred years, an infinity, no number. A clock that was set back
+    /// makes a length below zero.
+    private static func span(_ seconds: Double) -> Span? {
+        guard abs(seconds) < 3e9 else { return nil }
+        return .milliseconds(Int64((seconds * 1000).rounded()))
     }
 
     private static func place(_ label: String) -> (Section, Int)? {

@@ -18,7 +18,8 @@ public struct Timestamp: Hashable, Comparable, Sendable {
 
     public func adding(_ span: Span) -> Timestamp {
         let sum = nanoseconds.addingReportingOverflow(span.nanoseconds)
-        return Timestamp(nanoseconds: sum.overflow ? .max : sum.partialValue)
+        guard sum.overflow else { return Timestamp(nanoseconds: sum.partialValue) }
+        return Timestamp(nanoseconds: span.nanoseconds < 0 ? .min : .max)
     }
     public func since(_ earlier: Timestamp) -> Span { Span(nanoseconds: nanoseconds &- earlier.nanoseconds) }
 

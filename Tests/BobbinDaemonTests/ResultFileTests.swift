@@ -91,6 +91,17 @@ enum SampleRun {
         arguments: ["", "a: 1", "- x", "run: 1\nstate: succeeded\n", "\u{0}", "run: [[["])
     func others(_ text: String) { #expect(ResultFile.read(Array(text.utf8)) == nil) }
 
+    @Test(
+        "a length that no clock measures is no end", arguments: [".inf", "-.inf", ".nan", "1e13", "-1e300"])
+    func impossibleLength(_ text: String) throws {
+        let written = String(decoding: ResultFile.render(try SampleRun.full()), as: UTF8.self)
+        let file = written.replacing("took_seconds: 0.025", with: "took_seconds: \(text)")
+        #expect(file != written, "\(written)")
+        let back = try #require(ResultFile.read(Array(file.utf8)))
+        #expect(back.steps.first?.endedAt == nil)
+        #expect(back.steps.count == 3)
+    }
+
     @Test("an index rebuilt from result files equals the one fed with records") func rebuild() throws {
         let folder = try Folder()
         _ = try Site.make(at: folder.path)

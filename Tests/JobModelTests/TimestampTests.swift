@@ -136,6 +136,7 @@ private func civil(_ seconds: Int64, east: Int) throws -> String {
     @Test func sumsNeverTrap() {
         let last = Timestamp(nanoseconds: .max), first = Timestamp(nanoseconds: .min)
         #expect(last.adding(.seconds(1)) == last)
+        #expect(first.adding(Span(nanoseconds: -1)) == first)
         _ = last.since(first)
         _ = [last.rfc3339, first.rfc3339, first.civil(offsetSeconds: -86_399, withMilliseconds: true)]
         #expect(first.milliseconds < 0 && last.milliseconds > 0)
