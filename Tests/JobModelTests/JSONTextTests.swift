@@ -58,6 +58,15 @@ private func isSame(_ value: Value, _ read: Any) -> Bool {
 }
 
 @Suite struct JSONTextTests {
+    @Test(arguments: [
+        ("\u{2028}", "2028"), ("\u{2029}", "2029"), ("\u{FEFF}", "feff"), ("\u{FFFE}", "fffe"),
+        ("\u{FFFF}", "ffff"),
+        ("\u{85}", "0085"), ("\u{0}", "0000"),
+    ])
+    func whatReadersRefuseIsEscaped(text: String, digits: String) {
+        #expect(JSONText.write(.string("a" + text)) == "\"a\\u\(digits)\"")
+    }
+
     @Test(arguments: [false, true]) func foundationReadsIt(pretty: Bool) throws {
         var random = SeededRandom(seed: pretty ? 1 : 2)
         for number in 0..<1500 {
