@@ -127,7 +127,8 @@ struct ByteReader {
     mutating func list<T>(_ read: (inout ByteReader) throws -> T) throws -> [T] {
         let length = try count()
         var items: [T] = []
-        items.reserveCapacity(length)
+        // A count fits when each element is one byte, but elements in memory are hundreds: no room on trust.
+        items.reserveCapacity(min(length, 64))
         for _ in 0..<length { items.append(try read(&self)) }
         return items
     }
