@@ -47,7 +47,7 @@ public struct FieldReader {
                     "E-KEY-LATER", "`\(pair.key)` is not available in this version", at: pair.keyStart)
                 continue
             }
-            let near = NearestName.find(pair.key, in: known)
+            let near = findings.nearest(pair.key, in: known)
             findings.error(
                 "E-KEY", "\(what) has no key `\(pair.key)`",
                 hint: near.map { "did you mean `\($0)`?" } ?? "known keys: \(known.joined(separator: ", "))",

@@ -27,9 +27,21 @@ final class Findings {
     func warning(_ code: String, _ message: String, hint: String = "", at mark: SourceMark?) {
         add(Diagnostic(severity: .warning, code: code, message: message, hint: hint, mark: mark))
     }
-    func add(_ diagnostic: Diagnostic) {
-        if all.count < Findings.most { all.append(Finding(source: source, diagnostic: diagnostic)) }
+    func add(_ diagnostic: Diagnostic) { keep(Finding(source: source, diagnostic: diagnostic)) }
+    func append(_ findings: [Finding]) { findings.forEach(keep) }
+    /// Warnings make room for errors: however many there are, a job with an error has one that is told.
+    private func keep(_ finding: Finding) {
+        if all.count >= Findings.most {
+            guard finding.diagnostic.severity == .error,
+                let warning = all.lastIndex(where: { $0.diagnostic.severity == .warning })
+            else { return }
+            all.remove(at: warning)
+        }
+        all.append(finding)
     }
-    func append(_ findings: [Finding]) { all += findings.prefix(max(0, Findings.most - all.count)) }
+    /// What may have been meant. Past the last finding that is kept nobody would read it, and it is dear.
+    func nearest(_ name: String, in names: @autoclosure () -> [String]) -> String? {
+        all.count < Findings.most ? NearestName.find(name, in: names()) : nil
+    }
     var hasErrors: Bool { all.contains { $0.diagnostic.severity == .error } }
 }

@@ -182,7 +182,7 @@ public struct JobReader: Sendable {
 
     private func warnAboutUnknownVariables(_ fields: FieldReader, known: ValueMap, _ findings: Findings) {
         for pair in fields.field("variables")?.pairs ?? [] where known[pair.key] == nil {
-            let near = NearestName.find(pair.key, in: known.keys)
+            let near = findings.nearest(pair.key, in: known.keys)
             findings.warning(
                 "W-VARIABLE", "the template does not declare a variable `\(pair.key)`",
                 hint: near.map { "did you mean `\($0)`?" } ?? "", at: pair.keyStart)

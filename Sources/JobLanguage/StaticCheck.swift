@@ -99,7 +99,7 @@ struct StaticCheck {
             if reference.root == "steps" {
                 checkStep(reference, place, earlier, base: base)
             } else if job.variables[reference.root] == nil, !StaticCheck.always.contains(reference.root) {
-                let near = NearestName.find(reference.root, in: job.variables.keys + StaticCheck.always)
+                let near = findings.nearest(reference.root, in: job.variables.keys + StaticCheck.always)
                 findings.error(
                     "E-UNDEFINED", "there is no variable `\(reference.root)`",
                     hint: near.map { "did you mean `\($0)`?" } ?? "declare it in `variables:`",
@@ -114,7 +114,7 @@ struct StaticCheck {
         case .name(let name)?:
             if earlier.contains(where: { $0.id == name || $0.label == name }) { return }
             let later = Section.allCases.flatMap { job.steps(of: $0) }.contains { $0.id == name }
-            let near = NearestName.find(name, in: earlier.compactMap(\.id))
+            let near = findings.nearest(name, in: earlier.compactMap(\.id))
             findings.error(
                 "E-UNDEFINED",
                 later ? "step `\(name)` comes later than this one" : "there is no step with the id `\(name)`",

@@ -64,7 +64,7 @@ struct StepReader {
                 "E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
             return nil
         }
-        let near = NearestName.find(stray.key, in: catalogue.names + StepReader.besides)
+        let near = findings.nearest(stray.key, in: catalogue.names + StepReader.besides)
         findings.error(
             "E-STEP-TYPE", "\(label): there is no step type `\(stray.key)`",
             hint: near.map { "did you mean `\($0)`?" } ?? "`bobbin steps` lists them", at: stray.keyStart)
@@ -76,7 +76,7 @@ struct StepReader {
             return findings.error(
                 "E-KEY-LATER", "`\(stray.key)` is not available in this version", at: stray.keyStart)
         }
-        let near = NearestName.find(stray.key, in: StepReader.besides + catalogue.names)
+        let near = findings.nearest(stray.key, in: StepReader.besides + catalogue.names)
         let isParameter = type.parameters.contains { $0.name == stray.key }
         findings.error(
             "E-KEY", "\(label) has no key `\(stray.key)`",
