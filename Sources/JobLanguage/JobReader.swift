@@ -181,7 +181,8 @@ public struct JobReader: Sendable {
     }
 
     private func warnAboutUnknownVariables(_ fields: FieldReader, known: ValueMap, _ findings: Findings) {
-        for pair in fields.field("variables")?.pairs ?? [] where known[pair.key] == nil {
+        let declared = Set(known.keys)
+        for pair in fields.field("variables")?.pairs ?? [] where !declared.contains(pair.key) {
             let near = findings.nearest(pair.key, in: known.keys)
             findings.warning(
                 "W-VARIABLE", "the template does not declare a variable `\(pair.key)`",

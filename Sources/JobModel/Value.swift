@@ -93,6 +93,19 @@ public struct ValueMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
 
     /// Sets every key of `other`, which wins over a key that is here already.
     public mutating func merge(_ other: ValueMap) {
-        for entry in other.entries { self[entry.key] = entry.value }
+        // Few keys are the rule, and need no table; a job of 24,000 variables must not cost their square.
+        guard entries.count * other.entries.count > 4096 else {
+            for entry in other.entries { self[entry.key] = entry.value }
+            return
+        }
+        var places = Dictionary(entries.enumerated().map { ($1.key, $0) }) { first, _ in first }
+        for entry in other.entries {
+            if let place = places[entry.key] {
+                entries[place].value = entry.value
+            } else {
+                places[entry.key] = entries.count
+                entries.append(entry)
+            }
+        }
     }
 }
