@@ -29,9 +29,12 @@ struct Recovery {
 
     /// Ends processes that steps of the former life left running. Before anything is decided about their runs.
     func killLeftovers(_ records: [RunRecord]) {
+        // The site as well: the runs of a copied site have the same ids, and are none of ours.
         // Between two steps as well: a detached program may be beside them.
         for record in records where record.startedAt != nil && record.finalState == nil {
-            let killed = Host.killAll(marked: "BOBBIN_RUN_ID=\(record.id)")
+            let killed = Host.killAll(marked: [
+                "BOBBIN_RUN_ID=\(record.id)", "BOBBIN_SITE=\(core.site.path)",
+            ])
             if killed > 0 {
                 core.log.warn(
                     "recovery", "ended \(killed) leftover process\(killed == 1 ? "" : "es")", run: record.id)

@@ -27,30 +27,30 @@ public enum Host {
         return fields.count > 19 ? UInt64(fields[19]) : nil
     }
 
-    /// Kills every process whose environment holds `mark` (NAME=value), wherever it moved to, and says how many.
+    /// Kills every process whose environment holds all `marks` (NAME=value), wherever it moved to, and says how many.
     /// A step that left its process group still carries the mark, because exec passes the environment on.
-    public static func killAll(marked mark: String) -> Int {
+    public static func killAll(marked marks: [String]) -> Int {
         // No /proc: nothing to find.
         guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }
         var killed = 0
         for pid in names.compactMap({ Int32($0) }) where pid != getpid() {
-            if carries(pid, mark: mark), end(pid, mark: mark) { killed += 1 }
+            if carries(pid, marks), end(pid, marks) { killed += 1 }
         }
         return killed
     }
     /// Held by a pidfd and looked at again, so that a number that changed hands meanwhile harms nobody.
-    static func end(_ pid: Int32, mark: String) -> Bool {
+    static func end(_ pid: Int32, _ marks: [String]) -> Bool {
         let process = bb_pidfd_open(pid)
         guard process >= 0 else { return false }
         defer { close(process) }
-        return carries(pid, mark: mark) && bb_pidfd_send_signal(process, SIGKILL) >= 0
+        return carries(pid, marks) && bb_pidfd_send_signal(process, SIGKILL) >= 0
     }
     /// Whether there is such a process, ours or not; one that has ended counts until it is reaped.
     public static func isRunning(_ pid: Int32) -> Bool { kill(pid, 0) == 0 || errno == EPERM }
-    static func carries(_ pid: Int32, mark: String) -> Bool {
+    static func carries(_ pid: Int32, _ marks: [String]) -> Bool {
         guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return false }
-        let wanted = Array(mark.utf8)
-        return bytes.split(separator: 0).contains { $0.elementsEqual(wanted) }
+        let variables = bytes.split(separator: 0)
+        return marks.allSatisfy { mark in variables.contains { $0.elementsEqual(mark.utf8) } }
     }
 
     /// The absolute path of a program, looked up in `path` (colon separated) unless it holds a slash.

@@ -12,10 +12,10 @@ public enum Orphans {
         return text.split(separator: " ").compactMap { Int32($0) }
     }
 
-    /// Kills the orphans that carry the mark (NAME=value in their environment).
-    public static func end(marked mark: String) {
+    /// Kills the orphans that carry the marks (NAME=value in their environment).
+    public static func end(marked marks: [String]) {
         // One that ended by itself meanwhile is collected below all the same.
-        for pid in adopted() where Host.carries(pid, mark: mark) { _ = Host.end(pid, mark: mark) }
+        for pid in adopted() where Host.carries(pid, marks) { _ = Host.end(pid, marks) }
         reap()
     }
 

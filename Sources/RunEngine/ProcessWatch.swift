@@ -10,7 +10,7 @@ final class ProcessWatch {
     private let request: ProcessRequest
     private let log: StepLog
     /// Finds processes that left the group.
-    private let mark: String
+    private let marks: [String]
     private let filters: (output: any OutputFilter, error: any OutputFilter)
     private let grace: Span
     private var stdout: [UInt8] = []
@@ -21,13 +21,13 @@ final class ProcessWatch {
     private static let stderrKept = 8_192
 
     init(
-        child: ChildProcess, request: ProcessRequest, log: StepLog, mark: String,
+        child: ChildProcess, request: ProcessRequest, log: StepLog, marks: [String],
         filters: (any OutputFilter, any OutputFilter), grace: Span
     ) {
         self.child = child
         self.request = request
         self.log = log
-        self.mark = mark
+        self.marks = marks
         self.filters = filters
         self.grace = grace
     }
@@ -73,10 +73,10 @@ final class ProcessWatch {
         }
         keep(filters.output.finish(), isError: false)
         keep(filters.error.finish(), isError: true)
-        Orphans.end(marked: mark)
+        Orphans.end(marked: marks)
         if let ending {
             // Only an ended step is worth the look through /proc for what left its group.
-            _ = Host.killAll(marked: mark)
+            _ = Host.killAll(marked: marks)
             throw ending
         }
         return ProcessEnding(

@@ -51,7 +51,9 @@ public final class RunDriver {
     /// Drives from wherever the record says the run is.
     public func drive() -> RunEnding {
         defer {
-            DetachedProcesses.end(detached, mark: "BOBBIN_RUN_ID=\(record.id)", grace: surroundings.killGrace)
+            DetachedProcesses.end(
+                detached, marks: ["BOBBIN_RUN_ID=\(record.id)", "BOBBIN_SITE=\(surroundings.sitePath)"],
+                grace: surroundings.killGrace)
         }
         do throws(Break) {
             failure = try drive(.main)

@@ -91,7 +91,8 @@ final class StepRun: StepContext {
         if request.isDetached { return try detach(request) }
         let child = try start(request, log: nil)
         let watch = ProcessWatch(
-            child: child, request: request, log: log, mark: "BOBBIN_STEP_KEY=\(idempotencyKey)",
+            child: child, request: request, log: log,
+            marks: ["BOBBIN_STEP_KEY=\(idempotencyKey)", "BOBBIN_SITE=\(baseDirectory)"],
             filters: (surroundings.outputFilter(), surroundings.outputFilter()), grace: surroundings.killGrace
         )
         return try watch.wait(waker: signals.descriptor(), deadline: deadline?.instant) {

@@ -23,7 +23,7 @@ import Testing
         var killed = 0
         // A process that is between fork and exec has no environment of its own yet, and is found by the next look.
         while true {
-            let found = Host.killAll(marked: mark)
+            let found = Host.killAll(marked: [mark])
             killed += found
             if found == 0 { break }
         }
@@ -32,7 +32,7 @@ import Testing
         #expect(!other.hasEnded, "a longer value and another name are other marks")
         other.closeInput()
         #expect(try finish(other).exit.wasKilled == false)
-        #expect(Host.killAll(marked: mark) == 0)
+        #expect(Host.killAll(marked: [mark]) == 0)
     }
     @Test func startTimesTellProcessesApart() throws {
         let ours = try #require(Host.startTicks(getpid()))

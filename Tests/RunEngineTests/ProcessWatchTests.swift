@@ -148,7 +148,7 @@ private final class Family: Sendable {
             sh("setsid sleep 1000 & exit 6"),
             environment: ["BOBBIN_TEST_MARK": .string(String(mark.split(separator: "=")[1]))])
         #expect(try ending.get().exit == .code(6))
-        _ = Host.killAll(marked: mark)
+        _ = Host.killAll(marked: [mark])
     }
     @Test func whatLeftTheGroupDiesWithACancelledStep() throws {
         let world = try FakeWorld()
@@ -181,7 +181,7 @@ private final class Family: Sendable {
         let request = ProcessRequest(["cat"], input: [])
         let log = StepLog(name: "x.log") { folder.directory }
         let watch = ProcessWatch(
-            child: child, request: request, log: log, mark: "NO_MARK=1",
+            child: child, request: request, log: log, marks: ["NO_MARK=1"],
             filters: (PlainFilter(), PlainFilter()), grace: .zero)
         signals.raise(.hold)
         // cat ends by itself as soon as its empty input is closed; each turn of the loop asks once.

@@ -72,7 +72,7 @@ final class TestSite {
     func remove() {
         for runner in runners where runner.code == nil { _ = try? runner.killNow() }
         // What a killed runner's steps left running, and nobody will end any more.
-        _ = Host.killAll(marked: "BOBBIN_SITE=\(path)")
+        _ = Host.killAll(marked: ["BOBBIN_SITE=\(path)"])
         for fd in gates.values { close(fd) }
         if Host.environment("BOBBIN_KEEP") == nil { Disk.removeTree(path) } else { print("kept: \(path)") }
     }
