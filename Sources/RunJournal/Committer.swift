@@ -102,11 +102,14 @@ struct Committer {
 
     private static let spareName = ".spare"
 
-    /// A spare of a former life is as good as a new one.
+    /// A spare of a former life is as good as a new one, unless a rename that a power cut split in two left its name on
+    /// a segment: the one that counts would be wiped before there is another. `prepareSpare` makes a new one then.
     mutating func adoptSpare() throws {
-        if try directory.statusIfPresent(Committer.spareName)?.size == segmentBytes {
-            spare = Committer.spareName
+        guard let found = try directory.statusIfPresent(Committer.spareName), found.size == segmentBytes else {
+            return
         }
+        for segment in old where try directory.statusIfPresent(segment)?.inode == found.inode { return }
+        spare = Committer.spareName
     }
     /// From here on a rotation needs no room on the disk.
     mutating func prepareSpare() throws {

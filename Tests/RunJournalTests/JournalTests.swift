@@ -299,6 +299,21 @@ import Testing
             spare, to: bench.folder.directory, Committer.name(replay.lastSegment + 1))
         #expect(Set(try bench.replay().live.keys) == live)
     }
+    /// Found by the crash states: a rename that the power cut in two left the spare's name on the segment that counts;
+    /// the next start wiped its header before there was another.
+    @Test func aSpareThatIsTheSegmentItselfIsNoSpare() throws {
+        let bench = try JournalBench()
+        let live = try recycled(bench, seed: 45)
+        let newest = Committer.name(try bench.replay().lastSegment)
+        let current = try bench.folder.directory.status(newest).inode
+        try bench.folder.directory.removeIfPresent(".spare")
+        #expect(Glibc.link("\(bench.folder.path)/\(newest)", "\(bench.folder.path)/.spare") == 0)
+        let journal = try bench.open(segmentBytes: 32_768)
+        let next = try bench.folder.directory.status(Committer.name(try bench.replay().lastSegment)).inode
+        #expect(next != current, "the segment was overwritten before the next one was whole")
+        journal.close()
+        #expect(Set(try bench.replay().live.keys) == live)
+    }
     @Test(arguments: ["fdatasync:3:5", "pwrite:6:28", "fdatasync:1:5"])
     func aFailedWriteHaltsAndPromisesNothing(fault: String) async throws {
         let bench = try JournalBench()
