@@ -56,7 +56,7 @@ public final class Journal: Sendable {
         try committer.prepareSpare()
         self.committer = Monitor(committer)
         thread = Monitor(nil)
-        let started = try BlockingThread.start("journal") { [unowned self] in self.writeLazily() }
+        let started = try BlockingThread.start("journal") { self.writeLazily() }
         thread.with { $0 = started }
     }
 

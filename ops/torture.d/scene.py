@@ -210,7 +210,7 @@ def judge(site, scene, settled=True, faulted=False):
             continue
         if place == "rejected":
             if state != "rejected" and not (faulted and said_code(path + ".reason.yaml") in ("E-IO", "E-PERM")):
-                bad.append(f"N5 {name} was rejected")
+                bad.append(f"N5 {name} was rejected with {said_code(path + '.reason.yaml')}")
             if not os.path.exists(path + ".reason.yaml"):
                 bad.append(f"{name} was rejected without a reason")
         elif place == "parked":
