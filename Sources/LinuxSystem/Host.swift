@@ -30,6 +30,16 @@ public enum Host {
     /// Kills every process whose environment holds all `marks` (NAME=value), wherever it moved to, and says how many.
     /// A step that left its process group still carries the mark, because exec passes the environment on.
     public static func killAll(marked marks: [String]) -> Int {
+        var killed = 0
+        // What a process forks while we look may come to stand where we have looked already.
+        for _ in 0..<100 {
+            let found = killOnce(marks)
+            killed += found
+            if found == 0 { break }
+        }
+        return killed
+    }
+    private static func killOnce(_ marks: [String]) -> Int {
         // No /proc: nothing to find.
         guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }
         var killed = 0
@@ -48,9 +58,21 @@ public enum Host {
     /// Whether there is such a process, ours or not; one that has ended counts until it is reaped.
     public static func isRunning(_ pid: Int32) -> Bool { kill(pid, 0) == 0 || errno == EPERM }
     static func carries(_ pid: Int32, _ marks: [String]) -> Bool {
-        guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return false }
-        let variables = bytes.split(separator: 0)
+        let variables = environment(of: pid).split(separator: 0)
         return marks.allSatisfy { mark in variables.contains { $0.elementsEqual(mark.utf8) } }
+    }
+
+    /// Empty in the middle of an exec as well: then the program is there and its environment is not yet. Looked at
+    /// again for 10 ms, which an exec does not take and a program without any environment may cost.
+    private static func environment(of pid: Int32) -> [UInt8] {
+        for _ in 0..<20 {
+            guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return [] }
+            var target: CChar = 0
+            // Neither a zombie nor a thread of the kernel has a program; of another user's we may not ask.
+            if !bytes.isEmpty || readlink("/proc/\(pid)/exe", &target, 1) < 0 { return bytes }
+            usleep(500)
+        }
+        return []
     }
 
     /// The absolute path of a program, looked up in `path` (colon separated) unless it holds a slash.
