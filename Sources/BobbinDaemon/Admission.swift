@@ -26,6 +26,7 @@ final class Admission {
     private let runner: String
     private let rejecter: Rejecter
     private let remains: Remains
+    private let pressure: Pressure
     private let announce: (RunID) -> Void
     /// The job read last: a script that drops the same job a thousand times is checked once.
     private var last: (bytes: [UInt8], reading: JobReader.Reading)?
@@ -34,7 +35,7 @@ final class Admission {
     init(
         spool: Spool, reader: JobReader, journal: Journal, claimed: Directory, runner: String,
         rejecter: Rejecter,
-        remains: Remains, announce: @escaping (RunID) -> Void
+        remains: Remains, pressure: Pressure, announce: @escaping (RunID) -> Void
     ) {
         self.spool = spool
         self.reader = reader
@@ -43,6 +44,7 @@ final class Admission {
         self.runner = runner
         self.rejecter = rejecter
         self.remains = remains
+        self.pressure = pressure
         self.announce = announce
     }
 
@@ -68,7 +70,7 @@ final class Admission {
         case .job: break
         }
         let gate = ArrivalGate(
-            requireEnd: policy.requireEnd, diskIsFull: candidate.evidence != .movedIn && spool.isFull,
+            requireEnd: policy.requireEnd, full: candidate.evidence == .movedIn ? [] : pressure.full,
             now: Timestamp(nanoseconds: Clocks.wall))
         switch gate.examine(candidate.name, in: directory, evidence: candidate.evidence) {
         case .gone: return .settled

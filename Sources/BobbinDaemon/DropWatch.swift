@@ -12,10 +12,8 @@ struct Arriving: Sendable {
     var firstSeen: Int64
     var lookAgain: Int64
     var why: String
-    /// Its patience does not run while somebody writes it or the disk is full.
+    /// Its patience does not run while somebody writes it or nothing may begin.
     var patience: Int64
-    /// It came by rule 2 or 3 while the disk was full: only `...` or a new write makes it whole.
-    var cameWhileFull = false
     /// When it was last given to a worker to judge.
     var offeredAt: Int64 = 0
 }
@@ -25,6 +23,8 @@ final class DropWatch {
         var key: LaneKey
         var directory: Directory
         var inode: UInt64
+        /// Others than its owner may drop here.
+        var isShared: Bool
         var lastModified: Int64 = 0
         var lastScan: Int64 = 0
     }
@@ -95,7 +95,9 @@ final class DropWatch {
         let tag = tags[key] ?? nextTag
         if tags[key] == nil { nextTag += 1 }
         tags[key] = tag
-        lanes[tag] = Lane(key: key, directory: directory, inode: try directory.status().inode)
+        let status = try directory.status()
+        lanes[tag] = Lane(
+            key: key, directory: directory, inode: status.inode, isShared: status.mode & 0o022 != 0)
         core.update { $0.lanes[key] = directory }
         // Watch before scan: what comes between the two is seen twice, never missed.
         try watch.add(directory, tag: tag)
@@ -132,7 +134,8 @@ final class DropWatch {
         let now = Clocks.wall
         for (tag, name) in round.order {
             guard let evidence = round.best[tag]?[name] else { continue }
-            groups[tag, default: []].append(Candidate(name: name, evidence: evidence, seenAt: now))
+            groups[tag, default: []].append(
+                Candidate(name: name, evidence: evidence, seenAt: now, user: user(of: name, tag)))
         }
         for (tag, candidates) in groups { offer(candidates, tag) }
     }
@@ -192,7 +195,6 @@ final class DropWatch {
             // It moved on: judge it now, with what is known of it now.
             arriving[lane.key]?[candidate.name]?.candidate.evidence = candidate.evidence
             arriving[lane.key]?[candidate.name]?.lookAgain = 0
-            arriving[lane.key]?[candidate.name]?.cameWhileFull = false
         }
         let fresh = wanted.filter { arriving[lane.key]?[$0.name] == nil }
         if !fresh.isEmpty { core.scheduler.offer(fresh, lane.key) }
@@ -217,22 +219,18 @@ final class DropWatch {
         entry.lookAgain = now + max(span.nanoseconds, 1_000_000)
         entry.why = why
         entry.candidate = candidate
-        if why == "open for writing" || why == "the disk is full" {
-            entry.patience = now + DropWatch.patience
-        }
-        if why == "the disk is full" { entry.cameWhileFull = true }
+        if why == "open for writing" { entry.patience = now + DropWatch.patience }
         arriving[key, default: [:]][candidate.name] = entry
     }
 
     private func lookAgainAtArriving() {
         let now = Clocks.monotonic
+        guard !core.scheduler.isHeldUp else { return waitOn(now) }
         for (key, entries) in arriving {
             for (name, entry) in entries where entry.lookAgain <= now {
                 arriving[key]?[name]?.lookAgain = .max
                 arriving[key]?[name]?.offeredAt = now
-                if entry.cameWhileFull, !hasEndMark(name, key) {
-                    refuse(name, key, "it was written while the disk was full, so its end may be missing")
-                } else if now >= entry.patience {
+                if now >= entry.patience {
                     refuse(name, key, entry.why)
                 } else {
                     core.scheduler.offerAgain(entry.candidate, key)
@@ -241,13 +239,14 @@ final class DropWatch {
         }
     }
 
-    private func hasEndMark(_ name: String, _ key: LaneKey) -> Bool {
-        guard !core.site.spool.isFull, let directory = core.lane(key) else { return true }
-        // Gone or unreadable: the gate will say which.
-        guard let bytes = try? directory.openForReading(name).read(upTo: Limits.dropBytes) else {
-            return true
+    /// Nothing may begin: nobody looks at arriving files, and their patience does not run.
+    private func waitOn(_ now: Int64) {
+        for (key, entries) in arriving {
+            for (name, entry) in entries {
+                arriving[key]?[name]?.patience = now + DropWatch.patience
+                if entry.lookAgain <= now { arriving[key]?[name]?.lookAgain = now + 1_000_000_000 }
+            }
         }
-        return ArrivalGate.endsWithEndMark(bytes)
     }
 
     private func refuse(_ name: String, _ key: LaneKey, _ why: String) {
@@ -355,6 +354,17 @@ final class DropWatch {
         let known = arriving[lane.key] ?? [:]
         let names = try lane.directory.names().filter { known[$0] == nil && DropName.judge($0) != .ignored }
             .sorted()
-        core.scheduler.offer(names.map { Candidate(name: $0, evidence: .seen, seenAt: now) }, lane.key)
+        core.scheduler.offer(
+            names.map { Candidate(name: $0, evidence: .seen, seenAt: now, user: user(of: $0, tag)) }, lane.key
+        )
+    }
+    /// Looks again at a directory that held more files than a runner keeps in mind.
+    func rescan(_ key: LaneKey) { if let tag = tags[key] { scanLogging(tag) } }
+
+    /// Whose file it is, where others may drop as well; users take turns then.
+    private func user(of name: String, _ tag: Int) -> UInt32 {
+        guard let lane = lanes[tag], lane.isShared else { return 0 }
+        // Gone or unreadable: the gate will say which.
+        return (try? lane.directory.statusIfPresent(name))?.uid ?? 0
     }
 }

@@ -70,7 +70,7 @@ public final class ForegroundRun: Sendable {
                 .ended(state, at: now, failure: failure, outputs: outputs, result: []), of: run,
                 durable: false)
             return recorder.record.with { $0 }
-        case .suspended(let wait) where wait.reason == .retry:
+        case .suspended(let wait) where wait.reason == .retry, .starved(let wait, _):
             recorder.record(.parked(wait), of: run, durable: false)
             let due = wait.until.map { $0.since(now).nanoseconds } ?? 0
             signals.pause(until: Clocks.monotonic + max(0, due))

@@ -17,6 +17,10 @@ final class Inbox {
     init(_ core: RunnerCore) { self.core = core }
 
     func sweep() {
+        guard core.mayBegin() else {
+            lookAgain = Clocks.monotonic + Span.seconds(1).nanoseconds
+            return
+        }
         lookAgain = .max
         let names: [String]
         do {
@@ -33,7 +37,7 @@ final class Inbox {
     /// Refuses a file that did not become a drop in time; until then it is looked at again.
     private func keepWaiting(_ name: String, _ why: String, _ span: Span) throws {
         let now = Clocks.monotonic
-        if why == "open for writing" || why == "the disk is full" { firstSeen[name] = now }
+        if why == "open for writing" { firstSeen[name] = now }
         let since = firstSeen[name] ?? now
         firstSeen[name] = since
         guard now - since < DropWatch.patience else {
@@ -45,6 +49,8 @@ final class Inbox {
     }
 
     func take(_ hint: DirectoryWatch.Hint) {
+        // What is not taken now is found by a sweep.
+        guard core.mayBegin() else { return lookAgain = 0 }
         do {
             switch hint {
             case .movedIn(let name): try take(name, .movedIn)
@@ -73,7 +79,8 @@ final class Inbox {
         case .job: break
         }
         let gate = ArrivalGate(
-            requireEnd: false, diskIsFull: core.site.spool.isFull, now: Timestamp(nanoseconds: Clocks.wall))
+            requireEnd: false, full: evidence == .movedIn ? [] : core.pressure.full,
+            now: Timestamp(nanoseconds: Clocks.wall))
         switch gate.examine(name, in: inbox, evidence: evidence) {
         case .gone: return
         case .arriving(let why, let span): try keepWaiting(name, why, span)

@@ -128,7 +128,7 @@ struct Recovery {
 
     /// A claim's bytes; a file that is no job by its inode is rejected and stops nobody.
     private func readClaim(_ place: Place) throws -> ([UInt8], FileStatus)? {
-        let gate = ArrivalGate(requireEnd: false, diskIsFull: false, now: Timestamp(nanoseconds: Clocks.wall))
+        let gate = ArrivalGate(requireEnd: false, now: Timestamp(nanoseconds: Clocks.wall))
         switch gate.examine(place.name, in: place.directory, evidence: .movedIn) {
         case .complete(let drop):
             drop.file.dropLease()
@@ -265,6 +265,7 @@ struct Takeover {
             try home.removeDirectory(folder)
         }
         try home.removeDirectory(SpoolName.journal)
+        try home.removeIfPresent(SpoolName.pressure)
         try home.removeIfPresent(SpoolName.lock)
         try core.site.spool.runners.removeDirectory(runner)
     }

@@ -102,7 +102,7 @@ struct Rejecter: Sendable {
         }
     }
     private func rediagnose(_ name: String, _ reader: JobReader) -> Rejection {
-        let gate = ArrivalGate(requireEnd: false, diskIsFull: false, now: Timestamp(nanoseconds: Clocks.wall))
+        let gate = ArrivalGate(requireEnd: false, now: Timestamp(nanoseconds: Clocks.wall))
         switch gate.examine(name, in: spool.rejected, evidence: .movedIn) {
         case .refused(let failure): return Rejection(failure)
         case .complete(let drop):

@@ -86,7 +86,7 @@ public final class Runner {
             settle: { try spool.root.syncFileSystem() }, halt: halt)
         let recovered = Array(replay.live.values)
         let core = try RunnerCore(
-            site: site, name: options.name, journal: journal, log: log, claimed: claimed,
+            site: site, name: options.name, home: home, journal: journal, log: log, claimed: claimed,
             configuration: configuration)
         core.remains.add(recovered)
         self.core = core
@@ -228,6 +228,11 @@ public final class Runner {
             contendedUntil = nil
             core.scheduler.wakeAll()
         }
+        if core.scheduler.isHeldUp, now >= nextLookForRoom {
+            nextLookForRoom = now + Span.seconds(1).nanoseconds
+            core.lookForRoom()
+        }
+        for key in core.scheduler.takeWantedScans() { drops.rescan(key) }
         if now >= inbox.lookAgain { inbox.sweep() }
         if now >= desk.lookAgain { desk.sweep(isLeader: leaderLock != nil) }
         if now >= nextHousekeeping { try keepHouse() }
@@ -235,10 +240,12 @@ public final class Runner {
         try considerStopping()
     }
     private var contendedUntil: Int64?
+    private var nextLookForRoom: Int64 = 0
 
     private var deadline: Int64 {
         var nearest = min(drops.deadline, nextHousekeeping, inbox.lookAgain, desk.lookAgain)
         if let stopAt { nearest = min(nearest, stopAt) }
+        if core.scheduler.isHeldUp { nearest = min(nearest, nextLookForRoom) }
         if let contendedUntil { nearest = min(nearest, contendedUntil) }
         if let due = parked.values.min() {
             nearest = min(nearest, Clocks.monotonic + max(0, due.nanoseconds - Clocks.wall))
@@ -324,6 +331,8 @@ public final class Runner {
     private func keepHouse() throws {
         nextHousekeeping = Clocks.monotonic + Runner.housekeepingEvery
         Orphans.reap()
+        // Also while nothing comes: since when the disk had no room matters for what comes then.
+        _ = core.mayBegin()
         if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }
         do { try reopenReplaced() } catch { core.diskTrouble("a directory of the spool", error) }
         desk.sweep(isLeader: leaderLock != nil)

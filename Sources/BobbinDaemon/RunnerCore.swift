@@ -28,6 +28,7 @@ final class RunnerCore: Sendable {
     let claimed: Directory
     let surroundings: RunSurroundings
     let remains: Remains
+    let pressure: Pressure
     let waker: Waker
     private let publisher = Monitor<Publisher?>(nil)
     private let settings: Monitor<Settings>
@@ -47,7 +48,7 @@ final class RunnerCore: Sendable {
     }
 
     init(
-        site: Site, name: String, journal: Journal, log: DaemonLog, claimed: Directory,
+        site: Site, name: String, home: Directory, journal: Journal, log: DaemonLog, claimed: Directory,
         configuration: Configuration
     ) throws {
         self.site = site
@@ -59,6 +60,7 @@ final class RunnerCore: Sendable {
         self.waker = waker
         scheduler = Scheduler { waker.wake() }
         remains = Remains()
+        pressure = Pressure(root: site.spool.root, home: home)
         settings = Monitor(Settings(configuration: configuration))
         let spool = site.spool
         surroundings = RunSurroundings(
@@ -80,7 +82,8 @@ final class RunnerCore: Sendable {
     func admission(announce: @escaping (RunID) -> Void = { _ in }) -> Admission {
         Admission(
             spool: site.spool, reader: site.reader(), journal: journal, claimed: claimed, runner: name,
-            rejecter: Rejecter(spool: site.spool, log: log), remains: remains, announce: announce)
+            rejecter: Rejecter(spool: site.spool, log: log), remains: remains,
+            pressure: pressure, announce: announce)
     }
 
     /// The job of an accepted run, from its snapshot and the template text accepted with it.
@@ -122,6 +125,30 @@ final class RunnerCore: Sendable {
         return settings.with { Array($0.lanes.values) }.contains {
             ((try? $0.names()) ?? []).contains(where: isIt)
         }
+    }
+
+    // MARK: pressure
+
+    /// Whether the host has room for new work. Where it has none, nothing begins until the main loop finds some.
+    func mayBegin() -> Bool {
+        guard let why = pressure.look() else { return true }
+        if scheduler.holdUp(true) {
+            log.warn("pressure", "nothing new begins until there is room again: \(why)")
+            post(.quiet)
+        }
+        pressure.tell(why)
+        return false
+    }
+    /// Looks whether what held the work up is over.
+    func lookForRoom() {
+        guard mayBegin(), scheduler.holdUp(false) else { return }
+        pressure.tell("")
+        log.info("pressure", "there is room again: work goes on")
+    }
+    /// A call was refused for want of room, descriptors, memory or processes.
+    func strike(_ error: any Error) {
+        pressure.strike("\(error)")
+        _ = mayBegin()
     }
 
     // MARK: endings

@@ -13,6 +13,8 @@ struct Candidate: Sendable {
     var evidence: Evidence
     /// Wall clock, nanoseconds: its wait begins here.
     var seenAt: Int64
+    /// Whose turn it takes.
+    var user: UInt32 = 0
 }
 
 /// One drop directory.
@@ -54,6 +56,12 @@ struct Fifo<Element> {
         }
         return item
     }
+    /// Gives back what was popped.
+    mutating func putBack(_ item: Element) {
+        guard head > 0 else { return items.insert(item, at: 0) }
+        head -= 1
+        items[head] = item
+    }
     mutating func removeAll(where matches: (Element) -> Bool) {
         items = items[head...].filter { !matches($0) }
         head = 0
@@ -63,7 +71,9 @@ struct Fifo<Element> {
 
 /// What waits in one drop directory.
 struct LaneState {
-    var candidates = Fifo<Candidate>()
+    var candidates = CandidateLine()
+    /// More files lie in the directory than are kept in mind.
+    var hasMore = false
     /// Names that are candidates, in the gate or arriving.
     var known: Set<String> = []
     var inGate: Set<String> = []
@@ -95,7 +105,7 @@ struct QueueState {
         return others.min { age(lanes[$0]) < age(lanes[$1]) }
     }
     private func age(_ lane: LaneState) -> Int64 {
-        lane.ready.isEmpty ? lane.candidates.first?.seenAt ?? .max : 0
+        lane.ready.isEmpty ? lane.candidates.oldest ?? .max : 0
     }
 }
 
@@ -112,6 +122,10 @@ final class Scheduler: Sendable {
         var deferred: [RunID: LaneKey?] = [:]
         var inWork = 0
         var isDraining = false
+        /// Nothing begins or goes on for a while: see Pressure.
+        var isHeldUp = false
+        /// Directories that held more files than are kept in mind, and may be looked at again.
+        var wantScan: Set<LaneKey> = []
         var isExiting = false
         /// A slot was wanted that another runner has: ask again soon.
         var isContended = false
@@ -120,10 +134,12 @@ final class Scheduler: Sendable {
         var slotProblem: SystemError?
     }
     private let state: Monitor<State>
+    private let activeSet: Int
 
-    init(callMainLoop: @escaping @Sendable () -> Void = {}) {
+    init(activeSet: Int = Limits.activeSet, callMainLoop: @escaping @Sendable () -> Void = {}) {
         var first = State()
         first.callMainLoop = callMainLoop
+        self.activeSet = activeSet
         state = Monitor(first)
     }
 
@@ -132,22 +148,22 @@ final class Scheduler: Sendable {
     func next() -> Work {
         state.wait { state in
             if state.isExiting { return .exit }
-            let work = Scheduler.choose(&state)
+            let work = Scheduler.choose(&state, activeSet)
             if work != nil { state.inWork += 1 }
             return work
         }
     }
 
-    private static func choose(_ state: inout State) -> Work? {
+    private static func choose(_ state: inout State, _ activeSet: Int) -> Work? {
         while let run = state.urgent.popFirst() {
             if state.driving.insert(run).inserted { return .run(run, nil) }
             state.deferred[run] = .some(nil)
         }
-        if state.isDraining { return nil }
+        if state.isDraining || state.isHeldUp { return nil }
         for step in state.order.indices {
             let index = (state.rotation + step) % state.order.count
             let name = state.order[index]
-            if let work = choose(from: name, &state) {
+            if let work = choose(from: name, &state, activeSet) {
                 state.rotation = (index + 1) % state.order.count
                 return work
             }
@@ -155,7 +171,7 @@ final class Scheduler: Sendable {
         return nil
     }
 
-    private static func choose(from name: QueueName, _ state: inout State) -> Work? {
+    private static func choose(from name: QueueName, _ state: inout State, _ activeSet: Int) -> Work? {
         guard let queue = state.queues[name], !queue.isPaused, queue.lanes.contains(where: \.hasWork) else {
             return nil
         }
@@ -179,7 +195,15 @@ final class Scheduler: Sendable {
         }
         if let candidate = state.queues[name]?.lanes[lane].candidates.popFirst() {
             state.queues[name]?.lanes[lane].inGate.insert(candidate.name)
-            return .drop(candidate, LaneKey(queue: name, priority: priority), slot)
+            let key = LaneKey(queue: name, priority: priority)
+            if let waiting = state.queues[name]?.lanes[lane], waiting.hasMore,
+                waiting.candidates.count(of: candidate.user) < activeSet / 2
+            {
+                state.queues[name]?.lanes[lane].hasMore = false
+                state.wantScan.insert(key)
+                state.callMainLoop()
+            }
+            return .drop(candidate, key, slot)
         }
         free(slot, &state)
         return nil
@@ -229,6 +253,16 @@ final class Scheduler: Sendable {
         }
         if isAgain { state.signal { _ in } }
     }
+    /// The host has no room for it: it is first in its line again.
+    func putBack(_ candidate: Candidate, _ key: LaneKey) {
+        state.with { state in
+            let index = key.priority.level - 1
+            guard state.queues[key.queue] != nil else { return }
+            state.queues[key.queue]?.lanes[index].inGate.remove(candidate.name)
+            let again = state.queues[key.queue]?.lanes[index].again.removeValue(forKey: candidate.name)
+            state.queues[key.queue]?.lanes[index].candidates.putBack(again ?? candidate)
+        }
+    }
     /// The signals of a run that begins to be driven.
     func begin(_ run: RunID) -> RunSignals {
         state.with { state in
@@ -274,12 +308,14 @@ final class Scheduler: Sendable {
     /// Offers files; those that are known already are left as they are (or looked at again after the gate).
     func offer(_ candidates: [Candidate], _ key: LaneKey) {
         let many = candidates.count > 1
-        let add: (inout State) -> Void = { state in
+        let add: (inout State) -> Void = { [activeSet] state in
             let index = key.priority.level - 1
             guard var lane = state.queues[key.queue]?.lanes[index] else { return }
             state.queues[key.queue]?.lanes[index] = LaneState()
             for candidate in candidates {
-                if lane.known.insert(candidate.name).inserted {
+                if lane.candidates.count(of: candidate.user) >= activeSet {
+                    lane.hasMore = true
+                } else if lane.known.insert(candidate.name).inserted {
                     lane.candidates.append(candidate)
                 } else if lane.inGate.contains(candidate.name) {
                     lane.again[candidate.name] = candidate
@@ -347,6 +383,21 @@ final class Scheduler: Sendable {
         state.with { $0.signals.values.forEach { $0.raise(request) } }
     }
     func drain() { state.broadcast { $0.isDraining = true } }
+    /// Stops or allows all beginning. True: that is new.
+    func holdUp(_ isHeldUp: Bool) -> Bool {
+        state.broadcast { state in
+            defer { state.isHeldUp = isHeldUp }
+            return state.isHeldUp != isHeldUp
+        }
+    }
+    var isHeldUp: Bool { state.with { $0.isHeldUp } }
+    /// Directories to be scanned again; asked for once.
+    func takeWantedScans() -> Set<LaneKey> {
+        state.with { state in
+            defer { state.wantScan = [] }
+            return state.wantScan
+        }
+    }
     func exit() { state.broadcast { $0.isExiting = true } }
     func wakeAll() { state.broadcast { _ in } }
 
@@ -376,7 +427,7 @@ final class Scheduler: Sendable {
     /// Nobody works and nothing waits for a worker.
     var isIdle: Bool {
         state.with { state in
-            state.inWork == 0 && state.urgent.isEmpty
+            state.inWork == 0 && state.urgent.isEmpty && state.wantScan.isEmpty
                 && !state.queues.values.contains { queue in
                     !queue.isPaused && queue.lanes.contains(where: \.hasWork)
                 }

@@ -30,6 +30,8 @@ public struct SiteView: Sendable {
         public var isAlive: Bool
         public var isLeader: Bool
         public var detail: String
+        /// Why it begins nothing new just now.
+        public var stopped: String?
     }
     public var queues: [QueueRow] = []
     public var arriving: [ArrivingRow] = []
@@ -103,7 +105,7 @@ public struct SiteView: Sendable {
     /// runner could take would be gone; where they are not, only what is wrong in any case counts.
     private static func arriving(_ row: QueueRow, _ spool: Spool) throws -> [ArrivingRow] {
         let now = Timestamp(nanoseconds: Clocks.wall)
-        let gate = ArrivalGate(requireEnd: row.policy.requireEnd, diskIsFull: false, now: now)
+        let gate = ArrivalGate(requireEnd: row.policy.requireEnd, now: now)
         let evidence: Evidence = row.running < row.policy.maxConcurrent && !row.isPaused ? .closed : .movedIn
         var found: [ArrivingRow] = []
         for (index, count) in row.waiting.enumerated() where count > 0 {
@@ -144,13 +146,14 @@ public struct SiteView: Sendable {
         return ((try? spool.runners.names()) ?? []).sorted().compactMap { name in
             guard let home = try? spool.runners.directory(name) else { return nil }
             let alive = (try? FileLock.isHeld(SpoolName.lock, in: home)) ?? false
+            let note = alive ? text(home, SpoolName.pressure) : ""
             return RunnerRow(
                 name: name, isAlive: alive, isLeader: alive && isLed && leader.hasPrefix("runner \(name),"),
-                detail: text(home, SpoolName.lock))
+                detail: text(home, SpoolName.lock), stopped: note.isEmpty ? nil : note)
         }
     }
     private static func text(_ directory: Directory, _ name: String) -> String {
-        let bytes = (try? directory.openForReading(name).read(upTo: 200)) ?? []  // no file, no text
+        let bytes = (try? directory.openForReading(name).read(upTo: 512)) ?? []  // no file, no text
         return String(decoding: bytes, as: UTF8.self).trimmed
     }
     private static func results(_ root: Directory, _ day: String) -> Int {

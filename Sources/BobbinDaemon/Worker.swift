@@ -39,6 +39,10 @@ final class Worker: Sendable {
             core.scheduler.judged(candidate.name, key, stays: false)
             return finish(slot, nil)
         }
+        guard core.mayBegin() else {
+            core.scheduler.putBack(candidate, key)
+            return finish(slot, nil)
+        }
         var driven: RunID?
         do {
             switch try admission.admit(candidate, key, from: lane, policy: policy) {
@@ -53,10 +57,14 @@ final class Worker: Sendable {
                 core.post(.arriving(candidate, key, why: why, lookAgainIn: span))
             case .accepted(let record, let spec):
                 core.scheduler.judged(candidate.name, key, stays: false)
+                core.pressure.ease()
                 driven = record.id
                 core.obeyExpected(record)
                 drive(record, spec)
             }
+        } catch  where Pressure.isHostTrouble(error) {
+            core.scheduler.putBack(candidate, key)
+            core.strike(error)
         } catch {
             core.diskTrouble("\(lane.path)/\(candidate.name)", error)
             core.scheduler.judged(candidate.name, key, stays: true)
@@ -97,6 +105,9 @@ final class Worker: Sendable {
         case .ended(let state, let failure, let outputs):
             core.end(record.id, state, failure, outputs: outputs)
         case .suspended(let wait): core.park(record.id, wait)
+        case .starved(let wait, let failure):
+            core.park(record.id, wait)
+            core.strike(failure)
         case .stopped: break
         }
     }

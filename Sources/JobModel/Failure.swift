@@ -21,6 +21,9 @@ public struct Failure: Error, Hashable, Sendable {
     /// The step's label, once known.
     public var step: String?
 
+    /// The host had no process, memory or descriptor to start a program with: nothing has begun.
+    public static let notSpawned = "E-SPAWN"
+
     public init(
         _ code: String, _ message: String, whatToDo: String = "", kind: Kind = .failed,
         retry: Retry = .permanent,

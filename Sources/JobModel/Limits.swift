@@ -24,6 +24,13 @@ public enum Limits {
     public static let settle = Span.seconds(1)
     /// The same where the kernel cannot be asked who writes.
     public static let settleUnproven = Span.seconds(2)
+    /// Nothing new begins below this room on the spool's disk (or 1/64 of a small one), and goes on at twice that.
+    public static let diskReserveBytes: UInt64 = 32 << 20
+    public static let diskReserveInodes: UInt64 = 1_000
+    /// A runner that finds the disk full at its first look takes it to have been so for this long.
+    public static let fullBeforeFirstLook = Span.seconds(600)
+    /// Waiting files of one user in one directory that a runner keeps in mind; the rest waits on the disk alone.
+    public static let activeSet = 100_000
     /// After this many starts from more urgent directories, the oldest other candidate of the queue has its turn.
     public static let starvationBound = 50
 }

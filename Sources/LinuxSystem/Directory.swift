@@ -174,6 +174,13 @@ public struct FileSystemFacts: Hashable, Sendable {
     public var freeInodes: UInt64
     public var totalInodes: UInt64
 
+    public init(freeBytes: UInt64, totalBytes: UInt64, freeInodes: UInt64, totalInodes: UInt64) {
+        type = 0
+        self.freeBytes = freeBytes
+        self.totalBytes = totalBytes
+        self.freeInodes = freeInodes
+        self.totalInodes = totalInodes
+    }
     init(_ raw: bb_filesystem) {
         type = raw.type
         freeBytes = raw.free_bytes

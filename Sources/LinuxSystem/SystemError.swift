@@ -44,4 +44,6 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     public var isExisting: Bool { errno == EEXIST }
     /// No room, no inodes or over quota: the state of the disk, not of the job.
     public var isFull: Bool { errno == ENOSPC || errno == EDQUOT }
+    /// No memory, no descriptors, no processes.
+    public var isShortOfResources: Bool { [ENOMEM, ENFILE, EMFILE, EAGAIN].contains(errno) }
 }

@@ -69,7 +69,7 @@ final class ProcessWatch {
         drain()
         let exit: ChildProcess.Exit
         do throws(SystemError) { exit = try child.reap() } catch {
-            throw Failure("E-SPAWN", "the process could not be waited for: \(error)", retry: .transient)
+            throw Failure("E-WAIT", "the process could not be waited for: \(error)", retry: .transient)
         }
         keep(filters.output.finish(), isError: false)
         keep(filters.error.finish(), isError: true)

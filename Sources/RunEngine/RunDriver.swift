@@ -11,6 +11,8 @@ public enum RunEnding: Sendable {
     case ended(FinalState, Failure?, outputs: ValueMap)
     /// Park it.
     case suspended(Wait)
+    /// Park it: the host had no process for its step, which did not begin. No try is counted for that.
+    case starved(Wait, Failure)
     /// The runner stops: the open step, if any, is judged at the next start.
     case stopped
 }
@@ -32,7 +34,7 @@ public final class RunDriver {
     private static let cleanUpTime = Span.seconds(600)
 
     /// Thrown through the section loops when the drive is over for now.
-    private enum Break: Error { case suspend(Wait), stop }
+    private enum Break: Error { case suspend(Wait), starve(Wait, Failure), stop }
 
     public init(
         record: RunRecord, spec: JobSpec, actions: [String: any StepAction], recorder: any RunRecorder,
@@ -65,6 +67,7 @@ public final class RunDriver {
         } catch {
             switch error {
             case .suspend(let wait): return .suspended(wait)
+            case .starve(let wait, let failure): return .starved(wait, failure)
             case .stop: return .stopped
             }
         }
@@ -118,6 +121,9 @@ public final class RunDriver {
         case .interrupted: return try resolve(step, last)
         case .failed, .timedOut, .denied, .cancelled:
             guard let failure = last.failure else { return nil }
+            if failure.code == Failure.notSpawned {
+                return try start(step, attempt: last.attempt, isRerun: false)
+            }
             if !isRunTimeUp(failure, step), canRetry(step, failure, attempt: last.attempt) {
                 return try start(step, attempt: last.attempt + 1, isRerun: true)
             }
@@ -252,6 +258,7 @@ public final class RunDriver {
         entry.endedAt = now
         entry.failure = failure
         note(.stepEnded(entry), durable: false)
+        if failure.code == Failure.notSpawned { throw .starve(waitForHost(step), failure) }
         if let policy = step.retry, !isRunTimeUp(failure, step),
             canRetry(step, failure, attempt: entry.attempt)
         {
@@ -260,6 +267,16 @@ public final class RunDriver {
         }
         absorb(entry)
         return mayContinue(step, after: failure) ? nil : failure
+    }
+
+    /// From 1 s, doubled with each time in a row, to 60 s.
+    private func waitForHost(_ step: StepSpec) -> Wait {
+        let row = record.steps.reversed().prefix {
+            $0.section == step.section && $0.number == step.number && $0.failure?.code == Failure.notSpawned
+        }
+        let delay = Span.seconds(min(60, 1 << min(row.count - 1, 6)))
+        let since = now
+        return Wait(.retry, until: since.adding(delay), since: since, nextAttempt: record.attempt)
     }
 
     private func canRetry(_ step: StepSpec, _ failure: Failure, attempt: Int) -> Bool {

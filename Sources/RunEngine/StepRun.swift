@@ -1,7 +1,7 @@
 // What this is: the surroundings of one attempt of one step: what JobModel's StepContext promises.
 // Owns: the step's deadline, its log, its processes from start to reaping.
 // Never: renders or decides on retries (RunDriver does); leaves a process of the step behind.
-// On failure: Failure: E-CANCELLED, E-TIMEOUT, E-STOPPED, E-EXEC, E-SPAWN.
+// On failure: Failure: E-CANCELLED, E-TIMEOUT, E-STOPPED, E-EXEC, E-SPAWN, E-WAIT.
 import JobModel
 import LinuxSystem
 
@@ -150,7 +150,7 @@ final class StepRun: StepContext {
         // EAGAIN, ENOMEM, EMFILE are the host's trouble, not the job's: another try may well work.
         let host = [11, 12, 23, 24].contains(error.errno)
         return Failure(
-            host ? "E-SPAWN" : "E-EXEC", "`\(program)` could not be started: \(error)",
+            host ? Failure.notSpawned : "E-EXEC", "`\(program)` could not be started: \(error)",
             whatToDo: host ? "The machine is short of processes, memory or descriptors." : "",
             retry: host ? .transient : .never)
     }

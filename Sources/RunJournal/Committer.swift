@@ -105,7 +105,8 @@ struct Committer {
     /// A spare of a former life is as good as a new one, unless a rename that a power cut split in two left its name on
     /// a segment: the one that counts would be wiped before there is another. `prepareSpare` makes a new one then.
     mutating func adoptSpare() throws {
-        guard let found = try directory.statusIfPresent(Committer.spareName), found.size == segmentBytes else {
+        guard let found = try directory.statusIfPresent(Committer.spareName), found.size == segmentBytes
+        else {
             return
         }
         for segment in old where try directory.statusIfPresent(segment)?.inode == found.inode { return }

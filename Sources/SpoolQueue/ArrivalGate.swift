@@ -40,13 +40,14 @@ public enum Verdict: Sendable {
 
 public struct ArrivalGate: Sendable {
     public var requireEnd: Bool
-    public var diskIsFull: Bool
+    /// When the disk was full: rules 2 and 3 ask more of a file that was changed then.
+    public var full: [FullSpan]
     /// Wall clock, to tell how long ago the inode changed.
     public var now: Timestamp
 
-    public init(requireEnd: Bool, diskIsFull: Bool, now: Timestamp) {
+    public init(requireEnd: Bool, full: [FullSpan] = [], now: Timestamp) {
         self.requireEnd = requireEnd
-        self.diskIsFull = diskIsFull
+        self.full = full
         self.now = now
     }
 
@@ -141,7 +142,6 @@ public struct ArrivalGate: Sendable {
 
     /// Rules 2 and 3 without proof that nobody writes need a quiet time; a scan's find needs one anyway.
     private func unsettled(_ status: FileStatus, _ evidence: Evidence, proven: Bool) -> Verdict? {
-        if diskIsFull { return .arriving(why: "the disk is full", lookAgainIn: .seconds(1)) }
         let quiet = proven ? (evidence == .closed ? Span.zero : Limits.settle) : Limits.settleUnproven
         let age =
             now.nanoseconds
@@ -156,6 +156,14 @@ public struct ArrivalGate: Sendable {
     private func judgeEnd(_ drop: Drop, _ evidence: Evidence) -> Verdict {
         if requireEnd && !ArrivalGate.endsWithEndMark(drop.bytes) {
             return .arriving(why: "has no last line `...`", lookAgainIn: .seconds(5))
+        }
+        // A full disk leaves valid YAML with half its steps.
+        if evidence != .movedIn, !ArrivalGate.endsWithEndMark(drop.bytes),
+            full.contains(where: { $0.holds(Timestamp(nanoseconds: drop.status.changed)) })
+        {
+            return .arriving(
+                why: "it was written while the disk was full, so its end may be missing",
+                lookAgainIn: .seconds(5))
         }
         if evidence == .movedIn || drop.bytes.last == UInt8(ascii: "\n") { return .complete(drop) }
         if drop.name.hasSuffix(".json") {

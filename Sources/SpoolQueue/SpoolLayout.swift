@@ -43,6 +43,7 @@ public enum SpoolName {
     public static let journal = "journal"
     public static let orders = "orders"
     public static let temporary = "tmp"
+    public static let pressure = "pressure"
     public static let currentFormat = "1"
     /// Directories that a site has from its first day, with their modes.
     static let all: [(String, UInt32)] = [
@@ -249,8 +250,4 @@ public final class Spool: Sendable {
         return changed
     }
     public func finalRoots() -> [Directory] { [done, failed] }
-    public var isFull: Bool {
-        // An unreadable file system is no reason to accept what cannot be judged.
-        (try? root.fileSystem().isFull) ?? true
-    }
 }

@@ -12,11 +12,17 @@ enum StatusText {
                 ? "runner \(runner.name): working\(runner.isLeader ? ", leading" : "") (\(Terminal.escape(runner.detail)))"
                 : Terminal.paint("runner \(runner.name): stopped", .dim)
         }
+        for case (let name, let why?) in view.runners.map({ ($0.name, $0.stopped) }) {
+            lines.append(
+                Terminal.paint(
+                    "runner \(name) begins nothing new: \(Terminal.escape(why)); it goes on by itself when there is room",
+                    .red))
+        }
         if !view.isAnyoneWorking {
             lines.append(Terminal.paint("nobody is working: start with `bobbin up`", .yellow))
         }
         if view.isDraining { lines.append(Terminal.paint("draining: nothing new starts", .yellow)) }
-        if view.isDiskFull {
+        if view.isDiskFull, !view.runners.contains(where: { $0.stopped != nil }) {
             lines.append(
                 Terminal.paint("the disk is full: drops stay where they are until there is room", .red))
         }
@@ -91,6 +97,7 @@ enum StatusText {
                 view.runners.map {
                     .map([
                         "name": .string($0.name), "working": .bool($0.isAlive), "leading": .bool($0.isLeader),
+                        "stopped_because": $0.stopped.map { .string(Terminal.escape($0)) } ?? .null,
                     ])
                 }),
             "queues": .list(

@@ -56,6 +56,56 @@ import Testing
         #expect(order.firstIndex(of: "young") == 2 * Limits.starvationBound + 1)
     }
 
+    @Test("users take turns within a priority") func usersTakeTurns() throws {
+        let policy = try queue("default", 1)
+        try scheduler.configure([policy], slots: slots)
+        let flood = (0..<1000).map { Candidate(name: "a\($0)", evidence: .movedIn, seenAt: 0, user: 1) }
+        scheduler.offer(flood, try key(policy, 5))
+        let few = (0..<3).map { Candidate(name: "b\($0)", evidence: .movedIn, seenAt: 9, user: 2) }
+        scheduler.offer(few, try key(policy, 5))
+        #expect((0..<8).map { _ in takeOne() } == ["a0", "b0", "a1", "b1", "a2", "b2", "a3", "a4"])
+    }
+
+    @Test("what is put back is first again, and nothing begins while the work is held up") func heldUp()
+        throws
+    {
+        let policy = try queue("default", 1)
+        try scheduler.configure([policy], slots: slots)
+        let lane = try key(policy, 5)
+        scheduler.offer(candidates(["a", "b"]), lane)
+        guard case .drop(let candidate, _, let slot) = scheduler.next() else { throw Stuck() }
+        #expect(scheduler.holdUp(true) && !scheduler.holdUp(true) && scheduler.isHeldUp)
+        scheduler.putBack(candidate, lane)
+        #expect(scheduler.finish(slot: slot, run: nil) && scheduler.isQuiet && !scheduler.isIdle)
+        #expect(scheduler.holdUp(false))
+        #expect((0..<2).map { _ in takeOne() } == ["a", "b"])
+        #expect(scheduler.isIdle)
+    }
+    private struct Stuck: Error {}
+
+    @Test("beyond the active set files wait on the disk, and a scan is asked for") func activeSet() throws {
+        let small = Scheduler(activeSet: 10)
+        let policy = try queue("default", 1)
+        try small.configure([policy], slots: slots)
+        let lane = try key(policy, 5)
+        let all: [String] = (100..<195).map { "j\($0)" }
+        var onDisk = all
+        var ran: [String] = []
+        small.offer(candidates(onDisk), lane)
+        // Another user's file is not shut out by the first one's.
+        small.offer([Candidate(name: "other", evidence: .seen, seenAt: 0, user: 7)], lane)
+        while !small.isIdle {
+            if !small.takeWantedScans().isEmpty { small.offer(candidates(onDisk), lane) }
+            guard case .drop(let candidate, _, let slot) = small.next() else { break }
+            ran.append(candidate.name)
+            onDisk.removeAll { $0 == candidate.name }
+            small.judged(candidate.name, lane, stays: false)
+            _ = small.finish(slot: slot, run: nil)
+        }
+        #expect(ran.firstIndex(of: "other") == 1)
+        #expect(ran.filter { $0 != "other" } == all)
+    }
+
     @Test("a full queue does not hold up another") func fullQueue() throws {
         let narrow = try queue("narrow", 1), wide = try queue("wide", 2)
         try scheduler.configure([narrow, wide], slots: slots)

@@ -64,6 +64,57 @@ private struct SmallDisk {
         }
     }
 
+    @Test(
+        "a disk short of room stops the claims, says so, and goes on by itself; what was whole stays whole",
+        .enabled(if: SmallDisk.isPossible, "needs the right to mount a tmpfs"))
+    func shortOfRoom() throws {
+        let place = TestSite.freshPath()
+        try Disk.makeDirectory(place)
+        let disk = try SmallDisk(place, bytes: "64m")
+        defer { disk.unmount(); Disk.removeTree(place) }
+        try TestSite.use(environment: ["BOBBIN_ARRIVAL_PATIENCE": "2s"], below: place) { site in
+            try site.up()
+            try site.drop("first.yaml", job([site.effect("first")]))
+            try site.waitForEffect("first", "once")
+            // Not full, but below the reserve: drops can still be written whole.
+            try fill(site.outside("ballast"), leaving: 600_000, of: site.path)
+            for number in 1...5 {
+                site.expect("w\(number).yaml")
+                try Disk.write(job([site.effect("w\(number)")]), to: "\(site.lane())/w\(number).yaml")
+            }
+            _ = try site.waitForLog("nothing new begins until there is room again: the disk has")
+            let status = try Papers.parse(site.bobbin("status", "--json").out)
+            #expect(status.text("disk_full") == "false")
+            #expect(try site.bobbin("status").out.contains("begins nothing new: the disk has 0."))
+            // Now nothing at all is left, and whole drops of before must not suffer for it.
+            try fill(site.outside("ballast-2"), leaving: 0, of: site.path)
+            #expect(site.count("w1", "once") == 0)
+            Disk.remove(site.outside("ballast-2"))
+            Disk.remove(site.outside("ballast"))
+            _ = try site.waitForLog("there is room again")
+            for number in 1...5 { try site.waitForEffect("w\(number)", "once") }
+            try site.settle()
+            #expect(try !site.bobbin("status").out.contains("begins nothing new"))
+        }
+    }
+
+    @Test(
+        "a machine without processes fails no job: the step waits, and no try is counted",
+        arguments: [11, 12, 24])
+    func withoutProcesses(_ errno: Int) throws {
+        try TestSite.use { site in
+            try site.drop("p.yaml", job([site.effect("p")]))
+            let runner = try site.launch(
+                "main", ["run", "--until-idle"], ["BOBBIN_FAULT": "spawn:1:\(errno)"])
+            #expect(try runner.end() == 0, "\(runner.said)")
+            let log = Disk.text(site.log) ?? ""
+            #expect(log.contains("nothing new begins") && log.contains("there is room again"), "\(log)")
+            #expect(site.count("p", "once") == 1)
+            try site.up()
+            try site.settle()
+        }
+    }
+
     private func fill(_ path: String, leaving: UInt64, of site: String) throws {
         let fd = try Disk.check("open", path, open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600))
         defer { close(fd) }

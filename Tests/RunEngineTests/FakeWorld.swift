@@ -96,6 +96,7 @@ enum Steps {
             "permanent": Failure("E-PERMANENT", "permanent"),
             "transient": Failure("E-TRANSIENT", "transient", retry: .transient),
             "denied": Failure("E-DENIED", "denied", kind: .denied, retry: .never),
+            "unspawned": Failure(Failure.notSpawned, "no process", retry: .transient),
             "timed_out": Failure("E-TIMEOUT", "late", kind: .timedOut, retry: .transient),
         ]
         if let failure = failures[word] { throw failure }
@@ -191,7 +192,7 @@ final class FakeWorld: Sendable {
                     .ended(state, at: Timestamp(seconds: 9), failure: failure, outputs: outputs, result: []),
                     &record)
                 return Outcome(state: state, failure: failure, outputs: outputs, record: record, waits: waits)
-            case .suspended(let wait):
+            case .suspended(let wait), .starved(let wait, _):
                 waits.append(wait.reason)
                 note(.parked(wait), &record)
             case .stopped: throw Failure("E-TEST", "stopped without a stop")

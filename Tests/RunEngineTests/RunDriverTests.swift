@@ -31,6 +31,32 @@ private let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
                 "start 5#1", "do \(key)/5", "end 5#1 succeeded", "ended succeeded",
             ])
     }
+    /// The host's trouble is no failure of the job: no try is counted, however often it happens.
+    @Test func whatCouldNotBeSpawnedIsTriedAgainWithoutCounting() throws {
+        let left = Monitor(9)
+        let world = try FakeWorld(calls: [
+            "starved": { _ throws(Failure) in
+                if left.with({
+                    $0 -= 1; return $0 >= 0
+                }) {
+                    try Steps.outcome("unspawned")
+                }
+                return [:]
+            }
+        ])
+        let spec = job([
+            Steps.spec(1, Steps.once), Steps.spec(2, Steps.call, retry: 2, parameters: ["name": "starved"]),
+        ])
+        let outcome = try world.live(spec)
+        #expect(outcome.state == .succeeded, "\(world.recorder.story)")
+        #expect(outcome.waits == Array(repeating: .retry, count: 9))
+        #expect(outcome.record.attempt == 1 && outcome.record.steps.allSatisfy { $0.attempt == 1 })
+        #expect(world.recorder.performances.count { $0 == "\(key)/1" } == 1)
+        let seconds: [Int64] = outcome.record.waits.map { entry in
+            (entry.wait.until?.since(entry.wait.since).nanoseconds ?? 0) / 1_000_000_000
+        }
+        #expect(seconds == [1, 2, 4, 8, 16, 32, 60, 60, 60])
+    }
     @Test func conditions() throws {
         let world = try FakeWorld()
         let spec = job([

@@ -105,7 +105,6 @@ import Testing
             try FileManager.default.contentsOfDirectory(atPath: folder.path + "/spool/default").sorted() == [
                 "p1", "p2", "p3",
             ])
-        #expect(!spool.isFull && spool.finalRoots().count == 2)
     }
 }
 

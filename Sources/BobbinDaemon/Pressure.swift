@@ -1,0 +1,75 @@
+// What this is: why a runner begins nothing new for a while: no room on the disk, no descriptors, no processes.
+// Owns: the gauge of the disk, the wait after a blow from the system, and the note that `bobbin status` shows.
+// Never: touches work that has begun; fails a job for the host's trouble.
+// On failure: a disk that cannot be asked changes nothing; a note that cannot be written is only not shown.
+import JobModel
+import LinuxSystem
+import SpoolQueue
+
+final class Pressure: Sendable {
+    private struct State {
+        var gauge = DiskGauge()
+        /// A call was refused for want of something that cannot be read off beforehand: quota, descriptors, processes.
+        var struck: (why: String, until: Int64)?
+        var patience = Pressure.shortest
+        var told = ""
+    }
+    private let state = Monitor(State())
+    private let root: Directory
+    private let note: OpenFile?
+    private static let shortest = Span.seconds(1).nanoseconds, longest = Span.seconds(60).nanoseconds
+    private static let noteBytes = 512
+
+    init(root: Directory, home: Directory) {
+        self.root = root
+        // Written now, so that a full disk can be told of in place. Without it the log tells alone.
+        note = try? home.openForUpdate(SpoolName.pressure)
+        tell("")
+    }
+
+    /// One look at the disk: why nothing may begin, or nil.
+    func look() -> String? {
+        // Unreadable for a moment: the last reading holds.
+        let facts = try? root.fileSystem()
+        let (wall, now) = (Clocks.wall, Clocks.monotonic)
+        return state.with { state in
+            if let facts { state.gauge.read(facts, at: wall) }
+            if let struck = state.struck, now >= struck.until { state.struck = nil }
+            return state.gauge.shortage ?? state.struck?.why
+        }
+    }
+    var full: [FullSpan] { state.with { $0.gauge.full } }
+
+    /// The system refused something. The wait doubles from 1 s to 60 s as long as that goes on.
+    func strike(_ why: String) {
+        let now = Clocks.monotonic
+        state.with { state in
+            guard state.struck == nil else { return }
+            state.struck = (why, now + state.patience)
+            state.patience = min(state.patience * 2, Pressure.longest)
+        }
+    }
+    /// Something began and was not refused.
+    func ease() {
+        state.with { if $0.struck == nil { $0.patience = Pressure.shortest } }
+    }
+
+    /// For `bobbin status`; empty: all is well.
+    func tell(_ why: String) {
+        let isNew = state.with { state -> Bool in
+            defer { state.told = why }
+            return state.told != why || why.isEmpty
+        }
+        guard isNew else { return }
+        let bytes = Array(why.utf8.prefix(Pressure.noteBytes - 1)) + [0x0A]
+        // A note that cannot be written is only not shown; see the head.
+        try? note?.write(
+            bytes + [UInt8](repeating: 0x0A, count: Pressure.noteBytes - bytes.count), at: 0)
+    }
+
+    /// Errors that speak of the host and not of the file or the job.
+    static func isHostTrouble(_ error: any Error) -> Bool {
+        guard let error = error as? SystemError else { return false }
+        return error.isFull || error.isShortOfResources
+    }
+}
