@@ -50,7 +50,8 @@ let package = Package(
         .executableTarget(
             name: "bobbin",
             dependencies: [
-                "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunHistory",
+                "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal",
+                "RunHistory",
                 "LinuxSystem",
                 argumentParser,
             ],

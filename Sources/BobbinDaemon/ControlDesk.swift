@@ -170,7 +170,7 @@ final class ControlDesk {
         guard let resolution = answerIn(name, directory) else {
             return (
                 "refused",
-                "say what to do: the file's text must be retry, skip or fail (bobbin resolve RUN retry|skip|fail)"
+                "say what to do: the file's text must be retry, skip or fail (bobbin resolve RUN --retry|--skip|--fail)"
             )
         }
         return wakeUp(record, .resolved(resolution, at: now)) { core.makeReady(record) } ?? (

@@ -55,13 +55,16 @@ extension Array {
 }
 
 final class Indexer: Sendable {
-    private enum Task: Sendable { case add([RunRecord]), reconcile(today: Bool) }
+    private enum Task: Sendable { case add([RunRecord]), reconcile(today: Bool), reopen }
     private struct State {
         var tasks: [Task] = []
         var isClosing = false
-        var isBusy = false
+        /// The file that is open; a removed or replaced one takes writes without a word.
+        var identity: FileIdentity?
     }
     private static let patience: Int64 = 50_000_000
+    /// After a failure. What was to be added then comes with the comparison that follows.
+    private static let rest: Int64 = 5_000_000_000
     private let state = Monitor(State())
     private let spool: Spool
     private let log: DaemonLog
@@ -70,30 +73,54 @@ final class Indexer: Sendable {
     init(_ spool: Spool, log: DaemonLog) throws {
         self.spool = spool
         self.log = log
-        let started = try BlockingThread.start("index") { [unowned self] in self.loop() }
+        let started = try BlockingThread.start("index") { self.loop() }
         thread.with { $0 = started }
         state.signal { $0.tasks.append(.reconcile(today: false)) }
     }
     func add(_ records: [RunRecord]) { state.signal { $0.tasks.append(.add(records)) } }
     /// Finds what other runners finished.
     func lookForOthers() { state.signal { $0.tasks.append(.reconcile(today: true)) } }
+    /// Whether the index is still the file that is open; if not, it is opened anew and filled.
+    func lookAtFile() {
+        guard let open = state.with({ $0.identity }) else { return }
+        // Unreadable for a moment: the next look tells.
+        do { if try fileIdentity() == open { return } } catch { return }
+        state.signal { state in
+            state.identity = nil
+            state.tasks += [.reopen, .reconcile(today: false)]
+        }
+    }
     func close() {
         state.broadcast { $0.isClosing = true }
         thread.with { $0 }?.join()
+    }
+
+    private func fileIdentity() throws -> FileIdentity? {
+        try spool.state.statusIfPresent(SpoolName.index)?.identity
     }
 
     private func loop() {
         var history: RunHistory?
         while let tasks = nextTasks() {
             do {
-                if history == nil { history = try open() }
+                for case .reopen in tasks {
+                    log.warn("index", "the index was removed or replaced: made anew from the result files")
+                    history = nil
+                }
+                if history == nil {
+                    history = try open()
+                    let identity = try fileIdentity()
+                    state.with { $0.identity = identity }
+                }
                 if let history { try work(tasks, history) }
             } catch {
-                log.error(
-                    "index",
-                    "\(error); the index is rebuilt from the result files at the next start or by `bobbin index rebuild`"
-                )
+                log.error("index", "\(error); it is tried again")
                 history = nil
+                let isClosing = state.wait(until: Clocks.monotonic + Indexer.rest) {
+                    $0.isClosing ? true : nil
+                }
+                // What is missing then is found by the next start.
+                if isClosing == nil { state.with { $0.tasks.append(.reconcile(today: false)) } }
             }
         }
     }
@@ -112,7 +139,11 @@ final class Indexer: Sendable {
     }
 
     private func open() throws -> RunHistory {
-        do { return try RunHistory(path: IndexFiles.path(spool)) } catch is HistoryDamage {
+        do {
+            let history = try RunHistory(path: IndexFiles.path(spool))
+            try history.verify()
+            return history
+        } catch is HistoryDamage {
             let aside = "\(SpoolName.index).damaged-\(Identities.fresh())"
             log.error(
                 "index", "the index is damaged: moved to .bobbin/\(aside) and rebuilt from the result files")
@@ -131,6 +162,7 @@ final class Indexer: Sendable {
             switch task {
             case .add(let more): records += more
             case .reconcile(let today): scope = (scope ?? true) && today
+            case .reopen: break
             }
         }
         for chunk in records.chunked(500) { try history.add(Array(chunk)) }

@@ -339,6 +339,7 @@ public final class Runner {
         rereadConfiguration()
         if leaderLock == nil { try becomeLeaderIfFree() }
         guard leaderLock != nil else { return }
+        indexer?.lookAtFile()
         inbox.sweep()
         Takeover(core: core).sweepIfFree()
         // Unreadable: nobody else's results are known of until the next look.

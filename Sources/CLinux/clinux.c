@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timex.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -52,6 +53,13 @@ int bb_pidfd_send_signal(int pidfd, int signal) {
     return outcome(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 int bb_set_subreaper(void) { return outcome(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
+
+int bb_clock_is_kept(void) {
+    struct timex state = {.modes = 0};
+    int answer = adjtimex(&state);
+    if (answer < 0) return outcome(answer);
+    return answer != TIME_ERROR && !(state.status & STA_UNSYNC);
+}
 void bb_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 int bb_pipe(int ends[2]) { return outcome(pipe2(ends, O_CLOEXEC)); }
 int bb_eventfd(void) { return outcome(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }

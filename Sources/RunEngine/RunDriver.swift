@@ -149,7 +149,7 @@ public final class RunDriver {
         ended.failure = Failure(
             "E-INT-UNKNOWN",
             "step \(step.label) (\(step.title)) may or may not have had its effect; it is not repeated by itself",
-            whatToDo: "Look at what it did, then: bobbin resolve \(record.id) retry|skip|fail",
+            whatToDo: "Look at what it did, then: bobbin resolve \(record.id) --retry|--skip|--fail",
             kind: .interrupted, step: step.label)
         note(.stepEnded(ended), durable: true)
         if step.isRepeatable { return try start(step, attempt: last.attempt + 1, isRerun: true) }

@@ -38,7 +38,7 @@ struct Bobbin: ParsableCommand {
                     ResumeVerb.self, DrainVerb.self,
                 ]),
             CommandGroup(name: "Language", subcommands: [CheckVerb.self, ExplainVerb.self, StepsVerb.self]),
-            CommandGroup(name: "Insides", subcommands: [IndexVerb.self, JournalVerb.self]),
+            CommandGroup(name: "Insides", subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self]),
         ])
 
     static func main() {

@@ -122,10 +122,22 @@ import YamlText
         }
     }
 
-    @Test("the index is not rebuilt under a working leader") func rebuildWhileWorking() throws {
+    @Test("under a working leader the index is made anew by that leader") func rebuildWhileWorking() throws {
         try TestSite.use { site in
             try site.up()
-            #expect(try site.bobbin("index", "rebuild").code == 75)
+            try site.drop("before.yaml", job(["log: x"], head: "name: before\n"))
+            try site.result(of: "before.yaml")
+            _ = try site.wait("the index with it", in: ["\(site.spool)/.bobbin"]) {
+                try site.bobbin("runs").out.contains("before") ? true : nil
+            }
+            #expect(try site.bobbin("index", "rebuild").code == 0)
+            _ = try site.waitForLog("the index was removed or replaced")
+            try site.drop("after.yaml", job(["log: x"], head: "name: after\n"))
+            try site.result(of: "after.yaml")
+            _ = try site.wait("the new index with both", in: ["\(site.spool)/.bobbin"]) {
+                let runs = try site.bobbin("runs").out
+                return runs.contains("before") && runs.contains("after") ? true : nil
+            }
         }
     }
 

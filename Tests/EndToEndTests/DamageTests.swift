@@ -59,7 +59,7 @@ import Testing
             try Disk.write(bytes, to: "\(directory)/\(file)")
             try site.up()
             let parked = try site.parked("t.yaml", "interrupted")
-            #expect(try site.bobbin("resolve", parked.id, "skip").code == 0)
+            #expect(try site.bobbin("resolve", parked.id, "--skip").code == 0)
             try site.result(of: "t.yaml")
         }
     }

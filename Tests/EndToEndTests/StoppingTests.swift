@@ -46,7 +46,7 @@ import Testing
             let parked = try site.parked("once.yaml", "interrupted")
             #expect(site.count("once", "gate") == 1)
             #expect(try site.bobbin("wait", parked.id).code == 3)
-            #expect(try site.bobbin("resolve", parked.id, "fail").code == 0)
+            #expect(try site.bobbin("resolve", parked.id, "--fail").code == 0)
             #expect(try site.result(of: "once.yaml").state == "failed")
         }
     }
@@ -70,9 +70,9 @@ import Testing
                 #expect(shown.out.contains("bobbin resolve"), "\(shown.out)")
             }
             #expect(try site.bobbin("wait", ticket).code == 3)
-            let wrong = try site.bobbin("resolve", parked.id, "perhaps")
+            let wrong = try site.bobbin("resolve", parked.id, "--perhaps")
             #expect(wrong.code == 2 && wrong.err.contains("retry"))
-            #expect(try site.bobbin("resolve", parked.id, answer).code == 0)
+            #expect(try site.bobbin("resolve", parked.id, "--\(answer)").code == 0)
             if answer == "retry" { try site.open(gate: "i") }
             let result = try site.result(of: name)
             #expect(result.state == (answer == "fail" ? "failed" : "succeeded"), "\(result)")
@@ -96,7 +96,7 @@ import Testing
             for seconds in ["313", "314"] {
                 #expect(!Program.isRunning(["sleep", seconds]), "sleep \(seconds) lives")
             }
-            #expect(try site.bobbin("resolve", parked.id, "skip").code == 0)
+            #expect(try site.bobbin("resolve", parked.id, "--skip").code == 0)
             try site.result(of: "l.yaml")
         }
     }
@@ -138,7 +138,7 @@ import Testing
             let dead = owner.contains("/claimed/main/") ? first : site.runners[1]
             try dead.killNow()
             let parked = try site.parked("t.yaml", "interrupted")
-            #expect(try site.bobbin("resolve", parked.id, "skip").code == 0)
+            #expect(try site.bobbin("resolve", parked.id, "--skip").code == 0)
             #expect(try site.result(of: "t.yaml").state == "succeeded")
             #expect(!Disk.exists("\(site.spool)/claimed/\(dead.name)"))
         }

@@ -22,7 +22,8 @@ private let rooms: [String: Set<String>] = [
         "Archives", "RunHistory", "Crypto",
     ],
     "bobbin": [
-        "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunHistory", "RunEngine",
+        "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunHistory",
+        "RunEngine",
         "LinuxSystem", "ArgumentParser",
     ],
 ]

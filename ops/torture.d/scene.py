@@ -219,7 +219,7 @@ def judge(site, scene, settled=True, faulted=False):
         elif place in ("done", "failed"):
             if (state == "succeeded") != (place == "done"):
                 answer = path[:-len(name)] + stem + ".result.yaml"
-                if not (faulted and place == "failed" and said_code(answer) in ("E-EXEC", "E-SPAWN", "E-DISK", "E-EXIT")):
+                if not (faulted and place == "failed" and said_code(answer) in ("E-EXEC", "E-WAIT", "E-DISK", "E-EXIT")):
                     bad.append(f"{name} should have {state}, but is in {place}/ with {said_code(answer)}")
         else:
             bad.append(f"N9 {name} was left in {place}")

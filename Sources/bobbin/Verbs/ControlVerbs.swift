@@ -108,25 +108,29 @@ struct RequeueVerb: ParsableCommand {
     func run() throws { try RunCommand(site: site.open(), verb: .requeue, text: "").send(runs) }
 }
 
-struct ResolveVerb: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "resolve", abstract: "Decide about a step that was interrupted: retry, skip or fail.",
-        discussion:
-            "  bobbin resolve 01KAJ retry\nAfter a crash nobody knows whether the step had its effect; look, then say."
-    )
-    @Argument(help: ArgumentHelp("The run.", valueName: "run"), completion: RunCompletion.kind) var subject:
-        String
-    @Argument(help: "retry, skip or fail.", completion: .list(Resolution.allCases.map(\.rawValue)))
-    var answer: String
-    @OptionGroup var site: SiteOption
-
-    func validate() throws {
-        if Resolution(rawValue: answer) == nil {
-            throw ValidationError("say retry, skip or fail, not `\(answer)`")
+extension Resolution: EnumerableFlag {
+    public static func help(for value: Resolution) -> ArgumentHelp? {
+        switch value {
+        case .retry: "The step had no effect: run it again."
+        case .skip: "The step did its work: go on with the next."
+        case .fail: "Let the run fail: on_failure, finally, end."
         }
     }
+}
+
+struct ResolveVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resolve", abstract: "Decide about a step that was interrupted.",
+        discussion:
+            "  bobbin resolve 01KAJ --retry\nAfter a crash nobody knows whether the step had its effect; look, then say."
+    )
+    @Argument(help: ArgumentHelp("Runs.", valueName: "run"), completion: RunCompletion.kind) var subjects:
+        [String]
+    @Flag var answer: Resolution
+    @OptionGroup var site: SiteOption
+
     func run() throws {
-        try RunCommand(site: site.open(), verb: .resolve, text: answer + "\n").send([subject])
+        try RunCommand(site: site.open(), verb: .resolve, text: answer.rawValue + "\n").send(subjects)
     }
 }
 
@@ -187,59 +191,5 @@ struct DrainVerb: ParsableCommand {
         try AtomicFile.write([], to: ControlFile.drain.name, in: site.spool.control, existing: .replace)
         print(
             "draining: runs end, nothing new starts, then the runners stop and spool/control/drain goes away")
-    }
-}
-
-struct IndexVerb: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "index", abstract: "The index of ended runs.", subcommands: [Rebuild.self])
-    struct Rebuild: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Make the index anew from the result files.",
-            discussion:
-                "  bobbin index rebuild\nThe runners must be stopped: only their leader writes the index.")
-        @OptionGroup var site: SiteOption
-        func run() throws {
-            let site = try site.open()
-            guard let lock = try FileLock.take(SpoolName.lock, in: site.spool.state) else {
-                throw SpoolProblem(
-                    "E-RUNNING", "a runner leads this spool and writes the index",
-                    whatToDo: "Stop it first: bobbin drain")
-            }
-            let (added, unread) = try IndexFiles.rebuild(site.spool)
-            withExtendedLifetime(lock) {}
-            for name in unread { Terminal.complain("left out, no result of ours: \(Terminal.escape(name))") }
-            print("\(added) run\(added == 1 ? "" : "s") indexed")
-        }
-    }
-}
-
-struct JournalVerb: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "journal", abstract: "The journals of runs in flight.", subcommands: [Verify.self])
-    struct Verify: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Read every journal and say whether it is whole.",
-            discussion: "  bobbin journal verify\nExit 65 when one is damaged.")
-        @OptionGroup var site: SiteOption
-        func run() throws {
-            let site = try site.open()
-            var isWhole = true
-            for runner in try site.spool.runners.names().sorted() {
-                do {
-                    let replay = try Replays.of(runner, site.spool)
-                    let torn =
-                        replay.tornBytes > 0
-                        ? ", a torn last record of \(replay.tornBytes) bytes (harmless)" : ""
-                    print(
-                        "\(runner): whole, \(replay.segments.count) segments, \(replay.records) records, \(replay.live.count) runs in flight\(torn)"
-                    )
-                } catch {
-                    isWhole = false
-                    Terminal.complain("\(runner): \(error)")
-                }
-            }
-            if !isWhole { throw ExitCode(Exit.malformed) }
-        }
     }
 }

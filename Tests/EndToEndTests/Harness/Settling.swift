@@ -16,7 +16,7 @@ extension TestSite {
             processes: working, seconds: seconds, pace: 100
         ) {
             for name in Disk.names("\(spool)/parked/interrupted") where answered.insert(name).inserted {
-                let said = try bobbin("resolve", String(name.prefix(26)), "skip")
+                let said = try bobbin("resolve", String(name.prefix(26)), "--skip")
                 // It may have gone on in the same moment; then the next look finds it elsewhere.
                 if said.code != 0 { answered.remove(name) }
             }

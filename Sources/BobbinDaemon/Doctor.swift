@@ -1,0 +1,268 @@
+// What this is: the examination of a site and its machine: what is well, what will hurt, what is wrong, what to do.
+// Owns: the rules and their sentences.
+// Never: mends anything (opening a site makes directories that are missing, as with every verb); needs a runner, or a site
+//   that is whole.
+// On failure: what cannot be examined is a finding of its own; the other rules go on.
+import JobModel
+import LinuxSystem
+import RunHistory
+import SpoolQueue
+
+public struct Doctor {
+    public enum Grade: String, Sendable, CaseIterable { case well, warning, wrong }
+    public struct Finding: Sendable {
+        public var grade: Grade
+        public var subject: String
+        public var text: String
+        public var whatToDo: String
+    }
+    public private(set) var findings: [Finding] = []
+    private let path: String
+
+    /// Examines the site at `path`.
+    public init(site path: String) {
+        self.path = path
+        let site: Site
+        do { site = try Site(path: path) } catch let problem as SpoolProblem {
+            add(.wrong, "site", "\(problem.code): \(problem.message)", problem.whatToDo)
+            examineMachine(slots: 1, lanes: 1)
+            return
+        } catch {
+            add(
+                .wrong, "site", "it cannot be opened: \(error)",
+                "See that its owner runs this, and that the disk is well.")
+            examineMachine(slots: 1, lanes: 1)
+            return
+        }
+        add(.well, "site", "\(path), spool \(site.spool.id)")
+        let configuration = examineConfiguration(site)
+        examineModes(site.spool)
+        examineDisk(site.spool)
+        examineJournals(site.spool)
+        examineIndex(site.spool)
+        examineRunners(site, configuration)
+        examineWaiting(site)
+        examineMachine(
+            slots: configuration.queues.reduce(0) { $0 + $1.maxConcurrent },
+            lanes: configuration.queues.reduce(0) { $0 + $1.priorityLevels })
+    }
+
+    public var worst: Grade {
+        findings.contains { $0.grade == .wrong }
+            ? .wrong : findings.contains { $0.grade == .warning } ? .warning : .well
+    }
+
+    private mutating func add(_ grade: Grade, _ subject: String, _ text: String, _ whatToDo: String = "") {
+        findings.append(Finding(grade: grade, subject: subject, text: text, whatToDo: whatToDo))
+    }
+    /// One rule; what it throws is a finding as well.
+    private mutating func examine(_ subject: String, _ rule: (inout Doctor) throws -> Void) {
+        do { try rule(&self) } catch {
+            add(
+                .wrong, subject, "it cannot be examined: \(error)",
+                "See that the disk is well and the site is yours.")
+        }
+    }
+
+    private mutating func examineConfiguration(_ site: Site) -> Configuration {
+        do {
+            let configuration = try site.configuration()
+            let names = configuration.queues.map { "\($0.name) \($0.maxConcurrent)" }.joined(separator: ", ")
+            add(.well, "configuration", "\(configuration.queues.count) queues (\(names))")
+            return configuration
+        } catch let problem as ConfigurationProblem {
+            add(
+                .wrong, "configuration", problem.text,
+                "Correct \(SpoolName.configuration); a running Bobbin keeps the old one until then.")
+        } catch {
+            add(.wrong, "configuration", "\(SpoolName.configuration) cannot be read: \(error)")
+        }
+        return .standard
+    }
+
+    private mutating func examineModes(_ spool: Spool) {
+        examine("modes") { doctor in
+            var open: [String] = []
+            for name in [".", SpoolName.claimed, "done", "failed", SpoolName.control, SpoolName.state] {
+                let status = try name == "." ? spool.root.status() : spool.root.directory(name).status()
+                if status.mode & 0o022 != 0 { open.append(name == "." ? "spool" : "spool/\(name)") }
+            }
+            guard !open.isEmpty else { return doctor.add(.well, "modes", "nobody else may write the spool") }
+            doctor.add(
+                .warning, "modes", "others may write \(open.joined(separator: ", ")), and so act as you",
+                "chmod go-w \(open.map { "\(doctor.path)/\($0)" }.joined(separator: " "))")
+        }
+    }
+
+    private mutating func examineDisk(_ spool: Spool) {
+        examine("disk") { doctor in
+            let facts = try spool.root.fileSystem()
+            var gauge = DiskGauge()
+            gauge.read(facts, at: Clocks.wall)
+            if let shortage = gauge.shortage {
+                return doctor.add(
+                    .wrong, "disk", "\(shortage): nothing new begins",
+                    "Make room on the file system of \(doctor.path)/spool; work then goes on by itself.")
+            }
+            let share = facts.totalBytes == 0 ? 100 : facts.freeBytes * 100 / facts.totalBytes
+            let text = "\(facts.name), \(facts.freeBytes >> 20) MiB free (\(share) %)"
+            if share < 5 {
+                doctor.add(.warning, "disk", text, "Make room before the work stops.")
+            } else {
+                doctor.add(.well, "disk", text)
+            }
+        }
+    }
+
+    private mutating func examineJournals(_ spool: Spool) {
+        examine("journals") { doctor in
+            for runner in try spool.runners.names().sorted() {
+                do {
+                    let replay = try Replays.of(runner, spool)
+                    doctor.add(
+                        .well, "journal", "of runner \(runner): whole, \(replay.live.count) runs in flight")
+                } catch {
+                    doctor.add(
+                        .wrong, "journal", "of runner \(runner): \(error)",
+                        "Nothing was changed. Look with `bobbin journal dump --runner \(runner)`; bring the file back from a backup, or move that journal directory aside: its claims are then adopted as if they had not begun."
+                    )
+                }
+            }
+        }
+    }
+
+    private mutating func examineIndex(_ spool: Spool) {
+        do {
+            guard let history = try RunHistory.reader(path: IndexFiles.path(spool)) else {
+                return add(.well, "index", "none yet; the first runner makes it")
+            }
+            try history.verify()
+            add(.well, "index", "whole")
+        } catch {
+            add(
+                .warning, "index", "\(error)",
+                "bobbin index rebuild; nothing is lost, it is made from the results.")
+        }
+    }
+
+    private mutating func examineRunners(_ site: Site, _ configuration: Configuration) {
+        examine("runners") { doctor in
+            let view = try SiteView(site)
+            guard view.isAnyoneWorking else {
+                return doctor.add(
+                    .warning, "runners", "nobody is working",
+                    "bobbin up (a service of systemd: see docs/OPERATING.md)")
+            }
+            let lanes = try configuration.queues.flatMap { policy in
+                try site.spool.dropDirectories(of: policy).map { try $0.1.status().inode }
+            }
+            for runner in view.runners where runner.isAlive {
+                if let why = runner.stopped {
+                    doctor.add(
+                        .wrong, "runner \(runner.name)", "begins nothing new: \(why)",
+                        "Give it what it is short of.")
+                }
+                doctor.examineWatches(runner, lanes)
+            }
+            if view.isDraining {
+                doctor.add(
+                    .warning, "runners", "a drain is going on: nothing new starts",
+                    "rm spool/control/drain if that was not meant")
+            }
+        }
+    }
+
+    private mutating func examineWatches(_ runner: SiteView.RunnerRow, _ lanes: [UInt64]) {
+        let words = runner.detail.split(separator: " ")
+        guard words.count > 1, let pid = Int32(words[1]), let watched = HostFacts.watchedInodes(of: pid)
+        else {
+            return add(
+                .well, "runner \(runner.name)",
+                "working; its watches are not for us to see (another user's process)")
+        }
+        let deaf = lanes.count { !watched.contains($0) }
+        if deaf == 0 {
+            add(
+                .well, "runner \(runner.name)",
+                "working (pid \(pid)), watching \(lanes.count) priority directories")
+        } else {
+            add(
+                .warning, "runner \(runner.name)",
+                "does not watch \(deaf) of \(lanes.count) priority directories just now",
+                "It looks every 5 s by itself; if this stays, see fs.inotify.max_user_watches and spool/log/bobbin.log."
+            )
+        }
+    }
+
+    private mutating func examineWaiting(_ site: Site) {
+        examine("waiting") { doctor in
+            let view = try SiteView(site)
+            for row in view.queues where row.isPaused {
+                doctor.add(
+                    .warning, "queue \(row.policy.name)",
+                    "paused; \(row.waiting.reduce(0, +)) files wait in it",
+                    "bobbin resume \(row.policy.name)")
+            }
+            let interrupted = view.queues.reduce(0) { $0 + ($1.parked[.interrupted] ?? 0) }
+            if interrupted > 0 {
+                doctor.add(
+                    .warning, "runs", "\(interrupted) interrupted: a step may or may not have had its effect",
+                    "bobbin runs --state interrupted, look at each, then bobbin resolve RUN --retry|--skip|--fail"
+                )
+            }
+            let held = view.queues.reduce(0) { $0 + ($1.parked[.held] ?? 0) }
+            if held > 0 {
+                doctor.add(.warning, "runs", "\(held) held", "bobbin release RUN when they may go on")
+            }
+            if view.rejected > 0 {
+                doctor.add(
+                    .warning, "drops", "\(view.rejected) in spool/rejected, each with its reason beside it",
+                    "Correct and drop again, or remove them.")
+            }
+            if !view.arriving.isEmpty {
+                doctor.add(
+                    .warning, "drops",
+                    "\(view.arriving.count) not whole: \(view.arriving[0].file) \(view.arriving[0].why)",
+                    "bobbin status lists them.")
+            }
+        }
+    }
+
+    private mutating func examineMachine(slots: Int, lanes: Int) {
+        // Pipes, logs and directories of one running step, and what a runner holds itself.
+        let wanted = UInt64(200 + 16 * slots)
+        let files = HostFacts.openFiles
+        if files.soft < wanted {
+            add(
+                .warning, "descriptors", "\(files.soft) allowed; \(slots) slots may need \(wanted)",
+                files.hard >= wanted
+                    ? "ulimit -n \(wanted) where the runner is started"
+                    : "raise the hard limit (LimitNOFILE= of systemd), it is \(files.hard)")
+        } else {
+            add(.well, "descriptors", "\(files.soft) allowed")
+        }
+        if let watches = HostFacts.inotifyLimit("max_user_watches"), watches < lanes + 64 {
+            add(
+                .warning, "inotify", "\(watches) watches for each user; this site wants \(lanes + 8)",
+                "sysctl fs.inotify.max_user_watches=\(max(8192, 2 * lanes))")
+        } else {
+            add(
+                .well, "inotify",
+                "\(HostFacts.inotifyLimit("max_user_watches") ?? 0) watches, a queue of \(HostFacts.inotifyLimit("max_queued_events") ?? 0) events"
+            )
+        }
+        if Host.program("curl", path: Host.environment("PATH") ?? "/usr/bin:/bin") == nil {
+            add(.warning, "curl", "not found: steps of type make_request fail", "apt install curl")
+        }
+        let clock = "\(Timestamp(nanoseconds: Clocks.wall).rfc3339)"
+        if HostFacts.isClockKept {
+            add(.well, "clock", "\(clock), kept in step")
+        } else {
+            add(
+                .warning, "clock", "\(clock), but nothing says that it is kept in step with others",
+                "Where times matter: apt install systemd-timesyncd (or chrony). Order and retries here do not depend on it."
+            )
+        }
+        add(.well, "kernel", HostFacts.kernel)
+    }
+}
