@@ -175,7 +175,7 @@ final class DropWatch {
                 case .some?:
                     wait(
                         for: Candidate(name: name, evidence: .seen, seenAt: Clocks.wall), lane.key,
-                        why: "open for writing", span: Limits.settle)
+                        why: "open for writing", span: ArrivalGate.settle)
                 default: round.note(name, .seen, tag)
                 }
             }

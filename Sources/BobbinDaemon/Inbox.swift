@@ -55,7 +55,7 @@ final class Inbox {
             switch hint {
             case .movedIn(let name): try take(name, .movedIn)
             case .closed(let name): try take(name, .closed)
-            case .appeared: lookAgain = min(lookAgain, Clocks.monotonic + Limits.settle.nanoseconds)
+            case .appeared: lookAgain = min(lookAgain, Clocks.monotonic + ArrivalGate.settle.nanoseconds)
             case .removed, .gone: break
             }
         } catch {

@@ -54,6 +54,18 @@ int bb_pidfd_send_signal(int pidfd, int signal) {
 }
 int bb_set_subreaper(void) { return outcome(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
 
+size_t bb_first_nonzero(const void *bytes, size_t from, size_t count) {
+    const unsigned char *place = bytes;
+    while (from + 8 <= count) {
+        uint64_t word;
+        memcpy(&word, place + from, 8);
+        if (word) break;
+        from += 8;
+    }
+    while (from < count && !place[from]) from++;
+    return from;
+}
+
 int bb_clock_is_kept(void) {
     struct timex state = {.modes = 0};
     int answer = adjtimex(&state);

@@ -173,36 +173,39 @@ public struct Replay: Sendable {
         -> Int?
     {
         var end: Int?
-        var place = (offset + 8) / 8 * 8
+        var place = nextPlace(bytes, offset + 8)
         while place + Frame.overhead <= bytes.count {
-            if bytes[place] != 0 || bytes[place + 1] != 0 || bytes[place + 2] != 0,
-                bytes[...].word64(at: place + 8) > sequence,
+            if bytes[...].word64(at: place + 8) > sequence,
                 let found = Frame.read(bytes, at: place, salt: salt)
             {
                 end = found.next
-                place = found.next
+                place = nextPlace(bytes, found.next)
             } else {
-                place += 8
+                place = nextPlace(bytes, place + 8)
             }
         }
         return end
+    }
+
+    /// Where the next record can begin: a record's first word, its length and kind, is never zero. Most of a segment is.
+    private static func nextPlace(_ bytes: [UInt8], _ from: Int) -> Int {
+        Zeros.end(in: bytes, from: from / 8 * 8) / 8 * 8
     }
 
     /// The first place behind `offset` where a whole record of this segment says that record `sequence` was synced.
     private static func promise(_ bytes: [UInt8], behind offset: Int, salt: UInt64, of sequence: UInt64)
         -> Int?
     {
-        var place = (offset + 8) / 8 * 8
+        var place = nextPlace(bytes, offset + 8)
         while place + Frame.overhead <= bytes.count {
-            // Cheapest first: zeros have no length, and a plausible sequence is rare.
-            if bytes[place] != 0 || bytes[place + 1] != 0 || bytes[place + 2] != 0,
-                bytes[...].word64(at: place + 8) > sequence,
+            // Cheapest first: a plausible sequence is rare.
+            if bytes[...].word64(at: place + 8) > sequence,
                 bytes[...].word64(at: place + 16) >= sequence,
                 Frame.read(bytes, at: place, salt: salt) != nil
             {
                 return place
             }
-            place += 8
+            place = nextPlace(bytes, place + 8)
         }
         return nil
     }

@@ -39,6 +39,13 @@ public enum Verdict: Sendable {
 }
 
 public struct ArrivalGate: Sendable {
+    /// An unchanged file found by a scan counts as complete after this; campaigns of the debug build shorten it.
+    public static let settle: Span = {
+        #if DEBUG
+            if let span = Host.environment("BOBBIN_SETTLE").flatMap({ Span($0) }) { return span }
+        #endif
+        return Limits.settle
+    }()
     public var requireEnd: Bool
     /// When the disk was full: rules 2 and 3 ask more of a file that was changed then.
     public var full: [FullSpan]
@@ -142,7 +149,7 @@ public struct ArrivalGate: Sendable {
 
     /// Rules 2 and 3 without proof that nobody writes need a quiet time; a scan's find needs one anyway.
     private func unsettled(_ status: FileStatus, _ evidence: Evidence, proven: Bool) -> Verdict? {
-        let quiet = proven ? (evidence == .closed ? Span.zero : Limits.settle) : Limits.settleUnproven
+        let quiet = proven ? (evidence == .closed ? Span.zero : ArrivalGate.settle) : Limits.settleUnproven
         let age =
             now.nanoseconds
             - max(status.changed, status.modified <= now.nanoseconds ? status.modified : status.changed)

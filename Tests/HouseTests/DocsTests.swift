@@ -121,4 +121,34 @@ private func documents() throws -> [URL] {
             }
         }
     }
+
+    /// The fault matrix of docs/SPOOL.md: each row once, each test that it names is there.
+    @Test("the fault matrix names tests that exist, and leaves no row out") func faultMatrix() throws {
+        let text = try String(
+            contentsOf: repository.appendingPathComponent("docs/SPOOL.md"), encoding: .utf8)
+        let rows = text.split(separator: "\n").filter { $0.contains(/^\| [A-Z][0-9]/) }
+        var seen: [String] = []
+        var named = 0
+        for row in rows {
+            guard let match = row.firstMatch(of: /^\| ([A-Z])([0-9]+)(?:–[A-Z]([0-9]+))? \|/),
+                let first = Int(match.2), let last = Int(match.3 ?? match.2)
+            else { continue }
+            seen += (first...last).map { "\(match.1)\($0)" }
+            for test in row.matches(of: /`(\w+Tests)\.(\w+)`/) {
+                named += 1
+                let found = try sources(named: "\(test.1).swift").contains {
+                    try String(contentsOf: $0, encoding: .utf8).contains("func \(test.2)(")
+                }
+                #expect(found, "\(test.1).\(test.2) of row \(match.1)\(match.2)")
+            }
+        }
+        let wanted = ["K": 15, "E": 12, "R": 14, "I": 22, "X": 8, "A": 11, "O": 6, "B": 8]
+        #expect(seen.sorted() == wanted.flatMap { key, count in (1...count).map { "\(key)\($0)" } }.sorted())
+        #expect(named > 60)
+    }
+    private func sources(named name: String) throws -> [URL] {
+        let tests = repository.appendingPathComponent("Tests")
+        return try FileManager.default.subpathsOfDirectory(atPath: tests.path)
+            .filter { $0.hasSuffix("/" + name) }.map { tests.appendingPathComponent($0) }
+    }
 }

@@ -129,3 +129,22 @@ import Testing
         #expect(SystemError("sync", "", errno: 4095).description.contains("errno 4095"))
     }
 }
+
+@Suite struct ZerosTests {
+    @Test func theEndOfZerosIsThatOfALookAtEachByte() {
+        var random = SystemRandomNumberGenerator()
+        for count in [0, 1, 7, 8, 9, 31, 64, 1000] {
+            for _ in 0..<40 {
+                var bytes = [UInt8](repeating: 0, count: count)
+                if count > 0, Bool.random(using: &random) {
+                    bytes[Int.random(in: 0..<count, using: &random)] = UInt8.random(
+                        in: 1...255, using: &random)
+                }
+                for start in [0, 1, 5, 8, count - 1, count, count + 3] where start >= 0 {
+                    let wanted = bytes.indices.first { $0 >= start && bytes[$0] != 0 } ?? bytes.count
+                    #expect(Zeros.end(in: bytes, from: start) == wanted, "\(bytes) from \(start)")
+                }
+            }
+        }
+    }
+}

@@ -13,7 +13,7 @@ import time
 
 EFFECT = '#!/bin/sh\necho "$1 $2 $BOBBIN_IDEMPOTENCY_KEY" >> "$BOBBIN_SITE/effects"\n'
 RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}~")
-SETTLE = 1.2        # a file that a scan finds is whole when it has not changed for a second
+SETTLE = 0.08       # a file that a scan finds is whole when it has not changed for so long; the program is told 50 ms
 CONFIGURATION = """shutdown_grace: 5s
 kill_grace: 1s
 queues:
@@ -96,7 +96,7 @@ class Program:
 
     def run(self, site, seconds=60, runner="main", **environment):
         """Runs until idle; gives exit code (negative: the signal) and what was said."""
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")} | environment
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")} | {"BOBBIN_SETTLE": "50ms"} | environment
         process = subprocess.Popen(
             [self.binary, "--site", site, "run", "--runner", runner, "--until-idle"], env=variables,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

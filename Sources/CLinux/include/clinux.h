@@ -20,6 +20,8 @@ int bb_syncfs(int fd);
 int bb_pidfd_open(int pid);
 int bb_pidfd_send_signal(int pidfd, int signal);
 int bb_set_subreaper(void);
+/// The first place from `from` on that holds no zero, or `count`.
+size_t bb_first_nonzero(const void *bytes, size_t from, size_t count);
 /// 1: the kernel was told that something keeps the clock in step (adjtimex without STA_UNSYNC); 0: not; negative errno.
 int bb_clock_is_kept(void);
 void bb_name_thread(const char *name);
