@@ -75,6 +75,7 @@ final class Admission {
         switch gate.examine(candidate.name, in: directory, evidence: candidate.evidence) {
         case .gone: return .settled
         case .directory: return .directory
+        case .hostTrouble(let error): throw error
         case .arriving(let why, let span): return .arriving(why: why, lookAgainIn: span)
         case .refused(let failure): return try refuse(candidate.name, directory, failure)
         case .complete(let drop):

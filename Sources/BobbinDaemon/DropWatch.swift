@@ -40,7 +40,12 @@ final class DropWatch {
     private var nextRescan: Int64 = 0
     private var nextFullScan: Int64 = 0
     private static let checkEvery = Span.seconds(5).nanoseconds
-    private static let rescanEvery = Span.seconds(30).nanoseconds
+    private static let rescanEvery: Int64 = {
+        #if DEBUG
+            if let span = Host.environment("BOBBIN_RESCAN").flatMap({ Span($0) }) { return span.nanoseconds }
+        #endif
+        return Span.seconds(30).nanoseconds
+    }()
     /// How long a file may stay incomplete; tests of the debug build shorten it.
     static let patience: Int64 = {
         #if DEBUG
@@ -174,8 +179,10 @@ final class DropWatch {
                 case .none?: round.note(name, .movedIn, tag)
                 case .some?:
                     wait(
-                        for: Candidate(name: name, evidence: .seen, seenAt: Clocks.wall), lane.key,
-                        why: "open for writing", span: ArrivalGate.settle)
+                        for: Candidate(
+                            name: name, evidence: .seen, seenAt: Clocks.wall, user: user(of: name, tag)),
+                        lane.key,
+                        why: ArrivalGate.open, span: ArrivalGate.settle)
                 default: round.note(name, .seen, tag)
                 }
             }
@@ -206,6 +213,10 @@ final class DropWatch {
     /// A worker found the file not whole yet.
     func stillArriving(_ candidate: Candidate, _ key: LaneKey, why: String, lookAgainIn span: Span) {
         wait(for: candidate, key, why: why, span: span)
+        // Judged now, and not whole: only here, since a file that waits for a slot may be whole for hours.
+        if let entry = arriving[key]?[candidate.name], Clocks.monotonic >= entry.patience {
+            refuse(candidate.name, key, why)
+        }
     }
 
     private func wait(for candidate: Candidate, _ key: LaneKey, why: String, span: Span) {
@@ -219,7 +230,7 @@ final class DropWatch {
         entry.lookAgain = now + max(span.nanoseconds, 1_000_000)
         entry.why = why
         entry.candidate = candidate
-        if why == "open for writing" { entry.patience = now + DropWatch.patience }
+        if ArrivalGate.isBeingWritten(why) { entry.patience = now + DropWatch.patience }
         arriving[key, default: [:]][candidate.name] = entry
     }
 
@@ -230,11 +241,7 @@ final class DropWatch {
             for (name, entry) in entries where entry.lookAgain <= now {
                 arriving[key]?[name]?.lookAgain = .max
                 arriving[key]?[name]?.offeredAt = now
-                if now >= entry.patience {
-                    refuse(name, key, entry.why)
-                } else {
-                    core.scheduler.offerAgain(entry.candidate, key)
-                }
+                core.scheduler.offerAgain(entry.candidate, key)
             }
         }
     }
@@ -277,6 +284,8 @@ final class DropWatch {
         for (key, entries) in arriving {
             guard let directory = core.lane(key) else { continue }
             for (name, entry) in entries where entry.lookAgain == .max {
+                // It waits for a slot, or a worker has it in hand.
+                if core.scheduler.isWaiting(name, key) { continue }
                 // An error here means that the next look decides.
                 if (try? directory.statusIfPresent(name)) != nil {
                     // A new file of the same name whose hint was lost is not left out for ever.
@@ -312,13 +321,14 @@ final class DropWatch {
     }
 
     private func isReplaced(_ lane: Lane) -> Bool {
-        // Any error of the path means that it is not the directory we hold.
-        guard
-            let status = try? core.site.spool.root.directory(
+        do throws(SystemError) {
+            return try core.site.spool.root.directory(
                 "\(lane.key.queue)/\(lane.key.priority.directory)"
-            ).status()
-        else { return true }
-        return status.inode != lane.inode
+            ).status().inode != lane.inode
+        } catch {
+            // Out of descriptors, say: that tells nothing of the directory.
+            return error.isMissing || error.errno == 20
+        }
     }
     private func hasChanged(_ lane: Lane) -> Bool {
         // An unreadable status is a reason to look.
@@ -331,9 +341,9 @@ final class DropWatch {
         }
         core.log.warn("watch", "\(lane.directory.path) was replaced or removed: watching it anew")
         do {
-            watch.remove(tag: tag)
             for (priority, directory) in try core.site.spool.dropDirectories(of: policy)
             where priority == lane.key.priority {
+                watch.remove(tag: tag)
                 try open(lane.key, directory)
             }
         } catch {
@@ -348,18 +358,28 @@ final class DropWatch {
 
     private func scan(_ tag: Int) throws {
         guard let lane = lanes[tag] else { return }
-        lanes[tag]?.lastModified = try lane.directory.status().modified
+        let status = try lane.directory.status()
+        lanes[tag]?.isShared = status.mode & 0o022 != 0
         lanes[tag]?.lastScan = Clocks.monotonic
         let now = Clocks.wall
         let known = arriving[lane.key] ?? [:]
         let names = try lane.directory.names().filter { known[$0] == nil && DropName.judge($0) != .ignored }
             .sorted()
+        // As it was before the names were read: a change since then is looked at again.
+        lanes[tag]?.lastModified = status.modified
         core.scheduler.offer(
             names.map { Candidate(name: $0, evidence: .seen, seenAt: now, user: user(of: $0, tag)) }, lane.key
         )
     }
     /// Looks again at a directory that held more files than a runner keeps in mind.
-    func rescan(_ key: LaneKey) { if let tag = tags[key] { scanLogging(tag) } }
+    func rescan(_ key: LaneKey) {
+        guard let tag = tags[key] else { return }
+        do { try scan(tag) } catch {
+            core.diskTrouble("scanning \(lanes[tag]?.directory.path ?? "")", error)
+            // A scan that was missed is made up for by the next round.
+            lanes[tag]?.lastModified = 0
+        }
+    }
 
     /// Whose file it is, where others may drop as well; users take turns then.
     private func user(of name: String, _ tag: Int) -> UInt32 {

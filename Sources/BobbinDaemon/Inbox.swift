@@ -17,10 +17,6 @@ final class Inbox {
     init(_ core: RunnerCore) { self.core = core }
 
     func sweep() {
-        guard core.mayBegin() else {
-            lookAgain = Clocks.monotonic + Span.seconds(1).nanoseconds
-            return
-        }
         lookAgain = .max
         let names: [String]
         do {
@@ -28,16 +24,23 @@ final class Inbox {
         } catch {
             return core.diskTrouble("reading inbox/", error)
         }
+        guard names.isEmpty || core.mayBegin() else { return waitOn() }
         firstSeen = firstSeen.filter { names.contains($0.key) }
         for name in names {
             do { try take(name, .seen) } catch { core.diskTrouble("inbox/\(name)", error) }
         }
     }
 
+    /// Nothing may begin: nobody looks at the files, and their patience does not run.
+    private func waitOn() {
+        firstSeen = [:]
+        lookAgain = Clocks.monotonic + Span.seconds(1).nanoseconds
+    }
+
     /// Refuses a file that did not become a drop in time; until then it is looked at again.
     private func keepWaiting(_ name: String, _ why: String, _ span: Span) throws {
         let now = Clocks.monotonic
-        if why == "open for writing" { firstSeen[name] = now }
+        if ArrivalGate.isBeingWritten(why) { firstSeen[name] = now }
         let since = firstSeen[name] ?? now
         firstSeen[name] = since
         guard now - since < DropWatch.patience else {
@@ -50,7 +53,7 @@ final class Inbox {
 
     func take(_ hint: DirectoryWatch.Hint) {
         // What is not taken now is found by a sweep.
-        guard core.mayBegin() else { return lookAgain = 0 }
+        guard core.mayBegin() else { return waitOn() }
         do {
             switch hint {
             case .movedIn(let name): try take(name, .movedIn)
@@ -84,6 +87,9 @@ final class Inbox {
         switch gate.examine(name, in: inbox, evidence: evidence) {
         case .gone: return
         case .arriving(let why, let span): try keepWaiting(name, why, span)
+        case .hostTrouble(let error):
+            core.strike(error)
+            waitOn()
         case .directory: core.warnOnce("inbox/\(name) is a directory: it stays where it is")
         case .refused(let failure): try refuse(name, failure, rejecter)
         case .complete(let drop):

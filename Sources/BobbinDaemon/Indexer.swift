@@ -107,11 +107,7 @@ final class Indexer: Sendable {
                     log.warn("index", "the index was removed or replaced: made anew from the result files")
                     history = nil
                 }
-                if history == nil {
-                    history = try open()
-                    let identity = try fileIdentity()
-                    state.with { $0.identity = identity }
-                }
+                if history == nil { history = try open() }
                 if let history { try work(tasks, history) }
             } catch {
                 log.error("index", "\(error); it is tried again")
@@ -138,18 +134,30 @@ final class Indexer: Sendable {
         }
     }
 
+    /// Opens the index and remembers which file that was.
+    private func openKnown() throws -> RunHistory {
+        let before = try fileIdentity()
+        if before == nil {
+            // Companions of a file that is gone belong to nobody.
+            for ending in ["-wal", "-shm"] { try spool.state.removeIfPresent(SpoolName.index + ending) }
+        }
+        let history = try RunHistory(path: IndexFiles.path(spool))
+        let opened = try fileIdentity()
+        guard let opened, before == nil || before == opened else {
+            throw Failure("E-HISTORY", "the index was replaced while it was opened", retry: .transient)
+        }
+        state.with { $0.identity = opened }
+        try history.verify()
+        return history
+    }
+
     private func open() throws -> RunHistory {
-        do {
-            let history = try RunHistory(path: IndexFiles.path(spool))
-            try history.verify()
-            return history
-        } catch is HistoryDamage {
+        do { return try openKnown() } catch is HistoryDamage {
             let aside = "\(SpoolName.index).damaged-\(Identities.fresh())"
             log.error(
                 "index", "the index is damaged: moved to .bobbin/\(aside) and rebuilt from the result files")
             try spool.state.rename(SpoolName.index, to: spool.state, aside)
-            for ending in ["-wal", "-shm"] { try spool.state.removeIfPresent(SpoolName.index + ending) }
-            let history = try RunHistory(path: IndexFiles.path(spool))
+            let history = try openKnown()
             _ = try IndexFiles.reconcile(history, spool)
             return history
         }

@@ -12,7 +12,7 @@ final class Pressure: Sendable {
         /// A call was refused for want of something that cannot be read off beforehand: quota, descriptors, processes.
         var struck: (why: String, until: Int64)?
         var patience = Pressure.shortest
-        var told = ""
+        var told: String?
     }
     private let state = Monitor(State())
     private let root: Directory
@@ -29,12 +29,10 @@ final class Pressure: Sendable {
 
     /// One look at the disk: why nothing may begin, or nil.
     func look() -> String? {
-        // Unreadable for a moment: the last reading holds.
-        let facts = try? root.fileSystem()
-        let (wall, now) = (Clocks.wall, Clocks.monotonic)
-        return state.with { state in
-            if let facts { state.gauge.read(facts, at: wall) }
-            if let struck = state.struck, now >= struck.until { state.struck = nil }
+        state.with { state in
+            // Under the lock, so that readings come in their order. Unreadable for a moment: the last one holds.
+            if let facts = try? root.fileSystem() { state.gauge.read(facts, at: Clocks.wall) }
+            if let struck = state.struck, Clocks.monotonic >= struck.until { state.struck = nil }
             return state.gauge.shortage ?? state.struck?.why
         }
     }
@@ -58,7 +56,7 @@ final class Pressure: Sendable {
     func tell(_ why: String) {
         let isNew = state.with { state -> Bool in
             defer { state.told = why }
-            return state.told != why || why.isEmpty
+            return state.told != why
         }
         guard isNew else { return }
         let bytes = Array(why.utf8.prefix(Pressure.noteBytes - 1)) + [0x0A]

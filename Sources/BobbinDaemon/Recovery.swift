@@ -137,6 +137,7 @@ struct Recovery {
             try Rejecter(spool: core.site.spool, log: core.log).reject(
                 place.name, from: place.directory, Rejection(failure))
         case .arriving(let why, _): core.log.warn("recovery", "\(place.name) cannot be adopted now: \(why)")
+        case .hostTrouble(let error): throw error
         case .directory, .gone: break
         }
         return nil

@@ -332,12 +332,13 @@ public final class Runner {
         nextHousekeeping = Clocks.monotonic + Runner.housekeepingEvery
         Orphans.reap()
         // Also while nothing comes: since when the disk had no room matters for what comes then.
-        _ = core.mayBegin()
+        if core.mayBegin(), !core.scheduler.isHeldUp { core.pressure.tell("") }
         if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }
         do { try reopenReplaced() } catch { core.diskTrouble("a directory of the spool", error) }
         desk.sweep(isLeader: leaderLock != nil)
         rereadConfiguration()
-        if leaderLock == nil { try becomeLeaderIfFree() }
+        // Short of descriptors, say: somebody else leads until the next look.
+        do { try becomeLeaderIfFree() } catch { core.diskTrouble("taking the lead", error) }
         guard leaderLock != nil else { return }
         indexer?.lookAtFile()
         inbox.sweep()
@@ -361,12 +362,13 @@ public final class Runner {
     private func becomeLeaderIfFree() throws {
         guard leaderLock == nil, let lock = try FileLock.take(SpoolName.lock, in: core.site.spool.state)
         else { return }
-        leaderLock = lock
         try lock.file.truncate(to: 0)
         try lock.file.write(Array("runner \(core.name), pid \(ProcessSetup.pid)\n".utf8), at: 0)
         Recovery(core: core).removeTemporaries()
-        indexer = try Indexer(core.site.spool, log: core.log)
         try Rejecter(spool: core.site.spool, log: core.log).explainOrphans(core.site.reader())
+        indexer = try Indexer(core.site.spool, log: core.log)
+        // Last: a lead that could not be taken whole is let go with the lock.
+        leaderLock = lock
         inbox.sweep()
     }
 

@@ -72,8 +72,10 @@ struct Fifo<Element> {
 /// What waits in one drop directory.
 struct LaneState {
     var candidates = CandidateLine()
-    /// More files lie in the directory than are kept in mind.
-    var hasMore = false
+    /// Users of whom more files lie in the directory than are kept in mind.
+    var hasMore: Set<UInt32> = []
+    /// Arriving files that are to be judged again, in the line above.
+    var offeredAgain: Set<String> = []
     /// Names that are candidates, in the gate or arriving.
     var known: Set<String> = []
     var inGate: Set<String> = []
@@ -195,11 +197,12 @@ final class Scheduler: Sendable {
         }
         if let candidate = state.queues[name]?.lanes[lane].candidates.popFirst() {
             state.queues[name]?.lanes[lane].inGate.insert(candidate.name)
+            state.queues[name]?.lanes[lane].offeredAgain.remove(candidate.name)
             let key = LaneKey(queue: name, priority: priority)
-            if let waiting = state.queues[name]?.lanes[lane], waiting.hasMore,
+            if let waiting = state.queues[name]?.lanes[lane], waiting.hasMore.contains(candidate.user),
                 waiting.candidates.count(of: candidate.user) < activeSet / 2
             {
-                state.queues[name]?.lanes[lane].hasMore = false
+                state.queues[name]?.lanes[lane].hasMore.remove(candidate.user)
                 state.wantScan.insert(key)
                 state.callMainLoop()
             }
@@ -314,7 +317,7 @@ final class Scheduler: Sendable {
             state.queues[key.queue]?.lanes[index] = LaneState()
             for candidate in candidates {
                 if lane.candidates.count(of: candidate.user) >= activeSet {
-                    lane.hasMore = true
+                    lane.hasMore.insert(candidate.user)
                 } else if lane.known.insert(candidate.name).inserted {
                     lane.candidates.append(candidate)
                 } else if lane.inGate.contains(candidate.name) {
@@ -327,7 +330,18 @@ final class Scheduler: Sendable {
     }
     /// An arriving file is to be judged again.
     func offerAgain(_ candidate: Candidate, _ key: LaneKey) {
-        state.signal { $0.queues[key.queue]?.lanes[key.priority.level - 1].candidates.append(candidate) }
+        state.signal { state in
+            let index = key.priority.level - 1
+            let isNew = state.queues[key.queue]?.lanes[index].offeredAgain.insert(candidate.name).inserted
+            if isNew ?? false { state.queues[key.queue]?.lanes[index].candidates.append(candidate) }
+        }
+    }
+    /// Whether an arriving file waits to be judged again, or is just being judged.
+    func isWaiting(_ name: String, _ key: LaneKey) -> Bool {
+        state.with { state in
+            guard let lane = state.queues[key.queue]?.lanes[key.priority.level - 1] else { return false }
+            return lane.offeredAgain.contains(name) || lane.inGate.contains(name)
+        }
     }
     /// Takes a waiting candidate out, to cancel or hold it unclaimed; nil when no such file waits.
     func remove(where matches: (String) -> Bool) -> (Candidate, LaneKey)? {
@@ -341,6 +355,7 @@ final class Scheduler: Sendable {
                         })
                     else { continue }
                     state.queues[name]?.lanes[index].candidates.removeAll { $0.name == found.name }
+                    state.queues[name]?.lanes[index].offeredAgain.remove(found.name)
                     state.queues[name]?.lanes[index].inGate.insert(found.name)
                     return (found, LaneKey(queue: name, priority: priority))
                 }

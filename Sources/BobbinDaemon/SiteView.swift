@@ -135,7 +135,7 @@ public struct SiteView: Sendable {
         case .complete(let drop):
             drop.file.dropLease()
             return nil
-        case .refused, .directory, .gone: return nil
+        case .refused, .directory, .gone, .hostTrouble: return nil
         }
     }
 

@@ -57,7 +57,6 @@ final class Worker: Sendable {
                 core.post(.arriving(candidate, key, why: why, lookAgainIn: span))
             case .accepted(let record, let spec):
                 core.scheduler.judged(candidate.name, key, stays: false)
-                core.pressure.ease()
                 driven = record.id
                 core.obeyExpected(record)
                 drive(record, spec)
@@ -103,6 +102,7 @@ final class Worker: Sendable {
             queue: core.policy(record.acceptance.queue) ?? QueuePolicy(name: record.acceptance.queue))
         switch driver.drive() {
         case .ended(let state, let failure, let outputs):
+            core.pressure.ease()
             core.end(record.id, state, failure, outputs: outputs)
         case .suspended(let wait): core.park(record.id, wait)
         case .starved(let wait, let failure):

@@ -30,21 +30,26 @@ public enum Host {
     /// Kills every process whose environment holds all `marks` (NAME=value), wherever it moved to, and says how many.
     /// A step that left its process group still carries the mark, because exec passes the environment on.
     public static func killAll(marked marks: [String]) -> Int {
-        var killed = 0
-        // What a process forks while we look may come to stand where we have looked already.
+        var killed: Set<Int32> = []
+        // For all rounds together: looks at programs that have no environment, just now or ever.
+        var patience = 200
+        // What a process forks while we look may come to stand where we have looked already. One that is killed and
+        // still dying is nothing new.
         for _ in 0..<100 {
-            let found = killOnce(marks)
-            killed += found
-            if found == 0 { break }
+            let found = killOnce(marks, besides: killed, &patience)
+            if found.isEmpty { break }
+            killed.formUnion(found)
         }
-        return killed
+        return killed.count
     }
-    private static func killOnce(_ marks: [String]) -> Int {
+    private static func killOnce(_ marks: [String], besides known: Set<Int32>, _ patience: inout Int) -> Set<
+        Int32
+    > {
         // No /proc: nothing to find.
-        guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return 0 }
-        var killed = 0
-        for pid in names.compactMap({ Int32($0) }) where pid != getpid() {
-            if carries(pid, marks), end(pid, marks) { killed += 1 }
+        guard let proc = try? Directory.open("/proc"), let names = try? proc.names() else { return [] }
+        var killed: Set<Int32> = []
+        for pid in names.compactMap({ Int32($0) }) where pid != getpid() && !known.contains(pid) {
+            if carries(pid, marks, &patience), end(pid, marks) { killed.insert(pid) }
         }
         return killed
     }
@@ -58,18 +63,25 @@ public enum Host {
     /// Whether there is such a process, ours or not; one that has ended counts until it is reaped.
     public static func isRunning(_ pid: Int32) -> Bool { kill(pid, 0) == 0 || errno == EPERM }
     static func carries(_ pid: Int32, _ marks: [String]) -> Bool {
-        let variables = environment(of: pid).split(separator: 0)
+        var patience = 20
+        return carries(pid, marks, &patience)
+    }
+    private static func carries(_ pid: Int32, _ marks: [String], _ patience: inout Int) -> Bool {
+        let variables = environment(of: pid, &patience).split(separator: 0)
         return marks.allSatisfy { mark in variables.contains { $0.elementsEqual(mark.utf8) } }
     }
 
     /// Empty in the middle of an exec as well: then the program is there and its environment is not yet. Looked at
-    /// again for 10 ms, which an exec does not take and a program without any environment may cost.
-    private static func environment(of pid: Int32) -> [UInt8] {
+    /// again for up to 10 ms, which an exec does not take; `patience` bounds what programs without any environment cost.
+    private static func environment(of pid: Int32, _ patience: inout Int) -> [UInt8] {
         for _ in 0..<20 {
             guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return [] }
             var target: CChar = 0
             // Neither a zombie nor a thread of the kernel has a program; of another user's we may not ask.
-            if !bytes.isEmpty || readlink("/proc/\(pid)/exe", &target, 1) < 0 { return bytes }
+            if !bytes.isEmpty || patience <= 0 || readlink("/proc/\(pid)/exe", &target, 1) < 0 {
+                return bytes
+            }
+            patience -= 1
             usleep(500)
         }
         return []

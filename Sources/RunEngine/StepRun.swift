@@ -126,7 +126,11 @@ final class StepRun: StepContext {
     /// Starts a program that the run, not the step, ends. Its output goes to the step's log as it is written.
     private func detach(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
         let file: OpenFile
-        do { file = try surroundings.runDirectory(runID).openForAppending(log.name) } catch {
+        do { file = try surroundings.runDirectory(runID).openForAppending(log.name) } catch let error
+            as SystemError where error.isShortOfResources
+        {
+            throw StepRun.spawnFailure(error, program: "the step's log", directory: nil)
+        } catch {
             throw Failure("E-DISK", "the step's log cannot be made: \(error)", retry: .transient)
         }
         let child = try start(request, log: file)
@@ -142,13 +146,13 @@ final class StepRun: StepContext {
     }
 
     private static func spawnFailure(_ error: SystemError, program: String, directory: String?) -> Failure {
-        if error.call == "open" {
+        // EAGAIN, ENOMEM, EMFILE are the host's trouble, not the job's: another try may well work.
+        let host = error.isShortOfResources
+        if error.call == "open", !host {
             return Failure(
                 "E-EXEC", "the working directory \(directory ?? "") cannot be entered: \(error)",
                 retry: .permanent)
         }
-        // EAGAIN, ENOMEM, EMFILE are the host's trouble, not the job's: another try may well work.
-        let host = [11, 12, 23, 24].contains(error.errno)
         return Failure(
             host ? Failure.notSpawned : "E-EXEC", "`\(program)` could not be started: \(error)",
             whatToDo: host ? "The machine is short of processes, memory or descriptors." : "",

@@ -25,13 +25,21 @@ public struct SegmentDump: Sendable {
 
     /// Every segment of a journal's directory, the oldest first.
     public static func read(_ directory: Directory) throws -> [SegmentDump] {
-        try directory.names().filter { $0.hasSuffix(".seg") }.sorted().map { name in
-            let file = try directory.openForReading(name)
-            return SegmentDump(name, try file.read(upTo: Int(try file.status().size)))
+        let names = try directory.names().filter { $0.hasSuffix(".seg") }.sorted()
+        return try names.compactMap { name in
+            do throws(SystemError) {
+                let file = try directory.openForReading(name)
+                return SegmentDump(
+                    name, try file.read(upTo: Int(try file.status().size)), isOnly: names.count == 1)
+            } catch {
+                // A rotation has just recycled it.
+                if error.isMissing { return nil }
+                throw error
+            }
         }
     }
 
-    init(_ name: String, _ bytes: [UInt8]) {
+    init(_ name: String, _ bytes: [UInt8], isOnly: Bool) {
         self.name = name
         self.bytes = bytes.count
         guard let header = SegmentHeader(bytes.prefix(SegmentHeader.size)) else {
@@ -56,7 +64,7 @@ public struct SegmentDump: Sendable {
         }
         var replay = Replay()
         do throws(JournalDamage) {
-            let counts = try replay.take(bytes, name: name, isOnly: true)
+            let counts = try replay.take(bytes, name: name, isOnly: isOnly)
             if !counts { trouble = "it was cut off while it was made and never counted" }
             if replay.tornBytes > 0 {
                 trouble = "\(replay.tornBytes) torn bytes at \(end) that were never promised"

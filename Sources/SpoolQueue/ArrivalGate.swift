@@ -36,6 +36,8 @@ public enum Verdict: Sendable {
     case directory
     /// Somebody else took it.
     case gone
+    /// The host has no descriptor or memory to look at it with, which says nothing of the file.
+    case hostTrouble(SystemError)
 }
 
 public struct ArrivalGate: Sendable {
@@ -46,6 +48,11 @@ public struct ArrivalGate: Sendable {
         #endif
         return Limits.settle
     }()
+    public static let open = "open for writing"
+    private static let changed = "changed a moment ago", changing = "changing while it is read"
+    /// Somebody is at work on the file: however long that takes, it is not incomplete.
+    public static func isBeingWritten(_ why: String) -> Bool { [open, changed, changing].contains(why) }
+
     public var requireEnd: Bool
     /// When the disk was full: rules 2 and 3 ask more of a file that was changed then.
     public var full: [FullSpan]
@@ -71,8 +78,7 @@ public struct ArrivalGate: Sendable {
 
     private static func verdict(of error: SystemError) -> Verdict {
         if error.isMissing { return .gone }
-        // Too many open files, no memory: the host's trouble of the moment, not the file's.
-        if [12, 23, 24].contains(error.errno) { return .arriving(why: "\(error)", lookAgainIn: .seconds(1)) }
+        if error.isShortOfResources, error.errno != 11 { return .hostTrouble(error) }
         if error.call == "openat", error.errno == 13 || error.errno == 1 {
             return .refused(ArrivalGate.unreadable)
         }
@@ -131,7 +137,7 @@ public struct ArrivalGate: Sendable {
     {
         let file = try directory.openForReading(name)
         let writers = file.takeLease()
-        if writers == .some { return .arriving(why: "open for writing", lookAgainIn: .seconds(1)) }
+        if writers == .some { return .arriving(why: ArrivalGate.open, lookAgainIn: .seconds(1)) }
         let before = try file.status()
         // What the name showed may have been swapped: judge the inode that is held.
         if let verdict = judgeInode(before) { return verdict }
@@ -141,7 +147,7 @@ public struct ArrivalGate: Sendable {
         let bytes = try file.read(upTo: Limits.dropBytes + 1)
         let after = try file.status()
         guard before.size == after.size, before.modified == after.modified, bytes.count == after.size else {
-            return .arriving(why: "changing while it is read", lookAgainIn: .seconds(1))
+            return .arriving(why: ArrivalGate.changing, lookAgainIn: .seconds(1))
         }
         return judgeEnd(
             Drop(name: name, bytes: bytes, status: after, file: file, isTentative: false), evidence)
@@ -156,7 +162,7 @@ public struct ArrivalGate: Sendable {
         // A change that lies in the future is a clock that stepped back, not a writer: the lease speaks for it.
         guard age < quiet.nanoseconds, age > -quiet.nanoseconds else { return nil }
         return .arriving(
-            why: "changed a moment ago",
+            why: ArrivalGate.changed,
             lookAgainIn: Span(nanoseconds: max(quiet.nanoseconds - abs(age), 1_000_000)))
     }
 

@@ -13,7 +13,10 @@ public struct FullSpan: Hashable, Sendable {
         self.from = from
         self.until = until
     }
-    public func holds(_ instant: Timestamp) -> Bool { (from...until).contains(instant.nanoseconds) }
+    /// A clock that was set back in between may have turned the ends about.
+    public func holds(_ instant: Timestamp) -> Bool {
+        instant.nanoseconds >= min(from, until) && instant.nanoseconds <= max(from, until)
+    }
 }
 
 public struct DiskGauge: Sendable {

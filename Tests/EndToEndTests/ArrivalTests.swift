@@ -160,6 +160,37 @@ struct Way: Sendable, CustomTestStringConvertible {
         }
     }
 
+    @Test("a whole file that waits long for a slot, or in a paused queue, is never called incomplete")
+    func waitsForASlot() throws {
+        let short = ["BOBBIN_ARRIVAL_PATIENCE": "300ms", "BOBBIN_RESCAN": "100ms"]
+        try TestSite.use(environment: short) { site in
+            try site.up()
+            try site.drop("busy.yaml", job([site.gate("busy")]), "background")
+            try site.waitForEffect("busy", "gate")
+            try Disk.write("", to: "\(site.spool)/control/pause-high_priority")
+            for queue in ["background", "high_priority"] {
+                // Seen while it is written, as every file is that `cp` brings.
+                let path = "\(site.lane(queue))/\(queue).yaml"
+                let fd = try Disk.check("open", path, open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644))
+                site.expect("\(queue).yaml")
+                try Disk.write(Array(job([site.effect(queue)]).utf8), to: fd)
+                try site.fence("f-\(queue).yaml", "default")
+                close(fd)
+            }
+            // Three times as long as the patience, and each end is an occasion to look.
+            for number in 1...5 {
+                try site.drop("tick\(number).yaml", job(["sleep: 200ms"]))
+                try site.result(of: "tick\(number).yaml")
+            }
+            #expect(site.find("background.yaml").map(\.place) == [.queue])
+            #expect(site.find("high_priority.yaml").map(\.place) == [.queue])
+            try site.open(gate: "busy")
+            Disk.remove("\(site.spool)/control/pause-high_priority")
+            for queue in ["background", "high_priority"] { try site.waitForEffect(queue, "once") }
+            try site.settle()
+        }
+    }
+
     @Test("a cut file that is finished later runs") func finishedLater() throws {
         try TestSite.use { site in
             try site.up()

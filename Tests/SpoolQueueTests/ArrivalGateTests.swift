@@ -34,6 +34,7 @@ private func word(_ verdict: Verdict) -> (Word, String) {
     case .refused(let failure): return (.refused, failure.code)
     case .directory: return (.directory, "")
     case .gone: return (.gone, "")
+    case .hostTrouble(let error): return (.arriving, "\(error)")
     }
 }
 

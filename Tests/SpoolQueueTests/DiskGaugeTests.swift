@@ -75,6 +75,16 @@ import Testing
         gauge.read(reading(0), at: now)
         #expect(gauge.full == [FullSpan(from: now - Limits.fullBeforeFirstLook.nanoseconds, until: now)])
     }
+    @Test func aClockThatIsSetBackHarmsNothing() {
+        var gauge = DiskGauge()
+        gauge.read(reading(1000), at: 5_000)
+        gauge.read(reading(0), at: 1_000)
+        gauge.read(reading(0), at: 900)
+        #expect(
+            gauge.full.contains { $0.holds(instant(950)) } && gauge.full.contains { $0.holds(instant(4_000)) }
+        )
+        #expect(!gauge.full.contains { $0.holds(instant(6_000)) })
+    }
     @Test func manySpansAreKeptWithoutForgettingAny() {
         var gauge = DiskGauge()
         for round in Int64(0)..<40 {

@@ -67,13 +67,18 @@ struct IndexVerb: ParsableCommand {
         func run() throws {
             let site = try site.open()
             guard let lock = try FileLock.take(SpoolName.lock, in: site.spool.state) else {
-                // Only the leader writes the index: it sees that the file is gone and fills a new one.
-                for ending in ["", "-wal", "-shm"] {
-                    try site.spool.state.removeIfPresent(SpoolName.index + ending)
+                guard try SiteView(site).runners.contains(where: \.isLeader) else {
+                    throw SpoolProblem(
+                        "E-RUNNING", "somebody else is rebuilding this index, or a runner is just beginning",
+                        whatToDo: "Try again in a moment.")
                 }
+                // Only the leader writes the index: it sees that the file is gone and fills a new one.
+                try site.spool.state.removeIfPresent(SpoolName.index)
                 return print(
                     "removed; the working runner makes it anew within seconds (see spool/log/bobbin.log)")
             }
+            try lock.file.truncate(to: 0)
+            try lock.file.write(Array("rebuild of the index, pid \(ProcessSetup.pid)\n".utf8), at: 0)
             let (added, unread) = try IndexFiles.rebuild(site.spool)
             withExtendedLifetime(lock) {}
             for name in unread { Terminal.complain("left out, no result of ours: \(Terminal.escape(name))") }
