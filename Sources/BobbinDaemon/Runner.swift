@@ -107,10 +107,10 @@ public final class Runner {
         // Whatever an interrupted recovery moved or removed is durable before anything of it runs again.
         try spool.root.syncFileSystem()
         withExtendedLifetime(recoveryLock) {}
-        if !recovered.isEmpty {
-            log.info(
-                "recovery",
-                "\(recovered.count) run\(recovered.count == 1 ? "" : "s") of the former life go on")
+        // Those that had ended are only looked at once more.
+        let goingOn = recovered.count { $0.finalState == nil }
+        if goingOn > 0 {
+            log.info("recovery", "\(goingOn) run\(goingOn == 1 ? "" : "s") of the former life go on")
         }
     }
 

@@ -175,7 +175,7 @@ public struct Replay: Sendable {
         var end: Int?
         var place = nextPlace(bytes, offset + 8)
         while place + Frame.overhead <= bytes.count {
-            if bytes[...].word64(at: place + 8) > sequence,
+            if isPlausible(bytes, place, after: sequence),
                 let found = Frame.read(bytes, at: place, salt: salt)
             {
                 end = found.next
@@ -185,6 +185,15 @@ public struct Replay: Sendable {
             }
         }
         return end
+    }
+
+    /// Whether a record of this segment can stand here, before its bytes are summed up: what a recycled file held
+    /// before is full of small numbers that could be lengths of megabytes, and of text that could be sequences.
+    private static func isPlausible(_ bytes: [UInt8], _ place: Int, after sequence: UInt64) -> Bool {
+        let found = bytes[...].word64(at: place + 8)
+        return bytes[place + 6] == 0 && bytes[place + 7] == 0
+            && found > sequence && found - sequence <= UInt64(bytes.count / Frame.overhead)
+            && bytes[...].word64(at: place + 16) < found
     }
 
     /// Where the next record can begin: a record's first word, its length and kind, is never zero. Most of a segment is.
@@ -199,7 +208,7 @@ public struct Replay: Sendable {
         var place = nextPlace(bytes, offset + 8)
         while place + Frame.overhead <= bytes.count {
             // Cheapest first: a plausible sequence is rare.
-            if bytes[...].word64(at: place + 8) > sequence,
+            if isPlausible(bytes, place, after: sequence - 1),
                 bytes[...].word64(at: place + 16) >= sequence,
                 Frame.read(bytes, at: place, salt: salt) != nil
             {
