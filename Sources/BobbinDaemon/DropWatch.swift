@@ -76,6 +76,15 @@ final class DropWatch {
                 if tags[key] == nil { try open(key, directory) }
             }
         }
+        try warnOfMisplaced(configuration)
+    }
+
+    private func warnOfMisplaced(_ configuration: Configuration) throws {
+        for policy in configuration.queues {
+            for trouble in try core.site.spool.misplaced(of: policy) {
+                core.warnOnce("no drop directory, so nothing is taken from there: \(trouble)")
+            }
+        }
     }
 
     /// That a directory was removed while we hold it open is told by the one above it alone.
@@ -83,17 +92,30 @@ final class DropWatch {
         watch.remove(tag: DropWatch.parentTag)
         try watch.add(core.site.spool.root, tag: DropWatch.parentTag, removals: true)
         for policy in configuration.queues {
-            let queue = try core.site.spool.root.makeDirectory(policy.name.text)
-            try watch.add(queue, tag: DropWatch.parentTag, removals: true)
+            do throws(SystemError) {
+                let queue = try core.site.spool.root.makeDirectory(policy.name.text)
+                try watch.add(queue, tag: DropWatch.parentTag, removals: true)
+            } catch {
+                // What stands in its place is warned of, and looked at again.
+                guard error.fileTrouble == .kind else { throw error }
+            }
         }
     }
     /// Opens anew the drop directories that a person removed or replaced.
     func reopenReplaced() throws {
         // Of a queue that is no longer configured nothing is made again.
         let replaced = lanes.filter { core.policy($0.value.key.queue) != nil && isReplaced($0.value) }.keys
-        guard !replaced.isEmpty else { return }
         for tag in replaced.sorted() { reopen(tag) }
-        try watchParents(core.configuration)
+        // Also those in whose place something else has stood since the start.
+        if !replaced.isEmpty || lacksLanes { try configure(core.configuration) }
+    }
+
+    private var lacksLanes: Bool {
+        core.configuration.queues.contains { policy in
+            Priority.all.prefix(policy.priorityLevels).contains {
+                tags[LaneKey(queue: policy.name, priority: $0)] == nil
+            }
+        }
     }
 
     private func open(_ key: LaneKey, _ directory: Directory) throws {
@@ -327,7 +349,7 @@ final class DropWatch {
             ).status().inode != lane.inode
         } catch {
             // Out of descriptors, say: that tells nothing of the directory.
-            return error.isMissing || error.errno == 20
+            return error.isMissing || error.fileTrouble == .kind
         }
     }
     private func hasChanged(_ lane: Lane) -> Bool {
@@ -341,11 +363,14 @@ final class DropWatch {
         }
         core.log.warn("watch", "\(lane.directory.path) was replaced or removed: watching it anew")
         do {
-            for (priority, directory) in try core.site.spool.dropDirectories(of: policy)
-            where priority == lane.key.priority {
-                watch.remove(tag: tag)
-                try open(lane.key, directory)
-            }
+            let found = try core.site.spool.dropDirectories(of: policy).first { $0.0 == lane.key.priority }
+            watch.remove(tag: tag)
+            if let found { return try open(lane.key, found.1) }
+            // Something else stands there: until that goes, there is no such lane.
+            lanes[tag] = nil
+            tags[lane.key] = nil
+            arriving[lane.key] = nil
+            core.update { $0.lanes[lane.key] = nil }
         } catch {
             core.diskTrouble("watching \(lane.directory.path)", error)
         }

@@ -216,12 +216,33 @@ public final class Spool: Sendable {
         return try read(name, in: root.directory(SpoolName.state))
     }
 
-    /// The drop directories of a queue, made if missing: `p1` … up to its levels.
+    /// The drop directories of a queue, made if missing: `p1` … up to its levels. Where something else has the place of
+    /// one (a link, a file), it is left out: `misplaced` names it.
     public func dropDirectories(of policy: QueuePolicy) throws -> [(Priority, Directory)] {
-        let queue = try root.makeDirectory(policy.name.text)
-        return try Priority.all.prefix(policy.priorityLevels).map {
-            ($0, try queue.makeDirectory($0.directory))
+        try lanes(of: policy).open
+    }
+    /// What stands in the place of a drop directory and is none: nothing is taken from there.
+    public func misplaced(of policy: QueuePolicy) throws -> [SystemError] { try lanes(of: policy).trouble }
+
+    private func lanes(of policy: QueuePolicy) throws -> (
+        open: [(Priority, Directory)], trouble: [SystemError]
+    ) {
+        var open: [(Priority, Directory)] = [], trouble: [SystemError] = []
+        do throws(SystemError) {
+            let queue = try root.makeDirectory(policy.name.text)
+            for priority in Priority.all.prefix(policy.priorityLevels) {
+                do throws(SystemError) {
+                    open.append((priority, try queue.makeDirectory(priority.directory)))
+                } catch {
+                    guard error.fileTrouble == .kind else { throw error }
+                    trouble.append(error)
+                }
+            }
+        } catch {
+            guard error.fileTrouble == .kind else { throw error }
+            trouble.append(error)
         }
+        return (open, trouble)
     }
     /// `done/<day>` or `failed/<day>`.
     public func finalDirectory(_ state: FinalState, day: String) throws -> Directory {
