@@ -40,6 +40,7 @@ public struct Doctor {
         examineDisk(site.spool)
         examineJournals(site.spool)
         examineIndex(site.spool)
+        examineLanes(site.spool, configuration)
         examineRunners(site, configuration)
         examineWaiting(site)
         examineMachine(
@@ -145,6 +146,19 @@ public struct Doctor {
         }
     }
 
+    private mutating func examineLanes(_ spool: Spool, _ configuration: Configuration) {
+        examine("drop directories") { doctor in
+            for policy in configuration.queues {
+                for trouble in try spool.misplaced(of: policy) {
+                    doctor.add(
+                        .wrong, "queue \(policy.name)",
+                        "no drop directory, so nothing is taken from there: \(trouble)",
+                        "Move away what stands there, and make a directory (links are never followed).")
+                }
+            }
+        }
+    }
+
     private mutating func examineRunners(_ site: Site, _ configuration: Configuration) {
         examine("runners") { doctor in
             let view = try SiteView(site)
@@ -157,6 +171,12 @@ public struct Doctor {
                 try site.spool.dropDirectories(of: policy).map { try $0.1.status().inode }
             }
             for runner in view.runners where runner.isAlive {
+                if let why = runner.silent {
+                    doctor.add(
+                        .wrong, "runner \(runner.name)", "gives no sign of life: \(why)",
+                        "Its claims stay its own as long as it lives; kill -9 lets another runner take them over."
+                    )
+                }
                 if let why = runner.stopped {
                     doctor.add(
                         .wrong, "runner \(runner.name)", "begins nothing new: \(why)",

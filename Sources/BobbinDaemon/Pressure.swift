@@ -1,4 +1,5 @@
-// What this is: why a runner begins nothing new for a while: no room on the disk, no descriptors, no processes.
+// What this is: why a runner begins nothing new for a while: no room on the disk, no descriptors, no processes, or a
+//   spool that is not where people look for it.
 // Owns: the gauge of the disk, the wait after a blow from the system, and the note that `bobbin status` shows.
 // Never: touches work that has begun; fails a job for the host's trouble.
 // On failure: a disk that cannot be asked changes nothing; a note that cannot be written is only not shown.
@@ -16,12 +17,17 @@ final class Pressure: Sendable {
     }
     private let state = Monitor(State())
     private let root: Directory
+    private let spool: String
+    private let identity: FileIdentity?
     private let note: OpenFile?
     private static let shortest = Span.seconds(1).nanoseconds, longest = Span.seconds(60).nanoseconds
     private static let noteBytes = 512
 
-    init(root: Directory, home: Directory) {
+    init(root: Directory, spool: String, home: Directory) {
         self.root = root
+        self.spool = spool
+        // Unreadable: then its place is not watched.
+        identity = (try? root.status())?.identity
         // Written now, so that a full disk can be told of in place. Without it the log tells alone.
         note = try? home.openForUpdate(SpoolName.pressure)
         tell("")
@@ -33,7 +39,19 @@ final class Pressure: Sendable {
             // Under the lock, so that readings come in their order. Unreadable for a moment: the last one holds.
             if let facts = try? root.fileSystem() { state.gauge.read(facts, at: Clocks.wall) }
             if let struck = state.struck, Clocks.monotonic >= struck.until { state.struck = nil }
-            return state.gauge.shortage ?? state.struck?.why
+            return misplaced ?? state.gauge.shortage ?? state.struck?.why
+        }
+    }
+    /// Something was mounted over the spool, or it was moved away: what people drop now does not come to us, and what we
+    /// would begin they could not see.
+    private var misplaced: String? {
+        guard let identity else { return nil }
+        do throws(SystemError) {
+            if try FileStatus.of(root.path).identity == identity { return nil }
+            return "another directory stands at \(root.path): spool \(spool) is not mounted there any more"
+        } catch {
+            // Out of memory, say: that tells nothing of the directory.
+            return error.isMissing ? "\(root.path) is gone: spool \(spool) was moved or unmounted" : nil
         }
     }
     var full: [FullSpan] { state.with { $0.gauge.full } }

@@ -331,6 +331,8 @@ public final class Runner {
     private func keepHouse() throws {
         nextHousekeeping = Clocks.monotonic + Runner.housekeepingEvery
         Orphans.reap()
+        // The heart's beat, for `bobbin status`: a full disk does not stop it. Without it the runner only looks silent.
+        do { try lock.file.setModified(Clocks.wall) } catch { core.diskTrouble("the heartbeat", error) }
         // Also while nothing comes: since when the disk had no room matters for what comes then.
         if core.mayBegin(), !core.scheduler.isHeldUp { core.pressure.tell("") }
         if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }

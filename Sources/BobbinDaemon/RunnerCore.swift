@@ -60,7 +60,7 @@ final class RunnerCore: Sendable {
         self.waker = waker
         scheduler = Scheduler { waker.wake() }
         remains = Remains()
-        pressure = Pressure(root: site.spool.root, home: home)
+        pressure = Pressure(root: site.spool.root, spool: site.spool.id, home: home)
         settings = Monitor(Settings(configuration: configuration))
         let spool = site.spool
         surroundings = RunSurroundings(

@@ -32,6 +32,8 @@ public struct SiteView: Sendable {
         public var detail: String
         /// Why it begins nothing new just now.
         public var stopped: String?
+        /// That it gives no sign of life, though its lock says that it lives.
+        public var silent: String?
     }
     public var queues: [QueueRow] = []
     public var arriving: [ArrivingRow] = []
@@ -147,10 +149,30 @@ public struct SiteView: Sendable {
             guard let home = try? spool.runners.directory(name) else { return nil }
             let alive = (try? FileLock.isHeld(SpoolName.lock, in: home)) ?? false
             let note = alive ? text(home, SpoolName.pressure) : ""
+            let detail = text(home, SpoolName.lock)
             return RunnerRow(
                 name: name, isAlive: alive, isLeader: alive && isLed && leader.hasPrefix("runner \(name),"),
-                detail: text(home, SpoolName.lock), stopped: note.isEmpty ? nil : note)
+                detail: detail, stopped: note.isEmpty ? nil : note,
+                silent: alive ? silence(home, pid(in: detail)) : nil)
         }
+    }
+    /// A runner touches its lock every few seconds (Runner.keepHouse).
+    private static let silenceAllowed = Span.seconds(60).nanoseconds
+    private static func silence(_ home: Directory, _ pid: Int32?) -> String? {
+        if let pid, Host.isHeld(pid) {
+            return "its process is held (SIGSTOP or a debugger): kill -CONT \(pid)"
+        }
+        // It is just going.
+        guard let beat = try? home.status(SpoolName.lock).modified else { return nil }
+        let silent = Clocks.wall - beat
+        guard silent > silenceAllowed else { return nil }
+        return
+            "silent for \(silent / 1_000_000_000) s\(pid.map { ": look at `ps -L -p \($0)`, then at spool/log/bobbin.log" } ?? "")"
+    }
+    /// From `pid N since …`, which is what a lock says.
+    private static func pid(in detail: String) -> Int32? {
+        let words = detail.split(separator: " ")
+        return words.count > 1 ? Int32(words[1]) : nil
     }
     private static func text(_ directory: Directory, _ name: String) -> String {
         let bytes = (try? directory.openForReading(name).read(upTo: 512)) ?? []  // no file, no text

@@ -18,6 +18,9 @@ enum StatusText {
                     "runner \(name) begins nothing new: \(Terminal.escape(why)); it goes on by itself when there is room",
                     .red))
         }
+        for case (let name, let why?) in view.runners.map({ ($0.name, $0.silent) }) {
+            lines.append(Terminal.paint("runner \(name) gives no sign of life: \(why)", .red))
+        }
         if !view.isAnyoneWorking {
             lines.append(Terminal.paint("nobody is working: start with `bobbin up`", .yellow))
         }
@@ -98,6 +101,7 @@ enum StatusText {
                     .map([
                         "name": .string($0.name), "working": .bool($0.isAlive), "leading": .bool($0.isLeader),
                         "stopped_because": $0.stopped.map { .string(Terminal.escape($0)) } ?? .null,
+                        "silent_because": $0.silent.map { .string($0) } ?? .null,
                     ])
                 }),
             "queues": .list(

@@ -86,6 +86,61 @@ import Testing
         }
     }
 
+    @Test(
+        "a link in the place of a drop directory stops nobody; it is told of, and a directory there is taken up"
+    )
+    func misplaced() throws {
+        try TestSite.use { site in
+            let outside = site.outside("elsewhere")
+            try Disk.makeDirectory(outside)
+            try Disk.write(job([site.effect("trap")]), to: "\(outside)/trap.yaml")
+            rmdir(site.lane("default", 4))
+            try Disk.check("symlink", outside, symlink(outside, site.lane("default", 4)))
+            try site.up()
+            try site.waitForLog("no drop directory")
+            #expect(try site.bobbin("doctor").out.contains("no drop directory"))
+            // While it works as well.
+            let runner = try #require(site.runners.first)
+            runner.signal(SIGSTOP)
+            try Disk.move(site.lane("default", 6), to: site.outside("away"))
+            try Disk.check("symlink", outside, symlink(outside, site.lane("default", 6)))
+            runner.signal(SIGCONT)
+            try site.waitForLog("p6 was replaced or removed")
+            try site.drop("beside.yaml", job(["log: here"]))
+            #expect(try site.result(of: "beside.yaml").state == "succeeded")
+            for priority in [4, 6] {
+                Disk.remove(site.lane("default", priority))
+                try Disk.makeDirectory(site.lane("default", priority))
+                try site.drop("after\(priority).yaml", job(["log: here"]), "default", priority)
+                #expect(try site.result(of: "after\(priority).yaml").state == "succeeded")
+            }
+            #expect(site.count("trap", "once") == 0)
+        }
+    }
+
+    @Test("a spool that is not where it was: nothing begins until it is back, and status says so") func away()
+        throws
+    {
+        try TestSite.use { site in
+            try site.up()
+            try site.fence("before.yaml")
+            let away = site.outside("spool")
+            try Disk.move(site.spool, to: away)
+            try Disk.makeDirectory(site.spool)
+            site.expect("meanwhile.yaml")
+            try Disk.write(job([site.effect("meanwhile")]), to: site.outside("m"))
+            try Disk.move(site.outside("m"), to: "\(away)/default/p5/meanwhile.yaml")
+            try Signals.wait("the pressure in the log", in: ["\(away)/log"]) {
+                Disk.lines("\(away)/log/bobbin.log").contains { $0.contains("is not mounted there any more") }
+                    ? () : nil
+            }
+            #expect(site.count("meanwhile", "once") == 0 && Disk.exists("\(away)/default/p5/meanwhile.yaml"))
+            rmdir(site.spool)
+            try Disk.move(away, to: site.spool)
+            #expect(try site.result(of: "meanwhile.yaml").state == "succeeded")
+        }
+    }
+
     @Test("a directory full of jobs moved into a queue's place is found") func movedDirectory() throws {
         try TestSite.use { site in
             try site.up()

@@ -156,7 +156,13 @@ import Testing
             try site.open(gate: "s")
             for number in 1...3 { try site.fence("f\(number).yaml") }
             #expect(site.find("s.yaml").first?.path == path && site.count("s", "once") == 0)
+            #expect(
+                try site.bobbin("status").out.contains(
+                    "runner \(owner.name) gives no sign of life: its process is held"))
             owner.signal(SIGCONT)
+            try Signals.wait("a runner that goes on", in: [site.spool]) {
+                try site.bobbin("status").out.contains("no sign of life") ? nil : ()
+            }
             #expect(try site.result(of: "s.yaml").state == "succeeded")
             #expect(site.count("s", "gate") == 1 && site.count("s", "once") == 1)
         }
