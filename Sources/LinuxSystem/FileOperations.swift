@@ -67,7 +67,8 @@ extension OpenFile {
     /// Fills as much of `buffer` as one read gives; 0 is the end.
     public func read(into buffer: UnsafeMutableRawBufferPointer, from offset: Int) throws(SystemError) -> Int
     {
-        try SystemCalls.plain("pread", label) { pread(fd, buffer.baseAddress, buffer.count, off_t(offset)) }
+        let most = SystemCalls.atOnce(buffer.count)
+        return try SystemCalls.plain("pread", label) { pread(fd, buffer.baseAddress, most, off_t(offset)) }
     }
     public func append(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
         try SystemCalls.writeAll(fd, bytes, label)

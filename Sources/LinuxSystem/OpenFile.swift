@@ -22,8 +22,9 @@ public final class OpenFile: Sendable {
             count = 0
             while count < limit, let base = buffer.baseAddress {
                 do throws(SystemError) {
+                    let most = SystemCalls.atOnce(limit - count)
                     let got = try SystemCalls.plain("pread", label) {
-                        pread(fd, base + count, limit - count, off_t(offset + count))
+                        pread(fd, base + count, most, off_t(offset + count))
                     }
                     guard got > 0 else { return }
                     count += got
@@ -111,7 +112,7 @@ public struct FileStatus: Hashable, Sendable {
         _ = try SystemCalls.wrapped("statx", label()) {
             RawName.withPointer(name) { bb_status(fd, $0, &raw) }
         }
-        #if DEBUG
+        #if DEBUG || SEAM
             CopiedDisk.translate(&raw)
         #endif
         return FileStatus(raw)

@@ -6,7 +6,7 @@
 import CLinux
 import Glibc
 
-#if DEBUG
+#if DEBUG || SEAM
     enum Recorder {
         private static let file: Int32 = {
             guard let path = getenv("BOBBIN_TRACE") else { return -1 }

@@ -27,13 +27,19 @@ enum SystemCalls {
         changes change: @autoclosure () -> Change? = nil,
         _ body: () -> Int32
     ) throws(SystemError) -> Int32 {
-        #if DEBUG
-            if let errno = Faults.strike(name) { throw SystemError("\(name)", subject(), errno: errno) }
+        #if DEBUG || SEAM
+            var isInterrupted = false
+            if let errno = Faults.strike(name) {
+                if errno != EINTR { throw SystemError("\(name)", subject(), errno: errno) }
+                isInterrupted = true
+            }
             defer { Faults.strikeAfter(name) }
         #endif
         while true {
-            #if DEBUG
-                let result = Recorder.isOn ? Recorder.record(change(), body) : body()
+            #if DEBUG || SEAM
+                let result =
+                    isInterrupted ? -EINTR : Recorder.isOn ? Recorder.record(change(), body) : body()
+                isInterrupted = false
             #else
                 let result = body()
             #endif
@@ -49,13 +55,19 @@ enum SystemCalls {
         changes change: @autoclosure () -> Change? = nil,
         _ body: () -> Int
     ) throws(SystemError) -> Int {
-        #if DEBUG
-            if let errno = Faults.strike(name) { throw SystemError("\(name)", subject(), errno: errno) }
+        #if DEBUG || SEAM
+            var isInterrupted = false
+            if let errno = Faults.strike(name) {
+                if errno != EINTR { throw SystemError("\(name)", subject(), errno: errno) }
+                isInterrupted = true
+            }
             defer { Faults.strikeAfter(name) }
         #endif
         while true {
-            #if DEBUG
-                let result = Recorder.isOn ? Recorder.record(change(), body) : body()
+            #if DEBUG || SEAM
+                if isInterrupted { Glibc.errno = EINTR }
+                let result = isInterrupted ? -1 : Recorder.isOn ? Recorder.record(change(), body) : body()
+                isInterrupted = false
             #else
                 let result = body()
             #endif
@@ -65,14 +77,23 @@ enum SystemCalls {
         }
     }
 
+    /// How much one call may write or read: all of it, where no test asks for short writes.
+    @inline(__always)
+    static func atOnce(_ count: Int) -> Int {
+        #if DEBUG || SEAM
+            return Faults.isShort ? (count + 1) / 2 : count
+        #else
+            return count
+        #endif
+    }
+
     static func writeAll(_ fd: Int32, _ bytes: UnsafeRawBufferPointer, _ subject: @autoclosure () -> String)
         throws(SystemError)
     {
         var rest = bytes
         while let base = rest.baseAddress, !rest.isEmpty {
-            let count = try plain("write", subject(), changes: .append(fd, rest)) {
-                write(fd, base, rest.count)
-            }
+            let most = atOnce(rest.count)
+            let count = try plain("write", subject(), changes: .append(fd, rest)) { write(fd, base, most) }
             rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
         }
     }
@@ -82,8 +103,9 @@ enum SystemCalls {
     ) throws(SystemError) {
         var (rest, position) = (bytes, offset)
         while let base = rest.baseAddress, !rest.isEmpty {
+            let most = atOnce(rest.count)
             let count = try plain("pwrite", subject(), changes: .write(fd, at: position, rest)) {
-                pwrite(fd, base, rest.count, off_t(position))
+                pwrite(fd, base, most, off_t(position))
             }
             position += count
             rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
@@ -91,11 +113,14 @@ enum SystemCalls {
     }
 }
 
-#if DEBUG
+#if DEBUG || SEAM
     /// Faults on demand, for tests that drive the debug binary: BOBBIN_FAULT="renameat2:3:28" makes the third
     /// renameat2 fail with errno 28, "renameat2:3+:28" the third and all later ones; "fdatasync:2:kill" ends the
     /// process by SIGKILL before the second fdatasync, "fdatasync:2:killafter" right after it. `any` is every call.
+    /// Errno 4 (EINTR) is what the kernel does to any call: it is made again here, and nobody may notice.
+    /// BOBBIN_SHORT=1 lets each write and read do half of what it was asked for.
     enum Faults {
+        static let isShort = getenv("BOBBIN_SHORT") != nil
         private enum Blow { case errno(Int32), killBefore, killAfter }
         private struct Plan {
             var call: String

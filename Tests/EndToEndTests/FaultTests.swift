@@ -63,6 +63,22 @@ import Testing
         #expect(tried > 0)
     }
 
+    @Test("every call interrupted, every write and read cut in half: nothing differs") func interrupted()
+        throws
+    {
+        try TestSite.use(try prepare()) { site in
+            let code = try site.launch(
+                "main", ["run", "--until-idle"], ["BOBBIN_FAULT": "any:1+:\(EINTR)", "BOBBIN_SHORT": "1"]
+            ).end()
+            #expect(code == 0)
+            for (name, state) in [("one", "succeeded"), ("two", "failed"), ("in", "succeeded")] {
+                #expect(try site.result(of: "\(name).yaml").state == state)
+                #expect(site.count(name, name == "one" ? "once2" : "once") == 1)
+            }
+            #expect(site.find("bad.yaml").first?.place == .rejected)
+        }
+    }
+
     @Test("kill -9 before a call, again in the recovery, then peace") func kill() throws {
         try campaign("kill -9 before a call", seconds: 60) { site, point in
             let code = try run(site, "any:\(point):kill")
