@@ -56,7 +56,9 @@ let package = Package(
                 argumentParser,
             ],
             swiftSettings: house),
-        .target(name: "TestKit", dependencies: ["LinuxSystem"], path: "Tests/TestKit", swiftSettings: house),
+        .target(
+            name: "TestKit", dependencies: ["JobModel", "LinuxSystem"], path: "Tests/TestKit",
+            swiftSettings: house),
         tests("HouseTests"),
         tests("JobModelTests", ["JobModel", "TestKit"]),
         tests("LinuxSystemTests", ["LinuxSystem", "TestKit"]),
@@ -78,15 +80,19 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-// The fuzz targets need the fuzzer's main and its counters in every room: only ops/fuzz builds them.
+// The fuzz targets need the fuzzer's main and its counters in every room, and the seam that records and strikes, which no
+// other optimized build has: only ops/fuzz builds them.
 if ProcessInfo.processInfo.environment["BOBBIN_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
             name: "Fuzz",
             dependencies: [
                 "BobbinDaemon", "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue",
-                "RunJournal",
+                "RunJournal", "TestKit",
             ],
             path: "Tests/Fuzz", exclude: ["corpus", "words.dict"],
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]))
+    for target in package.targets where target.name == "LinuxSystem" {
+        target.swiftSettings = house + [.define("SEAM")]
+    }
 }
