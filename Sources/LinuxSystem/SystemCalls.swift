@@ -150,6 +150,7 @@ enum SystemCalls {
             return number == plan.count || plan.isLasting && number > plan.count
         }
         static func strike(_ name: StaticString) -> Int32? {
+            if let errno = ThreadFaults.strike() { return errno }
             guard let plan else { return nil }
             switch plan.blow {
             case .errno(let errno): return isDue(plan, name) ? errno : nil
@@ -161,6 +162,54 @@ enum SystemCalls {
         static func strikeAfter(_ name: StaticString) {
             guard let plan, case .killAfter = plan.blow, isDue(plan, name) else { return }
             kill(getpid(), SIGKILL)
+        }
+    }
+
+    /// Faults for the calls of one thread: loops over every point of a piece of work, inside of a test's own process.
+    public enum ThreadFaults {
+        public enum Blow: Hashable, Sendable {
+            /// The call fails; `lasting`: and all after it.
+            case errno(Int32, lasting: Bool)
+            /// As a kill: from here on no call has an effect.
+            case death
+        }
+        private final class Plan {
+            var left: Int
+            let blow: Blow
+            var isHit = false
+            init(_ left: Int, _ blow: Blow) {
+                self.left = left
+                self.blow = blow
+            }
+        }
+        private static let key: pthread_key_t = {
+            var key = pthread_key_t()
+            pthread_key_create(&key, nil)
+            return key
+        }()
+        /// What a call meets that is made after the death.
+        public static let dead: Int32 = 132  // ERFKILL: no call of ours returns it
+
+        /// Does `body` with its n-th call struck; says whether there was such a call. What `body` throws is its own matter.
+        public static func strike(_ call: Int, _ blow: Blow, _ body: () throws -> Void) -> Bool {
+            let plan = Plan(call, blow)
+            pthread_setspecific(key, Unmanaged.passUnretained(plan).toOpaque())
+            defer { pthread_setspecific(key, nil) }
+            // Failing is what it is asked to do.
+            try? body()
+            return plan.isHit
+        }
+
+        static func strike() -> Int32? {
+            guard let raw = pthread_getspecific(key) else { return nil }
+            let plan = Unmanaged<Plan>.fromOpaque(raw).takeUnretainedValue()
+            plan.left -= 1
+            guard plan.left <= 0 else { return nil }
+            plan.isHit = true
+            switch plan.blow {
+            case .errno(let errno, let lasting): return lasting || plan.left == 0 ? errno : nil
+            case .death: return dead
+            }
         }
     }
 #endif
