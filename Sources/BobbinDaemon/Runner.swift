@@ -58,6 +58,7 @@ public final class Runner {
     public init(site: Site, options: RunnerOptions) throws {
         self.options = options
         ProcessSetup.prepare()
+        try ProcessSetup.probe()
         ProcessSetup.becomeSubreaper()
         signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
         let configuration = try site.configuration()

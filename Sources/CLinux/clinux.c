@@ -131,6 +131,9 @@ int bb_filesystem(int fd, struct bb_filesystem *out) {
     return 0;
 }
 
+// Of a descriptor that cannot be open: only whether the kernel knows the call.
+int bb_probe_close_range(void) { return outcome((int)syscall(SYS_close_range, ~0U - 1, ~0U - 1, 0)); }
+
 int bb_getdents(int fd, void *buffer, unsigned length) { return outcome(syscall(SYS_getdents64, fd, buffer, length)); }
 
 // The child shares our memory until exec (CLONE_VM | CLONE_VFORK), which is why it reports errors by a plain store

@@ -26,6 +26,8 @@ extension SystemError {
     public var isCrossDevice: Bool { errno == EXDEV }
     /// The file system does not know this call or one of its flags.
     public var isUnsupported: Bool { errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP }
+    /// The kernel does not know this call at all (or a seccomp filter says so).
+    public var isUnknownToKernel: Bool { errno == ENOSYS }
     /// What the kernel says of a name that is taken.
     public static func existing(_ call: String, _ subject: String) -> SystemError {
         SystemError(call, subject, errno: EEXIST)

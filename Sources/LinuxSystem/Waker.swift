@@ -75,6 +75,10 @@ public enum ProcessSetup {
     }
     /// A lease that a writer breaks is announced by SIGIO, whose default is death.
     public static func outliveBrokenLeases() { signal(SIGIO, SIG_IGN) }
+    /// Asks for the newest call that a spawn makes in the child, where it could no longer say what is missing.
+    public static func probe() throws(SystemError) {
+        _ = try SystemCalls.wrapped("close_range") { bb_probe_close_range() }
+    }
     public static func becomeSubreaper() { _ = bb_set_subreaper() }
     public static var pid: Int32 { getpid() }
     public static var uid: UInt32 { getuid() }

@@ -74,6 +74,11 @@ struct Bobbin: ParsableCommand {
         case let problem as ConfigurationProblem:
             Terminal.complain(problem.text)
             Glibc.exit(Exit.malformed)
+        case let problem as SystemError where problem.isUnknownToKernel:
+            Terminal.complain(
+                "bobbin: the kernel has no `\(problem.call)`, or a sandbox forbids it; Bobbin needs Linux 5.9 or newer, and has no weaker way [E-KERNEL]"
+            )
+            Glibc.exit(Exit.unavailable)
         case let problem as SystemError:
             Terminal.complain("bobbin: \(problem)")
             Glibc.exit(Exit.inputOutput)

@@ -201,4 +201,23 @@ struct Way: Sendable, CustomTestStringConvertible {
             #expect(try site.result(of: "late.yaml").state == "succeeded")
         }
     }
+
+    @Test("a drop under its submitter's lease holds nobody up, and runs when the lease is gone") func leased()
+        throws
+    {
+        try TestSite.use { site in
+            // The kernel tells the holder of a lease that somebody waits for it. 1024 is F_SETLEASE, which Glibc hides.
+            signal(SIGIO, SIG_IGN)
+            try site.up()
+            try Disk.write(job([site.effect("leased")]), to: site.outside("leased"))
+            let fd = try Disk.check("open", "leased", open(site.outside("leased"), O_RDWR | O_CLOEXEC))
+            try Disk.check("lease", "leased", fcntl(fd, 1024, Int32(F_WRLCK)))
+            site.expect("leased.yaml")
+            try Disk.move(site.outside("leased"), to: "\(site.lane())/leased.yaml")
+            try site.fence("beside.yaml", "default")
+            #expect(site.count("leased", "once") == 0)
+            close(fd)
+            #expect(try site.result(of: "leased.yaml").state == "succeeded")
+        }
+    }
 }

@@ -65,6 +65,20 @@ private struct SmallDisk {
     }
 
     @Test(
+        "a kernel without a call that we need: a sentence at the start, no weaker way",
+        arguments: ["openat2", "close_range"])
+    func oldKernel(call: String) throws {
+        try TestSite.use { site in
+            let runner = try site.launch(
+                "main", ["run", "--until-idle"], ["BOBBIN_FAULT": "\(call):1+:\(ENOSYS)"])
+            #expect(try runner.end() == 69)
+            #expect(
+                runner.said.contains("the kernel has no `\(call)`") && runner.said.contains("E-KERNEL"),
+                "\(runner.said)")
+        }
+    }
+
+    @Test(
         "a disk short of room stops the claims, says so, and goes on by itself; what was whole stays whole",
         .enabled(if: SmallDisk.isPossible, "needs the right to mount a tmpfs"))
     func shortOfRoom() throws {

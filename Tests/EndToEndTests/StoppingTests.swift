@@ -144,6 +144,24 @@ import Testing
         }
     }
 
+    @Test("a copied site leaves the processes of its original alone, and asks about its own open step")
+    func copied() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop("c.yaml", job([site.gate("c"), site.effect("c")]))
+            try site.waitForEffect("c", "gate")
+            let copy = site.path + "-copy"
+            defer { Disk.removeTree(copy) }
+            #expect(try Program.call(["-a", site.path, copy], path: "/bin/cp").code == 0)
+            let run = try Program.call(["run", "--until-idle", "--site", copy])
+            #expect(run.code == 0, "\(run.both)")
+            #expect(Disk.names("\(copy)/spool/parked/interrupted").count == 1)
+            try site.open(gate: "c")
+            #expect(try site.result(of: "c.yaml").state == "succeeded")
+            #expect(site.count("c", "gate") == 1 && site.count("c", "once") == 1)
+        }
+    }
+
     @Test("a runner that is stopped but lives keeps its claims") func stoppedRunner() throws {
         try TestSite.use { site in
             try site.up()

@@ -18,7 +18,8 @@ public enum FaultLoop {
     /// Returns how many points there were.
     @discardableResult
     public static func run<World>(
-        _ name: String = #function, blows: [ThreadFaults.Blow] = blows, make: () throws -> World, work: (World) throws -> Void,
+        _ name: String = #function, blows: [ThreadFaults.Blow] = blows, make: () throws -> World,
+        work: (World) throws -> Void,
         check: (World, ThreadFaults.Blow) throws -> Void
     ) throws -> Int {
         var points = 0

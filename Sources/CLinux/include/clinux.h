@@ -52,6 +52,7 @@ struct bb_filesystem { int64_t type; uint64_t free_bytes, total_bytes, free_inod
 int bb_filesystem(int fd, struct bb_filesystem *out);
 
 /// One batch of directory entries (getdents64). Returns bytes filled, 0 at the end.
+int bb_probe_close_range(void);
 int bb_getdents(int fd, void *buffer, unsigned length);
 
 struct bb_spawn {
