@@ -173,6 +173,44 @@ import Testing
         journal.close()
         return [last]
     }
+    @Test func oneSegmentAndOneSpareAreLeftOfAnyNumber() throws {
+        let bench = try JournalBench()
+        _ = try recycled(bench, seed: 35)
+        let names = try bench.folder.listing()
+        #expect(names.count == 2 && names.first == ".spare" && names.last?.hasSuffix(".seg") == true, "\(names)")
+        #expect(try bench.folder.directory.status(".spare").size == 32_768)
+        // The next life goes on in the spare's room and makes another.
+        try bench.open(segmentBytes: 32_768).close()
+        #expect(try bench.folder.listing().count == 2)
+    }
+    /// A runner that is killed right after a step must not ask a person what became of it.
+    @Test func theEndOfAStepIsWrittenAtOnce() throws {
+        let bench = try JournalBench()
+        var events = RandomEvents(seed: 36)
+        let journal = try bench.open()
+        for number in 0..<20 {
+            let id = events.id()
+            journal.append(.accepted(events.acceptance(id)), of: id)
+            let step = events.step(.succeeded)
+            journal.append(.stepStarted(step), of: id)
+            journal.append(.stepEnded(step), of: id)
+            #expect(try bench.replay().live[id]?.steps.last?.state == .succeeded, "round \(number)")
+        }
+        journal.close()
+    }
+    @Test func whatNobodyWaitsForIsWrittenSoonAllTheSame() throws {
+        let bench = try JournalBench()
+        var events = RandomEvents(seed: 37)
+        let journal = try bench.open()
+        for number in 0..<5 {
+            let id = events.id()
+            journal.append(.accepted(events.acceptance(id)), of: id)
+            let end = Clocks.monotonic + 20_000_000_000
+            while try bench.replay().live[id] == nil, Clocks.monotonic < end { sched_yield() }
+            #expect(try bench.replay().live[id] != nil, "round \(number)")
+        }
+        journal.close()
+    }
     @Test func aRecycledSegmentNeverYieldsOldRecords() throws {
         for seed in UInt64(30)...33 {
             let bench = try JournalBench()
