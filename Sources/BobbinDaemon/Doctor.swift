@@ -23,7 +23,7 @@ public struct Doctor {
     public init(site path: String) {
         self.path = path
         let site: Site
-        do { site = try Site(path: path) } catch let problem as SpoolProblem {
+        do { site = try Site(path: path, mayFoundSpool: false) } catch let problem as SpoolProblem {
             add(.wrong, "site", "\(problem.code): \(problem.message)", problem.whatToDo)
             examineMachine(slots: 1, lanes: 1)
             return
@@ -174,7 +174,7 @@ public struct Doctor {
                 if let why = runner.silent {
                     doctor.add(
                         .wrong, "runner \(runner.name)", "gives no sign of life: \(why)",
-                        "Its claims stay its own as long as it lives; kill -9 lets another runner take them over."
+                        "Look at what it does (ps, spool/log/bobbin.log): a long start or a long stop is silent, too. Its claims stay its own as long as it lives."
                     )
                 }
                 if let why = runner.stopped {

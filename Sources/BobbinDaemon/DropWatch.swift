@@ -97,7 +97,7 @@ final class DropWatch {
                 try watch.add(queue, tag: DropWatch.parentTag, removals: true)
             } catch {
                 // What stands in its place is warned of, and looked at again.
-                guard error.fileTrouble == .kind else { throw error }
+                guard Spool.isMisplaced(error) else { throw error }
             }
         }
     }
@@ -234,6 +234,8 @@ final class DropWatch {
 
     /// A worker found the file not whole yet.
     func stillArriving(_ candidate: Candidate, _ key: LaneKey, why: String, lookAgainIn span: Span) {
+        // Its directory was taken away meanwhile: a scan finds the file when there is one again.
+        guard core.lane(key) != nil else { return core.scheduler.forgetName(candidate.name, key) }
         wait(for: candidate, key, why: why, span: span)
         // Judged now, and not whole: only here, since a file that waits for a slot may be whole for hours.
         if let entry = arriving[key]?[candidate.name], Clocks.monotonic >= entry.patience {
@@ -349,7 +351,7 @@ final class DropWatch {
             ).status().inode != lane.inode
         } catch {
             // Out of descriptors, say: that tells nothing of the directory.
-            return error.isMissing || error.fileTrouble == .kind
+            return error.isMissing || Spool.isMisplaced(error)
         }
     }
     private func hasChanged(_ lane: Lane) -> Bool {
@@ -369,6 +371,7 @@ final class DropWatch {
             // Something else stands there: until that goes, there is no such lane.
             lanes[tag] = nil
             tags[lane.key] = nil
+            for name in (arriving[lane.key] ?? [:]).keys { gone(name, lane.key) }
             arriving[lane.key] = nil
             core.update { $0.lanes[lane.key] = nil }
         } catch {

@@ -133,7 +133,7 @@ final class RunnerCore: Sendable {
     func mayBegin() -> Bool {
         guard let why = pressure.look() else { return true }
         if scheduler.holdUp(true) {
-            log.warn("pressure", "nothing new begins until there is room again: \(why)")
+            log.warn("pressure", "nothing new begins for now: \(why)")
             post(.quiet)
         }
         pressure.tell(why)
@@ -143,7 +143,7 @@ final class RunnerCore: Sendable {
     func lookForRoom() {
         guard mayBegin(), scheduler.holdUp(false) else { return }
         pressure.tell("")
-        log.info("pressure", "there is room again: work goes on")
+        log.info("pressure", "that is over: work goes on")
     }
     /// A call was refused for want of room, descriptors, memory or processes.
     func strike(_ error: any Error) {

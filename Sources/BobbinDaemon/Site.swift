@@ -42,14 +42,14 @@ public final class Site: Sendable {
     public let catalogue: StepCatalogue
 
     /// Opens a site; its spool directories are made if this is the first start.
-    public init(path: String) throws {
+    public init(path: String, mayFoundSpool: Bool = true) throws {
         self.path = path
         guard Host.exists("\(path)/\(SpoolName.configuration)") else {
             throw SpoolProblem(
                 "E-SITE", "\(path) is no site: \(SpoolName.configuration) is missing",
                 whatToDo: "Make one with `bobbin init \(path)`.")
         }
-        spool = try Spool(site: path, newID: Identities.fresh().text)
+        spool = try Spool(site: path, mayBeFounded: mayFoundSpool, newID: Identities.fresh().text)
         let all = Site.allActions
         actions = Dictionary(all.map { ($0.type.name, $0) }, uniquingKeysWith: { first, _ in first })
         catalogue = StepCatalogue(all.map(\.type))

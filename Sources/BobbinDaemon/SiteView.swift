@@ -160,7 +160,7 @@ public struct SiteView: Sendable {
     private static let silenceAllowed = Span.seconds(60).nanoseconds
     private static func silence(_ home: Directory, _ pid: Int32?) -> String? {
         if let pid, Host.isHeld(pid) {
-            return "its process is held (SIGSTOP or a debugger): kill -CONT \(pid)"
+            return "its process is held (SIGSTOP): kill -CONT \(pid)"
         }
         // It is just going.
         guard let beat = try? home.status(SpoolName.lock).modified else { return nil }

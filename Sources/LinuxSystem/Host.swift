@@ -26,12 +26,12 @@ public enum Host {
         let fields = text[text.index(after: end)...].split(separator: " ")
         return fields.count > 19 ? UInt64(fields[19]) : nil
     }
-    /// Whether a process is held by SIGSTOP or a debugger (state T or t of /proc/pid/stat).
+    /// Whether a process is held by SIGSTOP (state T of /proc/pid/stat).
     public static func isHeld(_ pid: Int32) -> Bool {
         guard let text = firstLine("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else {
             return false
         }
-        return "Tt".contains(text[text.index(after: end)...].drop { $0 == " " }.first ?? " ")
+        return text[text.index(after: end)...].drop { $0 == " " }.first == "T"
     }
 
     /// Kills every process whose environment holds all `marks` (NAME=value), wherever it moved to, and says how many.

@@ -190,14 +190,29 @@ enum SystemCalls {
         /// What a call meets that is made after the death.
         public static let dead: Int32 = 132  // ERFKILL: no call of ours returns it
 
-        /// Does `body` with its n-th call struck; says whether there was such a call. What `body` throws is its own matter.
-        public static func strike(_ call: Int, _ blow: Blow, _ body: () throws -> Void) -> Bool {
+        /// What came of a struck piece of work.
+        public struct Outcome {
+            /// Nil where nothing was struck.
+            public var blow: Blow?
+            /// Whether there was an n-th call at all.
+            public var isHit: Bool
+            /// What the work threw: a blow that it keeps to itself must have done no harm.
+            public var error: (any Error)?
+
+            public init(blow: Blow? = nil, isHit: Bool = false, error: (any Error)? = nil) {
+                self.blow = blow
+                self.isHit = isHit
+                self.error = error
+            }
+        }
+
+        /// Does `body` with its n-th call struck.
+        public static func strike(_ call: Int, _ blow: Blow, _ body: () throws -> Void) -> Outcome {
             let plan = Plan(call, blow)
             pthread_setspecific(key, Unmanaged.passUnretained(plan).toOpaque())
             defer { pthread_setspecific(key, nil) }
-            // Failing is what it is asked to do.
-            try? body()
-            return plan.isHit
+            do { try body() } catch { return Outcome(blow: blow, isHit: plan.isHit, error: error) }
+            return Outcome(blow: blow, isHit: plan.isHit, error: nil)
         }
 
         static func strike() -> Int32? {

@@ -88,10 +88,18 @@ public final class Spool: Sendable {
     /// All of them are opened at the beginning, so there is always one.
     private func held(_ path: String) -> Directory { replaceable.with { $0[path] ?? root } }
 
-    /// Opens a site's spool, making what is missing; `create` is for `init` and for the first start.
-    public init(site path: String, newID: @autoclosure () -> String) throws {
+    /// Opens a site's spool, making what is missing. Where there is none at all it is founded, if it `mayBeFounded`: who
+    /// only looks must not put an empty spool where the real one was before it was moved or unmounted.
+    public init(site path: String, mayBeFounded: Bool = true, newID: @autoclosure () -> String) throws {
         site = try Directory.open(path)
         let known = try Spool.read(SpoolName.spoolID, below: site)
+        guard known != nil || mayBeFounded else {
+            throw SpoolProblem(
+                "E-SPOOL", "there is no spool at \(path)/\(SpoolName.spool) yet, or not any more",
+                whatToDo:
+                    "A new site: `bobbin up` (or `bobbin submit`) makes it. One that has worked before: its spool was moved or is not mounted; bring it back before anything is started."
+            )
+        }
         if known != nil { try Spool.checkNothingIsLost(site) } else { try Spool.checkNothingIsOrphaned(site) }
         if let state = try Spool.existingState(site) { try Spool.checkFormat(state, write: false) }
         try Spool.makeDirectories(site)
@@ -221,6 +229,11 @@ public final class Spool: Sendable {
     public func dropDirectories(of policy: QueuePolicy) throws -> [(Priority, Directory)] {
         try lanes(of: policy).open
     }
+    /// What the opening of a drop directory says where something else stands: a link, a file, another file system (a claim
+    /// is a rename, which does not reach over there), or a directory that is closed to us.
+    public static func isMisplaced(_ error: SystemError) -> Bool {
+        [.kind, .access].contains(error.fileTrouble) || error.isCrossDevice
+    }
     /// What stands in the place of a drop directory and is none: nothing is taken from there.
     public func misplaced(of policy: QueuePolicy) throws -> [SystemError] { try lanes(of: policy).trouble }
 
@@ -234,12 +247,12 @@ public final class Spool: Sendable {
                 do throws(SystemError) {
                     open.append((priority, try queue.makeDirectory(priority.directory)))
                 } catch {
-                    guard error.fileTrouble == .kind else { throw error }
+                    guard Spool.isMisplaced(error) else { throw error }
                     trouble.append(error)
                 }
             }
         } catch {
-            guard error.fileTrouble == .kind else { throw error }
+            guard Spool.isMisplaced(error) else { throw error }
             trouble.append(error)
         }
         return (open, trouble)

@@ -111,7 +111,10 @@ struct SiteOption: ParsableArguments {
         name: .long, help: ArgumentHelp("The site's directory.", valueName: "dir"), completion: .directory)
     var site: String?
 
-    func open() throws -> Site { try Site(path: SiteFinder.find(option: site)) }
+    /// Only verbs that bring work may found the spool of a new site.
+    func open(mayFoundSpool: Bool = false) throws -> Site {
+        try Site(path: SiteFinder.find(option: site), mayFoundSpool: mayFoundSpool)
+    }
 }
 
 struct JSONFlag: ParsableArguments {

@@ -32,7 +32,9 @@ enum RunChoice {
 enum RunCompletion {
     /// Ids of runs in flight and of the latest ended ones.
     static let kind = CompletionKind.custom { _, _, prefix in
-        guard let path = try? SiteFinder.find(option: nil), let site = try? Site(path: path) else {
+        guard let path = try? SiteFinder.find(option: nil),
+            let site = try? Site(path: path, mayFoundSpool: false)
+        else {
             return []
         }  // no site here: no ids
         let live = Replays.live(site.spool).map(\.id.text)

@@ -15,7 +15,7 @@ enum StatusText {
         for case (let name, let why?) in view.runners.map({ ($0.name, $0.stopped) }) {
             lines.append(
                 Terminal.paint(
-                    "runner \(name) begins nothing new: \(Terminal.escape(why)); it goes on by itself when there is room",
+                    "runner \(name) begins nothing new: \(Terminal.escape(why)); it goes on by itself when that is over",
                     .red))
         }
         for case (let name, let why?) in view.runners.map({ ($0.name, $0.silent) }) {

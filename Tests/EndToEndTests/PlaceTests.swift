@@ -100,6 +100,16 @@ import Testing
             try site.waitForLog("no drop directory")
             #expect(try site.bobbin("doctor").out.contains("no drop directory"))
             // While it works as well.
+            // One is just being written there.
+            let text = Array(job([site.effect("half")]).utf8)
+            site.expect("half.yaml")
+            let half = try Disk.check(
+                "open", "half",
+                open("\(site.lane("default", 6))/half.yaml", O_WRONLY | O_CREAT | O_CLOEXEC, 0o644))
+            try Disk.write(Array(text[..<20]), to: half)
+            try Signals.wait("half.yaml to be seen arriving", in: [site.spool], pace: 50) {
+                try site.bobbin("status").out.contains("half.yaml") ? () : nil
+            }
             let runner = try #require(site.runners.first)
             runner.signal(SIGSTOP)
             try Disk.move(site.lane("default", 6), to: site.outside("away"))
@@ -110,7 +120,16 @@ import Testing
             #expect(try site.result(of: "beside.yaml").state == "succeeded")
             for priority in [4, 6] {
                 Disk.remove(site.lane("default", priority))
-                try Disk.makeDirectory(site.lane("default", priority))
+                // The runner may be quicker, and make one.
+                if priority == 6 { rmdir(site.lane("default", 6)) }
+                if priority == 6, rename(site.outside("away"), site.lane("default", 6)) == 0 {
+                    try Disk.write(Array(text[20...]), to: half)
+                    close(half)
+                    #expect(try site.result(of: "half.yaml").state == "succeeded")
+                } else {
+                    #expect(priority == 4, "p6 could not be put back")
+                    _ = mkdir(site.lane("default", priority), 0o755)
+                }
                 try site.drop("after\(priority).yaml", job(["log: here"]), "default", priority)
                 #expect(try site.result(of: "after\(priority).yaml").state == "succeeded")
             }
@@ -118,7 +137,8 @@ import Testing
         }
     }
 
-    @Test("a spool that is not where it was: nothing begins until it is back, and status says so") func away()
+    @Test("a spool that is not where it was: nothing begins until it is back, and the log says so")
+    func away()
         throws
     {
         try TestSite.use { site in
@@ -135,6 +155,11 @@ import Testing
                     ? () : nil
             }
             #expect(site.count("meanwhile", "once") == 0 && Disk.exists("\(away)/default/p5/meanwhile.yaml"))
+            // Who only looks does not put an empty spool there.
+            let status = try site.bobbin("status")
+            #expect(
+                status.code == 69 && status.err.contains("E-SPOOL") && Disk.names(site.spool).isEmpty,
+                "\(status.both)")
             rmdir(site.spool)
             try Disk.move(away, to: site.spool)
             #expect(try site.result(of: "meanwhile.yaml").state == "succeeded")

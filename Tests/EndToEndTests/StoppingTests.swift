@@ -178,7 +178,7 @@ import Testing
                 try site.bobbin("status").out.contains(
                     "runner \(owner.name) gives no sign of life: its process is held"))
             owner.signal(SIGCONT)
-            try Signals.wait("a runner that goes on", in: [site.spool]) {
+            try Signals.wait("a runner that goes on", in: ["\(site.spool)/.bobbin/runners/*"]) {
                 try site.bobbin("status").out.contains("no sign of life") ? nil : ()
             }
             #expect(try site.result(of: "s.yaml").state == "succeeded")

@@ -177,7 +177,8 @@ import Testing
         let bench = try JournalBench()
         _ = try recycled(bench, seed: 35)
         let names = try bench.folder.listing()
-        #expect(names.count == 2 && names.first == ".spare" && names.last?.hasSuffix(".seg") == true, "\(names)")
+        #expect(
+            names.count == 2 && names.first == ".spare" && names.last?.hasSuffix(".seg") == true, "\(names)")
         #expect(try bench.folder.directory.status(".spare").size == 32_768)
         // The next life goes on in the spare's room and makes another.
         try bench.open(segmentBytes: 32_768).close()

@@ -53,8 +53,9 @@ private func hold(_ holds: Bool, _ text: @autoclosure () throws -> String) throw
     @Test(arguments: [2, 7]) func publishing(count: Int) throws {
         let points = try FaultLoop.run(make: { try Results(count) }) {
             try Publish(temporary: $0.temporary).publish($0.items)
-        } check: { world, _ in
+        } check: { world, outcome in
             try world.checkWhole()
+            if outcome.error == nil { try hold(try world.done.names().count == count, "told, but not there") }
             try world.publishAll()
         }
         #expect(points > 100)
@@ -150,11 +151,10 @@ private func hold(_ holds: Bool, _ text: @autoclosure () throws -> String) throw
         }
     }
 
-    /// Whatever fails while a file is judged: it is never said to be whole with other bytes, and never refused for what is
-    /// the host's trouble.
+    /// Whatever fails while a file is judged: it is never said to be whole with other bytes.
     @Test func judging() throws {
         let text = String(repeating: "steps: []  # text\n", count: 100)
-        let points = try FaultLoop.run {
+        let points = try FaultLoop.run(mustThrow: false) {
             let world = try TestSpool()
             try world.drop("job.yaml", text)
             return world
@@ -163,12 +163,10 @@ private func hold(_ holds: Bool, _ text: @autoclosure () throws -> String) throw
             switch gate.examine("job.yaml", in: world.queue, evidence: .movedIn) {
             case .complete(let drop):
                 if drop.bytes != Array(text.utf8) { try world.folder.put("wrong", "other bytes") }
-            case .refused(let failure):
-                try world.folder.directory.create("refused").append(Array(failure.code.utf8))
             case .directory, .gone: try world.folder.put("wrong", "gone, or a directory")
-            case .arriving, .hostTrouble: break
+            case .refused, .arriving, .hostTrouble: break
             }
-        } check: { world, blow in
+        } check: { world, _ in
             try hold(try !world.folder.listing().contains("wrong"), "a wrong verdict")
             let gate = ArrivalGate(requireEnd: false, now: Timestamp(nanoseconds: Clocks.wall))
             guard case .complete(let drop) = gate.examine("job.yaml", in: world.queue, evidence: .movedIn)
@@ -192,7 +190,8 @@ private func hold(_ holds: Bool, _ text: @autoclosure () throws -> String) throw
                         call, .errno(errno, lasting: false),
                         {
                             verdict = gate.examine("job.yaml", in: world.queue, evidence: .movedIn)
-                        })
+                        }
+                    ).isHit
                 else { break }
                 if case .refused(let failure)? = verdict {
                     Issue.record("call \(call), errno \(errno): \(failure)")
@@ -220,14 +219,14 @@ private func hold(_ holds: Bool, _ text: @autoclosure () throws -> String) throw
         } work: { folder in
             try AtomicFile.write(
                 Array("the new text".utf8), to: "settings", in: folder.directory, existing: .replace)
-        } check: { folder, blow in
+        } check: { folder, outcome in
             let text = try folder.text("settings")
             try hold(text == "old" || text == "the new text", "half: \(text)")
             try AtomicFile.write(
                 Array("the next".utf8), to: "settings", in: folder.directory, existing: .replace)
             try hold(try folder.text("settings") == "the next", "not written in peace")
             // A kill, and an errno that strikes the tidying as well, leave the temporary file; a start removes it.
-            if case .errno(_, lasting: false) = blow {
+            if case .errno(_, lasting: false)? = outcome.blow {
                 try hold(try folder.listing() == ["settings"], "left: \(try folder.listing())")
             }
         }

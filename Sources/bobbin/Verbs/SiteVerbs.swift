@@ -36,7 +36,7 @@ struct UpVerb: ParsableCommand {
     @OptionGroup var site: SiteOption
 
     func run() throws {
-        let site = try site.open()
+        let site = try site.open(mayFoundSpool: true)
         Terminal.complain("bobbin works on \(site.path) (log: spool/log/bobbin.log); Ctrl-C stops")
         throw ExitCode(
             try Runner(site: site, options: RunnerOptions(name: "main", untilIdle: false, echo: true)).run())
@@ -71,7 +71,7 @@ struct RunVerb: ParsableCommand {
     func run() throws {
         guard let job else {
             let options = RunnerOptions(name: runner, untilIdle: untilIdle, echo: true)
-            throw ExitCode(try Runner(site: site.open(), options: options).run())
+            throw ExitCode(try Runner(site: site.open(mayFoundSpool: true), options: options).run())
         }
         throw ExitCode(try foreground(job))
     }

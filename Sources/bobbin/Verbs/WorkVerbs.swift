@@ -28,7 +28,7 @@ struct SubmitVerb: ParsableCommand {
     @OptionGroup var site: SiteOption
 
     func run() throws {
-        let site = try site.open()
+        let site = try site.open(mayFoundSpool: true)
         let configuration = try site.configuration()
         var checked: [(String, JobSpec, [UInt8])] = []
         for path in jobs {

@@ -46,6 +46,8 @@ enum Program {
         values["HOME"] = Host.environment("HOME") ?? "/"
         values["TMPDIR"] = Host.environment("TMPDIR") ?? "/tmp"
         values["SWIFT_BACKTRACE"] = "enable=no"
+        // Of ops/sanitize and ops/mutants, which must reach the program as well as the suite.
+        for name in ["TSAN_OPTIONS", "MUTANT"] { values[name] = Host.environment(name) }
         values.merge(extra) { $1 }
         return values.map { "\($0)=\($1)" }
     }
