@@ -71,57 +71,70 @@ enum LifeTarget {
 
 /// A recorded seed.
 private struct Trace {
+    /// Files by numbers of our own: the disk gives the number of an inode that is gone to the next file.
     enum Change {
-        case create(String, inode: Int)
-        case rename(String, String)
-        case remove(String)
-        case write(inode: Int, at: Int, [UInt8])
-        case truncate(inode: Int, Int)
-        case sync(inode: Int)
+        case create(String, file: Int)
+        case rename(String, String, file: Int)
+        case remove(String, file: Int)
+        case write(file: Int, at: Int, [UInt8])
+        case truncate(file: Int, Int)
+        case sync(file: Int)
+        case syncDirectory
         case syncAll
     }
     var changes: [Change] = []
-    var directory = 0
     /// Change index and the count of events that it promised.
     var promises: [(change: Int, count: Int)] = []
-    /// What is live after so many events; where two are the same, the larger number.
-    var known: [[RunID: RunRecord]: Int] = [:]
+    /// After which counts of events this is what is live.
+    var known: [[RunID: RunRecord]: [Int]] = [:]
+    var events = 0
 
     init(seed: UInt64, path: String) throws {
         let text = String(
             decoding: try OpenFile.open(path + "/trace").read(upTo: 64 << 20), as: UTF8.self)
-        directory = Int(try FileStatus.of(path + "/journal").inode)
+        let directory = String(try FileStatus.of(path + "/journal").inode)
+        var files: [String: Int] = [:], names: [String: Int] = [:], made = 0
         var promising: Int?
         for line in text.split(separator: "\n") {
             let words = line.split(separator: "\t").map(String.init)
             switch words[0] {
             case "create":
                 let name = Trace.name(words[2])
-                if name == "promises" { promising = Int(words[3]) }
-                changes.append(.create(name, inode: Int(words[3]) ?? 0))
-            case "rename": changes.append(.rename(Trace.name(words[2]), Trace.name(words[4])))
-            case "remove": changes.append(.remove(Trace.name(words[2])))
+                made += 1
+                (files[words[3]], names[name]) = (made, made)
+                if name == "promises" { promising = made } else { changes.append(.create(name, file: made)) }
+            case "rename":
+                let old = Trace.name(words[2]), new = Trace.name(words[4])
+                guard let file = names.removeValue(forKey: old) else { fatalError("no \(old) to rename") }
+                names[new] = file
+                changes.append(.rename(old, new, file: file))
+            case "remove":
+                let name = Trace.name(words[2])
+                if let file = names.removeValue(forKey: name) { changes.append(.remove(name, file: file)) }
             case "write":
-                let inode = Int(words[1]) ?? 0, bytes = Trace.bytes(words[3])
-                if inode == promising {
+                guard let file = files[words[1]] else { fatalError("nobody made inode \(words[1])") }
+                let bytes = Trace.bytes(words[3])
+                if file == promising {
                     let said = String(decoding: bytes, as: UTF8.self).dropLast()
                     promises.append((changes.count, Int(said) ?? 0))
                 } else {
-                    changes.append(.write(inode: inode, at: Int(words[2]) ?? 0, bytes))
+                    changes.append(.write(file: file, at: Int(words[2]) ?? 0, bytes))
                 }
-            case "truncate": changes.append(.truncate(inode: Int(words[1]) ?? 0, Int(words[2]) ?? 0))
-            case "sync": changes.append(.sync(inode: Int(words[1]) ?? 0))
+            case "truncate":
+                if let file = files[words[1]] { changes.append(.truncate(file: file, Int(words[2]) ?? 0)) }
+            case "sync" where words[1] == directory: changes.append(.syncDirectory)
+            case "sync": if let file = files[words[1]] { changes.append(.sync(file: file)) }
             case "syncall": changes.append(.syncAll)
             default: break
             }
         }
-        var model = ModelJournal(), count = 0
-        known[model.live] = 0
+        var model = ModelJournal()
+        known[model.live] = [0]
         for life in 1...Script.lives {
             for step in Script(seed: seed, life: life).events {
                 model.take(step.event, step.run)
-                count += 1
-                known[model.live] = count
+                events += 1
+                known[model.live, default: []].append(events)
             }
         }
     }
@@ -198,10 +211,12 @@ enum CrashTarget {
         let trace = traces[choices.below(traces.count)]
         let cut = choices.below(trace.changes.count + 1)
         let promised = trace.promises.last { $0.change <= cut }?.count ?? 0
+        // What is appended after the next promise was not even thought of at the cut.
+        let possible = trace.promises.first { $0.change > cut }?.count ?? trace.events
         do {
             try build(trace, cut, &choices)
             let replay = try Replay.read(place)
-            judge(replay.live, trace, promised, "read")
+            judge(replay.live, trace, promised, possible)
             _ = count.increment()
             // Now and then a whole start, which must find the same and leave the same.
             guard choices.chance(1) else { return }
@@ -213,11 +228,13 @@ enum CrashTarget {
         } catch { must(false, "cut \(cut) of \(trace.changes.count): \(error)") }
     }
 
-    private static func judge(_ live: [RunID: RunRecord], _ trace: Trace, _ promised: Int, _ what: String) {
-        guard let count = trace.known[live] else {
-            return must(false, "what is \(what) was never so: \(live.count) runs")
+    private static func judge(_ live: [RunID: RunRecord], _ trace: Trace, _ promised: Int, _ possible: Int) {
+        guard let counts = trace.known[live] else {
+            return must(false, "what is read was never so: \(live.count) runs")
         }
-        must(count >= promised, "\(promised) events were promised, \(count) are \(what)")
+        must(
+            promised <= possible && counts.contains { (promised...possible).contains($0) },
+            "\(promised) to \(possible) events could be read, it is as after \(counts)")
     }
 
     // MARK: the disk
@@ -229,9 +246,8 @@ enum CrashTarget {
         for (index, change) in trace.changes[..<cut].enumerated() {
             switch change {
             case .create, .rename, .remove: changed.append(index)
-            case .syncAll: covered = index
-            case .sync(let inode): if inode == trace.directory { covered = index }
-            case .write, .truncate: break
+            case .syncAll, .syncDirectory: covered = index
+            case .write, .truncate, .sync: break
             }
         }
         let free = changed.filter { $0 > covered }
@@ -242,55 +258,50 @@ enum CrashTarget {
             : Set(free.filter { _ in choices.chance(share) })
         for index in changed where index <= covered || kept.contains(index) {
             switch trace.changes[index] {
-            case .create(let name, let inode): if name != "promises" { entries[name] = inode }
-            case .rename(let old, let new):
-                // Its entry may hang on a change that was lost.
-                guard let inode = entries[old] else { continue }
+            case .create(let name, let file): entries[name] = file
+            case .rename(let old, let new, let file):
                 let leavesBoth = mode == 2 && index > covered && choices.chance(50)
-                if !leavesBoth { entries[old] = nil }
-                entries[new] = inode
-            case .remove(let name): entries[name] = nil
+                if !leavesBoth, entries[old] == file { entries[old] = nil }
+                entries[new] = file
+            case .remove(let name, let file): if entries[name] == file { entries[name] = nil }
             default: break
             }
         }
         for name in try place.names() { try place.remove(name) }
         var made: [Int: String] = [:]
-        for (name, inode) in entries.sorted(by: { $0.key < $1.key }) {
-            if let first = made[inode] {
+        for (name, file) in entries.sorted(by: { $0.key < $1.key }) {
+            if let first = made[file] {
                 _ = link("\(place.path)/\(first)", "\(place.path)/\(name)")
                 continue
             }
-            made[inode] = name
-            try place.create(name, mode: 0o600).append(content(trace, inode, cut, &choices))
+            made[file] = name
+            try place.create(name, mode: 0o600).append(content(trace, file, cut, &choices))
         }
     }
 
     /// One content that the cut can leave of this file.
     private static func content(
-        _ trace: Trace, _ inode: Int, _ cut: Int, _ choices: inout Choices
+        _ trace: Trace, _ file: Int, _ cut: Int, _ choices: inout Choices
     ) -> [UInt8] {
-        // From its last sync on (or since its number was given to it) every version counts; before, only the outcome.
+        // From its last sync on every version counts; before, only the outcome.
         var synced = 0
         for (index, change) in trace.changes[..<cut].enumerated() {
             switch change {
-            case .create(_, let made) where made == inode: synced = index
-            case .sync(let file) where file == inode: synced = index
+            case .sync(let one) where one == file: synced = index
             case .syncAll: synced = index
             default: break
             }
         }
         var history: [[UInt8]] = [], current: [UInt8] = []
         for (index, change) in trace.changes[..<cut].enumerated() {
-            if index == synced { history = [] }
             switch change {
-            case .create(_, let made) where made == inode: current = []
-            case .write(let file, let offset, let bytes) where file == inode:
+            case .write(let one, let offset, let bytes) where one == file:
                 if index > synced { history.append(current) }
                 if current.count < offset + bytes.count {
                     current += [UInt8](repeating: 0, count: offset + bytes.count - current.count)
                 }
                 current.replaceSubrange(offset..<offset + bytes.count, with: bytes)
-            case .truncate(let file, let length) where file == inode:
+            case .truncate(let one, let length) where one == file:
                 if index > synced { history.append(current) }
                 current =
                     current.prefix(length) + [UInt8](repeating: 0, count: max(0, length - current.count))

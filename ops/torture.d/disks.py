@@ -111,6 +111,7 @@ class Disks:
                 process.kill()
                 said, _ = process.communicate()
         self.endings[process.returncode] = self.endings.get(process.returncode, 0) + 1
-        if process.returncode not in (0, -9, 65, 69, 73, 74, 75, 78):
+        # -15: the stop came before it could listen for one.
+        if process.returncode not in (0, -9, -15, 65, 69, 73, 74, 75, 78):
             bad.append(f"on the small disk it ended with {process.returncode}: {said.decode(errors='replace')[-500:]}")
         return bad + scenes.judge(site, scenes.SCENES[name], settled=False, faulted=True)
