@@ -34,7 +34,7 @@ let package = Package(
         room("JobModel"),
         room("LinuxSystem", ["CLinux"]),
         room("YamlText", ["CYaml"]),
-        room("JobLanguage", ["JobModel", "YamlText"]),
+        room("JobLanguage", ["JobModel", "YamlText", crypto]),
         room("SpoolQueue", ["JobModel", "LinuxSystem"]),
         room("RunJournal", ["JobModel", "LinuxSystem"]),
         room("RunEngine", ["JobModel", "JobLanguage", "LinuxSystem"]),
@@ -63,7 +63,7 @@ let package = Package(
         tests("JobModelTests", ["JobModel", "TestKit"]),
         tests("LinuxSystemTests", ["LinuxSystem", "TestKit"]),
         tests("YamlTextTests", ["YamlText", "TestKit"]),
-        tests("JobLanguageTests", ["JobLanguage", "JobModel", "YamlText"]),
+        tests("JobLanguageTests", ["JobLanguage", "JobModel", "YamlText", "TestKit"]),
         tests("SpoolQueueTests", ["SpoolQueue", "JobModel", "LinuxSystem", "TestKit"]),
         tests("RunJournalTests", ["RunJournal", "JobModel", "LinuxSystem", "TestKit"]),
         tests(
@@ -74,7 +74,7 @@ let package = Package(
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
         tests(
             "BobbinDaemonTests",
-            ["BobbinDaemon", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue", "YamlText"]),
+            ["BobbinDaemon", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue", "YamlText"]),
         tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"]),
     ],
     swiftLanguageModes: [.v6]

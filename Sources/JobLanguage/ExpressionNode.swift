@@ -91,9 +91,13 @@ extension ExpressionNode {
         }
     }
 
-    private var children: [ExpressionNode] {
+    /// The nodes directly below, in reading order.
+    var children: [ExpressionNode] {
         switch kind {
-        case .constant, .name, .access, .filtered: []
+        case .constant, .name: []
+        case .filtered(let base, let uses): [base] + uses.flatMap(\.arguments)
+        case .access(let base, let accesses):
+            [base] + accesses.compactMap { if case .index(let node) = $0 { node } else { nil } }
         case .text(let nodes), .list(let nodes), .every(let nodes), .some(let nodes), .call(_, let nodes):
             nodes
         case .map(let entries): entries.map(\.value)

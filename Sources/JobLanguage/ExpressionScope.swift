@@ -32,12 +32,14 @@ public struct Scope: Sendable {
     public var now: Timestamp
     /// `2026-11-21` in the site's zone.
     public var localDate: String
+    /// Seconds that the site's zone is east of UTC at an instant (seconds since 1970).
+    public var zoneOffset: @Sendable (Int64) -> Int
     public var environment: @Sendable (String) -> String?
     public var fileExists: @Sendable (String) -> Bool
 
     public init(
         variables: ValueMap = [:], steps: [StepOutputs] = [], run: ValueMap = [:], extras: ValueMap = [:],
-        now: Timestamp, localDate: String,
+        now: Timestamp, localDate: String, zoneOffset: @escaping @Sendable (Int64) -> Int = { _ in 0 },
         environment: @escaping @Sendable (String) -> String? = { _ in nil },
         fileExists: @escaping @Sendable (String) -> Bool = { _ in false }
     ) {
@@ -47,6 +49,7 @@ public struct Scope: Sendable {
         self.extras = extras
         self.now = now
         self.localDate = localDate
+        self.zoneOffset = zoneOffset
         self.environment = environment
         self.fileExists = fileExists
     }

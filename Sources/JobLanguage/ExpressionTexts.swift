@@ -94,7 +94,7 @@ extension ExpressionEvaluator {
         return try bounded("'" + TextBytes.pieces(text, "'").joined(separator: "'\\''") + "'", call)
     }
 
-    private func bounded(_ text: String, _ call: FilterCall) throws(ExpressionError) -> String {
+    func bounded(_ text: String, _ call: FilterCall) throws(ExpressionError) -> String {
         if text.utf8.count > ExpressionLimits.textBytes { throw ExpressionEvaluator.tooLong(call.offset) }
         return text
     }

@@ -67,7 +67,10 @@ struct ExpressionTokens {
         guard let first = peek() else { return nil }
         let start = position
         let kind: ExpressionToken.Kind
-        if ExpressionTokens.startsName(first) {
+        if first == "r", let quote = peek(1), quote == "'" || quote == "\"" {
+            position += 1
+            kind = try quoted(quote, isRaw: true)
+        } else if ExpressionTokens.startsName(first) {
             kind = try word()
         } else if ExpressionTokens.isDigit(first) {
             kind = try number()
@@ -124,13 +127,26 @@ struct ExpressionTokens {
         while let scalar = peek(), ExpressionTokens.isDigit(scalar) { position += 1 }
     }
 
-    private mutating func quoted(_ quote: Unicode.Scalar) throws(ExpressionError) -> ExpressionToken.Kind {
+    /// `isRaw`: r'…', where a backslash is itself, as patterns want it; a quote behind one does not end the text.
+    private mutating func quoted(_ quote: Unicode.Scalar, isRaw: Bool = false) throws(ExpressionError)
+        -> ExpressionToken.Kind
+    {
         let start = position
         var text = String.UnicodeScalarView()
         position += 1
         while let scalar = peek(), scalar != quote {
             position += 1
-            text.append(scalar == "\\" ? try escaped() : scalar)
+            guard scalar == "\\" else {
+                text.append(scalar)
+                continue
+            }
+            guard isRaw else {
+                text.append(try escaped())
+                continue
+            }
+            text.append(scalar)
+            if let next = peek() { text.append(next) }
+            position += 1
         }
         guard peek() != nil else {
             throw ExpressionError(
@@ -150,7 +166,7 @@ struct ExpressionTokens {
         default:
             throw ExpressionError(
                 "E-EXPR", "a backslash in a text stands before n, t, r, a quote or another backslash",
-                hint: "write \\\\ for a backslash", offset: position - 1)
+                hint: "write \\\\ for a backslash, or r'…' around a regular expression", offset: position - 1)
         }
     }
 

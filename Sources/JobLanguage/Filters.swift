@@ -11,11 +11,16 @@ enum Filter: String, CaseIterable, Sendable {
     case json, int, float, string, round, abs, min, max, sum, basename, dirname, contains, startswith,
         endswith
     case shellQuote = "shell_quote"
+    case base64, base64Decode = "base64_decode", sha256, fromJSON = "from_json", urlEncode = "url_encode"
+    case regexMatch = "regex_match", regexFind = "regex_find", regexReplace = "regex_replace"
+    case date, dateAdd = "date_add"
 
     var argumentCount: ClosedRange<Int> {
         switch self {
-        case .replace: 2...2
-        case .default, .join, .map, .contains, .startswith, .endswith: 1...1
+        case .replace, .regexReplace: 2...2
+        case .default, .join, .map, .contains, .startswith, .endswith, .regexMatch, .regexFind, .date,
+            .dateAdd:
+            1...1
         case .split, .round: 0...1
         default: 0...0
         }
@@ -40,6 +45,10 @@ extension ExpressionEvaluator {
             if let item = use.filter == .first ? items.first : items.last { return .value(item) }
             return .missing(
                 ExpressionMissing(shown: use.filter.rawValue, reason: "the list is empty", use.offset))
+        case .regexFind:
+            if let found = try found(by: call) { return .value(found) }
+            return .missing(
+                ExpressionMissing(shown: use.filter.rawValue, reason: "nothing matches", use.offset))
         default: return .value(try result(call))
         }
     }
@@ -53,6 +62,11 @@ extension ExpressionEvaluator {
         case .json: .string(try json(call.input, at: call.offset))
         case .string: .string(try text(call.input, at: call.offset))
         case .int, .float, .round, .abs: try number(call)
+        case .base64, .base64Decode, .sha256, .fromJSON, .urlEncode: try coded(call)
+        case .regexMatch: .bool(try match(call, from: 0) != nil)
+        case .regexReplace: .string(try replacedMatches(call))
+        case .date: .string(try formatted(call))
+        case .dateAdd: .string(try shifted(call))
         case .contains: .bool(try contains(call.input, call.arguments[0], at: call.offset))
         default: try textResult(call)
         }

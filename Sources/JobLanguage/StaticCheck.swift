@@ -1,6 +1,7 @@
 // What this is: what can be known of a job's expressions before it runs.
-// Owns: syntax of templates and conditions, unknown names, references to steps that come later, double step ids.
-// Never: evaluates; a path below a known root may still be missing when the step runs.
+// Owns: syntax of templates and conditions, unknown names, references to steps that come later, double step ids, and what
+//   fails whatever the variables are (ConstantCheck).
+// Never: evaluates what depends on the run; a path below a known root may still be missing when the step runs.
 // On failure: findings at the line of the step or key (the place inside a text is named by its column there).
 import JobModel
 import YamlText
@@ -69,7 +70,9 @@ struct StaticCheck {
 
     private func check(condition text: String, _ place: YamlNode, _ earlier: [StepSpec]) {
         do throws(ExpressionError) {
-            check(try Condition.parse(text).references, place, earlier, base: 0)
+            let condition = try Condition.parse(text)
+            if let fault = condition.certainFault { return report(fault, place, base: 0) }
+            check(condition.references, place, earlier, base: 0)
         } catch { report(error, place, base: 0) }
     }
     private func check(script text: String, _ place: YamlNode, _ earlier: [StepSpec]) {
@@ -83,6 +86,10 @@ struct StaticCheck {
         case .string(let text) where text.contains("{{"):
             do throws(ExpressionError) {
                 for part in try Template.parse(text).expressions {
+                    if let fault = part.expression.certainFault {
+                        report(fault, place, base: part.offset)
+                        continue
+                    }
                     check(part.expression.references, place, earlier, base: part.offset)
                 }
             } catch { report(error, place, base: 0) }

@@ -1,5 +1,5 @@
 // What this is: values as JSON text (RFC 8259), for --json, HTTP bodies and the text of lists.
-// Owns: the writing direction only; JSON is read by the YAML reader, whose language contains it.
+// Owns: the writing direction only; JSONReader reads, and jobs in JSON are read by the YAML reader, whose language has it.
 // Never: writes NaN or infinities (they become null, as JSON has no word for them).
 // On failure: nothing here fails.
 

@@ -369,7 +369,7 @@ public final class RunDriver {
         let base = surroundings.sitePath
         return Scope(
             variables: spec.variables, steps: finished, run: run, now: instant,
-            localDate: String(local.prefix(10)),
+            localDate: String(local.prefix(10)), zoneOffset: { Clocks.zoneOffset(atSeconds: $0) },
             environment: { [base = surroundings.baseEnvironment] in base[$0]?.text },
             fileExists: { Host.exists($0.hasPrefix("/") ? $0 : base + "/" + $0) })
     }

@@ -2,7 +2,9 @@
 // Owns: at least one row for each filter; a test counts them.
 // Never: tests grammar.
 // On failure: the row that differs is named.
+import Glibc
 import JobModel
+import TestKit
 import Testing
 
 @testable import JobLanguage
@@ -39,6 +41,32 @@ import Testing
         ("'' | contains: ''", .bool(true)),
         ("'abc' | startswith: 'ab'", .bool(true)), ("'abc' | endswith: 'ab'", .bool(false)),
         ("\"it's\" | shell_quote", .string("'it'\\''s'")), ("'' | shell_quote", .string("''")),
+        ("'Grüße' | base64", .string("R3LDvMOfZQ==")), ("'' | base64", .string("")),
+        ("'R3LD\nvMOfZQ' | base64_decode", .string("Grüße")), ("'YQ==' | base64_decode", .string("a")),
+        (
+            "'abc' | sha256",
+            .string("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        ),
+        ("'{\"a\": [1, null, 1.5]}' | from_json", .map(["a": .list([.int(1), .null, .double(1.5)])])),
+        ("'ü b/c~' | url_encode", .string("%C3%BC%20b%2Fc~")),
+        ("'order 4711 x' | regex_match: r'\\d{4}'", .bool(true)),
+        ("'order' | regex_match: r'^\\d'", .bool(false)),
+        ("'order 4711 of 12' | regex_find: r'\\d+'", .string("4711")),
+        ("'v1.22' | regex_find: r'v(\\d+)\\.'", .string("1")),
+        ("'abc' | regex_find: 'z' | default: 'none'", .string("none")),
+        ("'a-b--c' | regex_replace: '-+', '+'", .string("a+b+c")),
+        ("'Lee, Ann' | regex_replace: r'(\\w+), (\\w+)', '$2 $1 $$'", .string("Ann Lee $")),
+        ("'ab' | regex_replace: 'x*', '-'", .string("-a-b-")),
+        ("now() | date: '%Y-%m-%d %H:%M:%S'", .string("2026-11-21 07:41:52")),
+        (
+            "1795246912 | date: '%F %T %j %a %A %b %B %u %V %G %y %e %I %p %z %s %%'",
+            .string(
+                "2026-11-21 07:41:52 325 Sat Saturday Nov November 6 47 2026 26 21 07 AM +0000 1795246912 %")
+        ),
+        ("'2024-12-30' | date: '%G-W%V'", .string("2025-W01")),
+        ("'2026-03-01' | date_add: '-1d'", .string("2026-02-28")),
+        ("now() | date_add: '90m'", .string("2026-11-21T09:11:52.000Z")),
+        ("'2026-03-01' | date_add: '1h'", .string("2026-03-01T01:00:00.000Z")),
         ("list | sort | first + 1", .int(2)), ("list | length > 2 and true", .bool(true)),
     ]
 
@@ -66,6 +94,18 @@ import Testing
         ("list | join: 1", "`join` needs a text as argument, not a whole number"),
         ("1.5 | round: 99", "`round` needs a number of digits from 0 to 15, not a whole number"),
         ("n | contains: 7", "a whole number cannot hold a whole number"),
+        ("'a===' | base64_decode", "`base64_decode` needs a text in base64, not a text 'a==='"),
+        ("'YR==' | base64_decode", "`base64_decode` needs a text in base64, not a text 'YR=='"),
+        ("'/w==' | base64_decode", "`base64_decode` needs the base64 of a UTF-8 text, not a text '/w=='"),
+        ("'{' | from_json", "`from_json`: line 1, column 2: a key in quotes is expected"),
+        (
+            "'yesterday' | date: '%F'",
+            "`date` needs an instant (2026-11-21T09:00:00Z), a date (2026-11-21) or seconds since 1970, not a text 'yesterday'"
+        ),
+        (
+            "now() | date_add: 'tomorrow'",
+            "`date_add` needs a duration such as '-1d' or '90m', not a text 'tomorrow'"
+        ),
     ])
     func wrongTypes(text: String, message: String) {
         #expect(Sample.failure(text)?.code == "E-EXPR-TYPE")
@@ -77,5 +117,28 @@ import Testing
         #expect(failure?.code == "E-UNDEFINED")
         #expect(failure?.message == "item 0 of the list has no `sise`")
         #expect(failure?.hint == "did you mean `size`?")
+    }
+
+    /// glibc's strftime on the same instants, in zones east and west.
+    @Test func datesAreThoseOfStrftime() throws {
+        var random = SeededRandom(seed: 4)
+        let format = "%Y %m %d %H %M %S %j %F %T %y %e %a %A %b %B %p %I %u %G %V"
+        for _ in 0..<3000 {
+            let seconds = random.below(8_000_000_000) - 2_000_000_000
+            let offset = random.pick([0, 3600, -18_000, 20_700, 49_500, -43_200])
+            var broken = tm()
+            var local = time_t(seconds + offset)
+            gmtime_r(&local, &broken)
+            var buffer = [CChar](repeating: 0, count: 300)
+            let count = strftime(&buffer, buffer.count, format, &broken)
+            let wanted = String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
+            let scope = Scope(
+                variables: ["t": .int(seconds)], now: Timestamp(seconds: 0), localDate: "",
+                zoneOffset: { _ in offset })
+            let value = try Expression.parse("t | date: '\(format)'").evaluate(scope)
+            // %e is padded with a blank there.
+            #expect(
+                value.text.split(separator: " ") == wanted.split(separator: " "), "\(seconds) in \(offset)")
+        }
     }
 }

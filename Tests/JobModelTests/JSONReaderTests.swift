@@ -2,10 +2,9 @@
 // Owns: nothing.
 // Never: touches the disk.
 // On failure: the text in question is in the message.
-import JobModel
 import Testing
 
-@testable import StepLibrary
+@testable import JobModel
 
 @Suite struct JSONReaderTests {
     static let good: [(String, Value)] = [

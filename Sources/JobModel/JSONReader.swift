@@ -1,23 +1,26 @@
-// What this is: JSON text (RFC 8259) to values, for HTTP bodies, files and the output of programs.
+// What this is: JSON text (RFC 8259) to values, for HTTP bodies, files, the output of programs and `from_json`.
 // Owns: the grammar; numbers without fraction or exponent that fit are whole numbers.
 // Never: takes what the RFC forbids (comments, trailing commas, bare NaN), nests deeper than 200.
 // On failure: JSONProblem with line and column.
-import JobModel
-
-struct JSONProblem: Error, CustomStringConvertible {
-    var what: String
-    var line: Int
-    var column: Int
-    var description: String { "line \(line), column \(column): \(what)" }
+public struct JSONProblem: Error, CustomStringConvertible {
+    public var what: String
+    public var line: Int
+    public var column: Int
+    public init(what: String, line: Int, column: Int) {
+        self.what = what
+        self.line = line
+        self.column = column
+    }
+    public var description: String { "line \(line), column \(column): \(what)" }
 }
 
-struct JSONReader {
+public struct JSONReader {
     private let bytes: [UInt8]
     private var at = 0
     private static let deepest = 200
 
     /// The one value that `bytes` hold.
-    static func read(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
+    public static func read(_ bytes: [UInt8]) throws(JSONProblem) -> Value {
         var reader = JSONReader(bytes)
         let value = try reader.value(depth: 0)
         reader.skipBlank()
