@@ -147,7 +147,7 @@ final class RunnerCore: Sendable {
     }
     /// A call was refused for want of room, descriptors, memory or processes.
     func strike(_ error: any Error) {
-        pressure.strike("\(error)")
+        pressure.strike((error as? Failure)?.message ?? "\(error)")
         _ = mayBegin()
     }
 

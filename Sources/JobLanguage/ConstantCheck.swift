@@ -12,7 +12,8 @@ extension Expression {
 extension ExpressionNode {
     fileprivate var certainFault: ExpressionError? {
         if dependsOnNothing {
-            var evaluator = ExpressionEvaluator(scope: Scope(now: Timestamp(seconds: 0), localDate: "1970-01-01"))
+            var evaluator = ExpressionEvaluator(
+                scope: Scope(now: Timestamp(seconds: 0), localDate: "1970-01-01"))
             do { _ = try evaluator.found(self) } catch { return error }
             return nil
         }
@@ -24,7 +25,9 @@ extension ExpressionNode {
             // `default` alone lets its argument wait until it is needed.
             if let fault = base.certainFault { return fault }
             for use in uses where use.filter != .default {
-                if let fault = use.arguments.lazy.compactMap(\.certainFault).first ?? use.certainFault { return fault }
+                if let fault = use.arguments.lazy.compactMap(\.certainFault).first ?? use.certainFault {
+                    return fault
+                }
             }
             return nil
         default: return children.lazy.compactMap(\.certainFault).first
@@ -40,7 +43,9 @@ extension ExpressionNode {
                 && !uses.contains { $0.filter == .date || $0.filter == .dateAdd }
         case .access(let base, let accesses):
             base.dependsOnNothing
-                && accesses.allSatisfy { if case .index(let node) = $0 { node.dependsOnNothing } else { true } }
+                && accesses.allSatisfy {
+                    if case .index(let node) = $0 { node.dependsOnNothing } else { true }
+                }
         default: children.allSatisfy(\.dependsOnNothing)
         }
     }
@@ -56,7 +61,8 @@ extension ExpressionNode.FilterUse {
         }
         let sample: Value
         switch filter {
-        case .replace, .split, .startswith, .endswith, .regexMatch, .regexFind, .regexReplace: sample = .string("")
+        case .replace, .split, .startswith, .endswith, .regexMatch, .regexFind, .regexReplace:
+            sample = .string("")
         case .join: sample = .list([])
         case .round: sample = .double(0.5)
         case .date, .dateAdd: sample = .int(0)

@@ -20,7 +20,7 @@ public struct JobReader: Sendable {
     let templates: TemplateSource
     public static let version = "1.1"
     static let jobKeys = [
-        "dsl_version", "name", "description", "queue", "priority", "variables", "template", "retry",
+        "dsl_version", "name", "description", "queue", "priority", "params", "variables", "template", "retry",
         "timeout", "steps",
         "on_failure", "finally", "outputs",
     ]
@@ -31,17 +31,18 @@ public struct JobReader: Sendable {
         self.templates = templates
     }
 
-    /// Reads a job; `stem` names it when the file gives no name.
-    public func read(_ bytes: [UInt8], name: String, stem: String) -> Reading {
+    /// Reads a job; `stem` names it when the file gives no name. A template by itself need not say what its parameters are.
+    public func read(_ bytes: [UInt8], name: String, stem: String, asTemplate: Bool = false) -> Reading {
         let findings = Findings(SourceFile(name: name, bytes: bytes))
         guard let fields = fields(bytes, "the job", findings) else {
             return Reading(job: nil, findings: findings.all)
         }
         guard let node = fields.field("template") else {
             let job = read(fields, findings, stem: stem)
+            if !asTemplate { demand(job.parameters, given: job.variables, at: fields.node.start, findings) }
             return Reading(job: findings.hasErrors ? nil : job, findings: findings.all)
         }
-        return readWithTemplate(fields, node, findings, stem: stem)
+        return readWithTemplate(fields, node, findings, stem: stem, asTemplate: asTemplate)
     }
 
     private func fields(_ bytes: [UInt8], _ what: String, _ findings: Findings) -> FieldReader? {
@@ -67,6 +68,8 @@ public struct JobReader: Sendable {
                 at: node.start)
         }
         readHead(fields, into: &job)
+        job.parameters = ParameterReader(findings: findings).read(fields)
+        takeParameters(&job, fields)
         job.description = fields.text("description") ?? ""
         job.retry = fields.retry("retry", standard: .standard)
         job.timeout = fields.span("timeout")
@@ -134,9 +137,9 @@ public struct JobReader: Sendable {
 
     private static let callKeys = ["dsl_version", "name", "template", "variables", "queue", "priority"]
 
-    private func readWithTemplate(_ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String)
-        -> Reading
-    {
+    private func readWithTemplate(
+        _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String, asTemplate: Bool
+    ) -> Reading {
         fields.refuseUnknown(JobReader.callKeys)
         checkVersion(fields, required: false)
         var call = JobSpec(name: "", steps: [])
@@ -152,8 +155,14 @@ public struct JobReader: Sendable {
             inner.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
         }
         var job = read(templateFields, inner, stem: JobReader.stem(name))
-        warnAboutUnknownVariables(fields, known: job.variables, findings)
-        job.variables.merge(call.variables)
+        warnAboutUnknownVariables(fields, known: job, findings)
+        let parameters = job.parameters
+        job.variables.merge(judged(call.variables, parameters, fields, findings))
+        if !asTemplate {
+            demand(
+                parameters, given: job.variables, at: fields.field("variables")?.start ?? node.start, findings
+            )
+        }
         job.name = fields.text("name") ?? job.name
         job.queue = call.queue ?? job.queue
         job.priority = call.priority ?? job.priority
@@ -180,10 +189,59 @@ public struct JobReader: Sendable {
         return bytes
     }
 
-    private func warnAboutUnknownVariables(_ fields: FieldReader, known: ValueMap, _ findings: Findings) {
-        let declared = Set(known.keys)
-        for pair in fields.field("variables")?.pairs ?? [] where !declared.contains(pair.key) {
-            let near = findings.nearest(pair.key, in: known.keys)
+    /// Defaults become variables; what the file itself gives as a variable is a value for the parameter.
+    private func takeParameters(_ job: inout JobSpec, _ fields: FieldReader) {
+        guard !job.parameters.isEmpty else { return }
+        let given = judged(job.variables, job.parameters, fields, fields.findings)
+        for parameter in job.parameters where given[parameter.name] == nil {
+            if let standard = parameter.standard { job.variables[parameter.name] = standard }
+        }
+        job.variables.merge(given)
+    }
+
+    /// The values in the form of their parameters, each that does not fit a finding.
+    private func judged(
+        _ values: ValueMap, _ parameters: [JobParameter], _ fields: FieldReader, _ findings: Findings
+    ) -> ValueMap {
+        var values = values
+        let reader = ParameterReader(findings: findings)
+        for pair in fields.field("variables")?.pairs ?? [] {
+            guard let parameter = parameters.first(where: { $0.name == pair.key }) else { continue }
+            let value = Value(pair.value)
+            if reader.judge(value, parameter, at: pair.value.start) {
+                values[pair.key] = parameter.kind.accept(value) ?? value
+            }
+        }
+        return values
+    }
+
+    private func demand(
+        _ parameters: [JobParameter], given: ValueMap, at mark: SourceMark, _ findings: Findings
+    ) {
+        // With other faults about, a value may be missing for no reason of its own.
+        guard !findings.hasErrors else { return }
+        for parameter in parameters where parameter.isRequired && given[parameter.name] == nil {
+            findings.error(
+                "E-PARAM", "`\(parameter.name)` must be given (\(parameter.kind.title))",
+                hint: parameter.summary.isEmpty ? "under `variables:`, or with --var" : parameter.summary,
+                at: mark)
+        }
+    }
+
+    private func warnAboutUnknownVariables(_ fields: FieldReader, known: JobSpec, _ findings: Findings) {
+        let parameters = known.parameters.map(\.name)
+        let names = parameters + known.variables.keys.filter { !parameters.contains($0) }
+        for pair in fields.field("variables")?.pairs ?? [] where !names.contains(pair.key) {
+            let near = findings.nearest(pair.key, in: names)
+            // Who lists what may be set means that nothing else may.
+            if !known.parameters.isEmpty {
+                findings.error(
+                    "E-PARAM", "the template has no parameter `\(pair.key)`",
+                    hint: near.map { "did you mean `\($0)`?" }
+                        ?? "it has: \(names.joined(separator: ", "))",
+                    at: pair.keyStart)
+                continue
+            }
             findings.warning(
                 "W-VARIABLE", "the template does not declare a variable `\(pair.key)`",
                 hint: near.map { "did you mean `\($0)`?" } ?? "", at: pair.keyStart)

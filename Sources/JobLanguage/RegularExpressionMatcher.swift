@@ -69,6 +69,26 @@ struct RegularExpressionMatcher {
         }
     }
 
+    /// Whether the pattern can match from the first character to the last.
+    func matchesWhole() -> Bool {
+        var current = Threads(expression.program.count), next = current, steps = 0
+        let blank = [Int](repeating: -1, count: 2 * (expression.groups + 1))
+        add(Thread(place: 0, saved: blank), to: &current, at: 0, &steps)
+        for (index, scalar) in text.enumerated() {
+            next.list.removeAll(keepingCapacity: true)
+            for thread in current.list {
+                switch expression.program[thread.place] {
+                case .scalar(let wanted): if scalar == wanted { advance(thread, &next, index, &steps) }
+                case .set(let ranges): if ranges.contains(scalar) { advance(thread, &next, index, &steps) }
+                case .match, .split, .jump, .save, .assert: break
+                }
+            }
+            swap(&current, &next)
+            if current.list.isEmpty { return false }
+        }
+        return current.list.contains { if case .match = expression.program[$0.place] { true } else { false } }
+    }
+
     private func advance(_ thread: Thread, _ next: inout Threads, _ index: Int, _ steps: inout Int) {
         add(Thread(place: thread.place + 1, saved: thread.saved), to: &next, at: index + 1, &steps)
     }

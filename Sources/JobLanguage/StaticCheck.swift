@@ -105,14 +105,20 @@ struct StaticCheck {
         for reference in references where !reference.isOptional {
             if reference.root == "steps" {
                 checkStep(reference, place, earlier, base: base)
-            } else if job.variables[reference.root] == nil, !StaticCheck.always.contains(reference.root) {
-                let near = findings.nearest(reference.root, in: job.variables.keys + StaticCheck.always)
+            } else if !isVariable(reference.root), !StaticCheck.always.contains(reference.root) {
+                let near = findings.nearest(
+                    reference.root,
+                    in: job.variables.keys + job.parameters.map(\.name) + StaticCheck.always)
                 findings.error(
                     "E-UNDEFINED", "there is no variable `\(reference.root)`",
                     hint: near.map { "did you mean `\($0)`?" } ?? "declare it in `variables:`",
                     at: mark(place, base + reference.offset))
             }
         }
+    }
+
+    private func isVariable(_ name: String) -> Bool {
+        job.variables[name] != nil || job.parameters.contains { $0.name == name }
     }
 
     private func checkStep(_ reference: Reference, _ place: YamlNode, _ earlier: [StepSpec], base: Int) {

@@ -8,7 +8,9 @@ public struct JobSpec: Hashable, Sendable {
     public var description: String
     public var queue: QueueName?
     public var priority: Priority?
+    /// Their defaults too, once a job is read.
     public var variables: ValueMap
+    public var parameters: [JobParameter]
     /// The job's own policy; nil leaves the decision to its queue.
     public var retry: RetryPolicy?
     public var timeout: Span?
@@ -19,7 +21,9 @@ public struct JobSpec: Hashable, Sendable {
 
     public init(
         name: String, description: String = "", queue: QueueName? = nil, priority: Priority? = nil,
-        variables: ValueMap = [:], retry: RetryPolicy? = nil, timeout: Span? = nil, steps: [StepSpec],
+        variables: ValueMap = [:], parameters: [JobParameter] = [], retry: RetryPolicy? = nil,
+        timeout: Span? = nil,
+        steps: [StepSpec],
         onFailure: [StepSpec] = [], finally: [StepSpec] = [], outputs: ValueMap = [:]
     ) {
         self.name = name
@@ -27,6 +31,7 @@ public struct JobSpec: Hashable, Sendable {
         self.queue = queue
         self.priority = priority
         self.variables = variables
+        self.parameters = parameters
         self.retry = retry
         self.timeout = timeout
         self.steps = steps

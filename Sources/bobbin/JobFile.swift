@@ -17,17 +17,24 @@ enum JobFile {
             upTo: Limits.dropBytes + 1)
     }
 
-    static func reading(_ path: String, site: String?) throws -> (JobReader.Reading, [UInt8]) {
+    /// `asTemplate`: parameters without a value are no fault; they may come with --var, or from a caller.
+    static func reading(_ path: String, site: String?, asTemplate: Bool = false) throws -> (
+        JobReader.Reading, [UInt8]
+    ) {
         let bytes = try read(path)
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let stem = name.split(separator: ".").first.map(String.init) ?? name
-        return (Site.reader(path: site ?? ".").read(bytes, name: path, stem: stem), bytes)
+        return (
+            Site.reader(path: site ?? ".").read(bytes, name: path, stem: stem, asTemplate: asTemplate), bytes
+        )
     }
 
     /// The job and its bytes, or nil after its findings were printed.
-    static func check(_ path: String, site: String?, quiet: Bool) -> (JobSpec, [UInt8])? {
+    static func check(_ path: String, site: String?, quiet: Bool, asTemplate: Bool = false) -> (
+        JobSpec, [UInt8]
+    )? {
         do {
-            let (reading, bytes) = try reading(path, site: site)
+            let (reading, bytes) = try reading(path, site: site, asTemplate: asTemplate)
             if !quiet || reading.job == nil {
                 for finding in reading.findings { Terminal.complain(finding.rendered) }
             }
@@ -36,6 +43,15 @@ enum JobFile {
             Terminal.complain("\(Terminal.escape(path)): error: \(error)")
             return nil
         }
+    }
+
+    /// Sets what --var gives; false after it was said what does not fit the parameters, or is missing.
+    static func set(_ texts: [String], in spec: inout JobSpec, of path: String) throws -> Bool {
+        let faults = spec.set(try variables(texts))
+        for fault in faults {
+            Terminal.complain("\(Terminal.escape(path)): error: \(Terminal.escape(fault)) [E-PARAM]")
+        }
+        return faults.isEmpty
     }
 
     /// `k=v` pairs; a value is typed as YAML would type it (`3` is a number, `"3"` a text).

@@ -96,7 +96,7 @@ private struct SmallDisk {
                 site.expect("w\(number).yaml")
                 try Disk.write(job([site.effect("w\(number)")]), to: "\(site.lane())/w\(number).yaml")
             }
-            _ = try site.waitForLog("nothing new begins until there is room again: the disk has")
+            _ = try site.waitForLog("nothing new begins for now: the disk has")
             let status = try Papers.parse(site.bobbin("status", "--json").out)
             #expect(status.text("disk_full") == "false")
             #expect(try site.bobbin("status").out.contains("begins nothing new: the disk has 0."))
@@ -105,7 +105,7 @@ private struct SmallDisk {
             #expect(site.count("w1", "once") == 0)
             Disk.remove(site.outside("ballast-2"))
             Disk.remove(site.outside("ballast"))
-            _ = try site.waitForLog("there is room again")
+            _ = try site.waitForLog("that is over: work goes on")
             for number in 1...5 { try site.waitForEffect("w\(number)", "once") }
             try site.settle()
             #expect(try !site.bobbin("status").out.contains("begins nothing new"))
@@ -122,7 +122,7 @@ private struct SmallDisk {
                 "main", ["run", "--until-idle"], ["BOBBIN_FAULT": "spawn:1:\(errno)"])
             #expect(try runner.end() == 0, "\(runner.said)")
             let log = Disk.text(site.log) ?? ""
-            #expect(log.contains("nothing new begins") && log.contains("there is room again"), "\(log)")
+            #expect(log.contains("nothing new begins") && log.contains("that is over: work goes on"), "\(log)")
             #expect(site.count("p", "once") == 1)
             try site.up()
             try site.settle()

@@ -198,6 +198,46 @@ private let cleanUp = "on_failure:\n  - %F\nfinally:\n  - %Y\n"
         }
     }
 
+    @Test(
+        "a template with parameters: what does not fit never runs, from the spool and from the command line alike"
+    )
+    func parameters() throws {
+        try TestSite.use { site in
+            let head = """
+                params:
+                  target: {type: string, enum: [staging, production]}
+                  count: {type: integer, max: 9, default: 3}
+
+                """
+            try Disk.write(
+                job(
+                    ["log: \"{{ target }} {{ count }}\""], head: head,
+                    tail: "outputs: {count: \"{{ count }}\"}\n"), to: "\(site.path)/templates/send.yaml")
+            try site.up()
+            try site.drop("good.yaml", "template: send.yaml\nvariables: {target: staging, count: 5}\n")
+            #expect(try site.result(of: "good.yaml")["outputs.count"] == "5")
+            for (name, variables) in [
+                ("none", "{}"), ("wrong", "{target: moon}"), ("large", "{target: staging, count: 10}"),
+            ] {
+                try site.drop("\(name).yaml", "template: send.yaml\nvariables: \(variables)\n")
+                let reason = try site.reason(of: "\(name).yaml")
+                #expect(reason.code == "E-PARAM", "\(name): \(reason)")
+            }
+            let call = site.outside("call.yaml")
+            try Disk.write("template: send.yaml\n", to: call)
+            #expect(try site.bobbin("submit", call).code == 65)
+            #expect(
+                try site.bobbin("submit", call, "--var", "target=moon").err.contains(
+                    "must be one of staging, production"))
+            _ = try site.submit("sent.yaml", "template: send.yaml\n", "--wait", "--var", "target=production")
+            #expect(
+                try site.bobbin("run", call, "--var", "target=production", "--var", "count=x").err.contains(
+                    "E-PARAM"))
+            #expect(try site.bobbin("run", call, "--var", "target=staging").out.contains("count: 3"))
+            #expect(try site.bobbin("explain", call).out.contains("must be given"))
+        }
+    }
+
     @Test("what a step prints is kept, capped and escaped in the result") func output() throws {
         try TestSite.use { site in
             try site.up()

@@ -71,7 +71,8 @@ import Testing
                 let text = String((0..<random.below(9)).map { _ in random.pick(letters) })
                 let found = try match(pattern, text)
                 let wanted = text.firstMatch(
-                    of: other.matchingSemantics(.unicodeScalar).asciiOnlyWordCharacters().wordBoundaryKind(.simple))
+                    of: other.matchingSemantics(.unicodeScalar).asciiOnlyWordCharacters().wordBoundaryKind(
+                        .simple))
                 #expect(
                     found?[0] == wanted.map { String(text[$0.range]) },
                     "\(pattern) on \(text.debugDescription)")
@@ -102,6 +103,16 @@ import Testing
         let text = String(repeating: "a", count: 2000) + "c"
         let size = try RegularExpression(pattern).program.count
         _ = try match(pattern, text, most: 4 * (text.count + 1) * size)
+    }
+
+    @Test(arguments: [
+        ("a|ab", "ab", true), ("a*?", "aaa", true), ("(?i)[a-z]+", "AbC", true), ("a", "ab", false),
+        ("", "", true),
+        ("", "a", false), ("x|y|", "", true), ("\\d{4}-\\d\\d", "2026-11", true), ("^a$", "a", true),
+        ("b\\b", "bb", false),
+    ])
+    func theWholeText(pattern: String, text: String, holds: Bool) throws {
+        #expect(try RegularExpressionMatcher(RegularExpression(pattern), text).matchesWhole() == holds)
     }
 
     @Test func longTextsMeetTheBudget() throws {

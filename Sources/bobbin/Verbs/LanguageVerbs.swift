@@ -6,6 +6,7 @@ import ArgumentParser
 import BobbinDaemon
 import JobLanguage
 import JobModel
+import LinuxSystem
 import SpoolQueue
 
 struct CheckVerb: ParsableCommand {
@@ -25,7 +26,9 @@ struct CheckVerb: ParsableCommand {
             let findings: [Finding]
             var problem: String?
             do {
-                let (reading, _) = try JobFile.reading(path, site: base)
+                let isTemplate =
+                    base.map { "\(Host.realPath(path) ?? path)".hasPrefix("\($0)/templates/") } ?? false
+                let (reading, _) = try JobFile.reading(path, site: base, asTemplate: isTemplate)
                 findings = reading.findings
                 if reading.job == nil { isGood = false }
             } catch {
@@ -64,7 +67,7 @@ struct ExplainVerb: ParsableCommand {
 
     func run() throws {
         let base = try? SiteFinder.find(option: site.site)  // without a site: the language's own defaults
-        guard let (spec, _) = JobFile.check(job, site: base, quiet: false) else {
+        guard let (spec, _) = JobFile.check(job, site: base, quiet: false, asTemplate: true) else {
             throw ExitCode(Exit.malformed)
         }
         let queue = spec.queue ?? .standard
@@ -82,6 +85,10 @@ struct ExplainVerb: ParsableCommand {
             "attempts: up to \(retry.maxAttempts), \(retry.baseDelay.text) apart and growing x\(retry.backoffMultiplier) to \(retry.maxDelay.text) (\(whose))"
         )
         print("time: \((spec.timeout ?? policy.timeout)?.text ?? "no limit")")
+        if !spec.parameters.isEmpty {
+            print("parameters:")
+            print(Terminal.table(spec.parameters.map(ExplainVerb.row), indent: "  "))
+        }
         if !spec.variables.isEmpty {
             print("variables: \(Terminal.escape(JSONText.write(.map(spec.variables))))")
         }
@@ -92,6 +99,18 @@ struct ExplainVerb: ParsableCommand {
         if !spec.outputs.isEmpty { print("outputs: \(spec.outputs.keys.joined(separator: ", "))") }
     }
 
+    private static func row(_ parameter: JobParameter) -> [String] {
+        var notes = [parameter.summary].filter { !$0.isEmpty }
+        if !parameter.choices.isEmpty {
+            notes.append("one of \(parameter.choices.map(\.text).joined(separator: ", "))")
+        }
+        if let pattern = parameter.pattern { notes.append("matches \(pattern)") }
+        return [
+            parameter.name, parameter.kind.title,
+            parameter.standard.map { "default \(JSONText.write($0))" } ?? "must be given",
+            notes.joined(separator: "; "),
+        ].map(Terminal.escape)
+    }
     private static func row(_ step: StepSpec) -> [String] {
         var notes = [
             step.isRepeatable

@@ -79,10 +79,12 @@ struct RunVerb: ParsableCommand {
     private func foreground(_ path: String) throws -> Int32 {
         // Without a site the job still runs; templates and relative paths are then below this directory.
         let base = try (try? SiteFinder.find(option: site.site)) ?? SiteFinder.absolute(".")
-        guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false) else {
+        // What must be given may come with --var.
+        guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false, asTemplate: true)
+        else {
             return Exit.malformed
         }
-        spec.variables.merge(try JobFile.variables(variables))
+        guard try JobFile.set(variables, in: &spec, of: path) else { return Exit.malformed }
         ProcessSetup.prepare()
         ProcessSetup.becomeSubreaper()
         let signals = RunSignals()

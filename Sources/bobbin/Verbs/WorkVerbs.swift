@@ -32,9 +32,11 @@ struct SubmitVerb: ParsableCommand {
         let configuration = try site.configuration()
         var checked: [(String, JobSpec, [UInt8])] = []
         for path in jobs {
-            guard let (spec, bytes) = JobFile.check(path, site: site.path, quiet: quiet) else {
-                throw ExitCode(Exit.malformed)
-            }
+            guard
+                case (var spec, let bytes)? = JobFile.check(
+                    path, site: site.path, quiet: quiet, asTemplate: true),
+                try JobFile.set(variables, in: &spec, of: path)
+            else { throw ExitCode(Exit.malformed) }
             checked.append((path, spec, bytes))
         }
         var tickets: [String] = []

@@ -1,0 +1,116 @@
+// What this is: a parameter of a job or template: what a caller may set, of which kind, within which bounds.
+// Owns: JobParameter, and whether a value fits it.
+// Never: matches patterns (JobLanguage has them, and hands a check in).
+// On failure: a sentence that says what is wanted and what came.
+
+public struct JobParameter: Hashable, Sendable {
+    public enum Kind: String, CaseIterable, Sendable {
+        case string, integer, number, boolean, list, map, duration, size, any
+
+        public var title: String {
+            switch self {
+            case .string: "text"
+            case .integer: "whole number"
+            case .number: "number"
+            case .boolean: "true or false"
+            case .list: "list"
+            case .map: "map"
+            case .duration: "duration (90s, 10m)"
+            case .size: "size (64KiB, 10MB)"
+            case .any: "value"
+            }
+        }
+        /// The kind that a default without a word about it has.
+        public init(of value: Value) {
+            self =
+                switch value {
+                case .null: .any
+                case .bool: .boolean
+                case .int: .integer
+                case .double: .number
+                case .string: .string
+                case .list: .list
+                case .map: .map
+                }
+        }
+        /// The value in this kind's form; nil where it does not fit. A number counts as text where text is wanted.
+        public func accept(_ value: Value) -> Value? {
+            let kind: Parameter.Kind =
+                switch self {
+                case .string: .text
+                case .integer: .integer
+                case .number: .number
+                case .boolean: .flag
+                case .list: .list
+                case .map: .map
+                case .duration: .span
+                case .size: .size
+                case .any: .any
+                }
+            return kind.accept(value)
+        }
+    }
+
+    public var name: String
+    public var kind: Kind
+    /// Without a default it must be given.
+    public var standard: Value?
+    public var summary: String
+    /// The only values that it may have; empty: any.
+    public var choices: [Value]
+    /// A regular expression that the whole text must match.
+    public var pattern: String?
+    /// Of numbers, and of the length of texts and lists.
+    public var least: Double?
+    public var most: Double?
+
+    public init(
+        _ name: String, _ kind: Kind, standard: Value? = nil, summary: String = "", choices: [Value] = [],
+        pattern: String? = nil, least: Double? = nil, most: Double? = nil
+    ) {
+        self.name = name
+        self.kind = kind
+        self.standard = standard
+        self.summary = summary
+        self.choices = choices
+        self.pattern = pattern
+        self.least = least
+        self.most = most
+    }
+
+    public var isRequired: Bool { standard == nil }
+
+    /// What is wrong with a value, as the end of a sentence that begins with the name; nil where it fits.
+    public func fault(of value: Value, matches: (_ text: String, _ pattern: String) -> Bool) -> String? {
+        guard let value = kind.accept(value) else {
+            return "must be a \(kind.title), but is a \(value.kindName)"
+        }
+        if !choices.isEmpty, !choices.contains(value) {
+            return
+                "must be one of \(choices.map(\.text).joined(separator: ", ")), not `\(value.text.prefix(80))`"
+        }
+        if let size = size(of: value) {
+            if let least, size.number < least {
+                return "must \(size.verb)at least \(JobParameter.shown(least))"
+            }
+            if let most, size.number > most { return "must \(size.verb)at most \(JobParameter.shown(most))" }
+        }
+        if let pattern, case .string(let text) = value, !matches(text, pattern) {
+            return "must match \(pattern), unlike `\(text.prefix(80))`"
+        }
+        return nil
+    }
+
+    private func size(of value: Value) -> (number: Double, verb: String)? {
+        switch value {
+        case .int(let number): (Double(number), "be ")
+        case .double(let number): (number, "be ")
+        case .string(let text) where kind == .string: (Double(text.count), "have a length of ")
+        case .list(let items): (Double(items.count), "have a length of ")
+        default: nil
+        }
+    }
+    private static func shown(_ number: Double) -> String {
+        Int(exactly: number).map(String.init) ?? String(number)
+    }
+}
