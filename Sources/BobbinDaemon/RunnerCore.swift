@@ -93,7 +93,9 @@ final class RunnerCore: Sendable {
         let reader = JobReader(catalogue: catalogue) { _ in text }
         let stem =
             record.acceptance.stem.split(separator: ".").first.map(String.init) ?? record.acceptance.stem
-        return reader.read(record.acceptance.snapshot, name: record.acceptance.dropName, stem: stem).job
+        return reader.read(
+            record.acceptance.snapshot, name: record.acceptance.dropName, stem: stem, as: .accepted
+        ).job
     }
 
     // MARK: commands on drops that are still arriving

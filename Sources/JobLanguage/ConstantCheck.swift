@@ -4,33 +4,55 @@
 // On failure: the first fault is returned, as evaluation would throw it.
 import JobModel
 
+/// What one check of a job may cost: however many constant parts its file has, it is soon over.
+final class ConstantBudget {
+    private var units = 4 * ExpressionLimits.units
+
+    /// What evaluation throws; nil also where the budget is spent: then nothing is certain any more.
+    fileprivate func fault(_ evaluate: (inout ExpressionEvaluator) throws(ExpressionError) -> Void)
+        -> ExpressionError?
+    {
+        let given = min(units, ExpressionLimits.units)
+        guard given > 0 else { return nil }
+        var evaluator = ExpressionEvaluator(
+            scope: Scope(now: Timestamp(seconds: 0), localDate: "1970-01-01"), units: given)
+        defer { units -= given - max(0, evaluator.unitsLeft) }
+        do { try evaluate(&evaluator) } catch {
+            return error.code == "E-EXPR-LIMIT" && given < ExpressionLimits.units ? nil : error
+        }
+        return nil
+    }
+}
+
 extension Expression {
     /// What evaluation will throw whatever the variables are; nil where nothing is known to fail.
-    public var certainFault: ExpressionError? { root.certainFault }
+    func certainFault(_ budget: ConstantBudget) -> ExpressionError? { root.certainFault(budget) }
 }
 
 extension ExpressionNode {
-    fileprivate var certainFault: ExpressionError? {
+    fileprivate func certainFault(_ budget: ConstantBudget) -> ExpressionError? {
         if dependsOnNothing {
-            var evaluator = ExpressionEvaluator(
-                scope: Scope(now: Timestamp(seconds: 0), localDate: "1970-01-01"))
-            do { _ = try evaluator.found(self) } catch { return error }
-            return nil
+            return budget.fault { (evaluator) throws(ExpressionError) in _ = try evaluator.found(self) }
         }
         // What `and`, `or` and a choice leave out is not evaluated, so a fault there is not certain.
         switch kind {
-        case .every(let nodes), .some(let nodes): return nodes.first?.certainFault
-        case .choice(_, let condition, _): return condition.certainFault
+        case .every(let nodes), .some(let nodes): return nodes.first?.certainFault(budget)
+        case .choice(_, let condition, _): return condition.certainFault(budget)
         case .filtered(let base, let uses):
             // `default` alone lets its argument wait until it is needed.
-            if let fault = base.certainFault { return fault }
+            if let fault = base.certainFault(budget) { return fault }
             for use in uses where use.filter != .default {
-                if let fault = use.arguments.lazy.compactMap(\.certainFault).first ?? use.certainFault {
-                    return fault
+                for argument in use.arguments {
+                    if let fault = argument.certainFault(budget) { return fault }
                 }
+                if let fault = use.certainFault(budget) { return fault }
             }
             return nil
-        default: return children.lazy.compactMap(\.certainFault).first
+        default:
+            for child in children {
+                if let fault = child.certainFault(budget) { return fault }
+            }
+            return nil
         }
     }
 
@@ -53,7 +75,7 @@ extension ExpressionNode {
 
 extension ExpressionNode.FilterUse {
     /// A pattern that is none, a format with an unknown directive: tried on an input that the filter takes.
-    fileprivate var certainFault: ExpressionError? {
+    fileprivate func certainFault(_ budget: ConstantBudget) -> ExpressionError? {
         var values: [Value] = []
         for argument in arguments {
             guard case .constant(let value) = argument.kind else { return nil }
@@ -64,13 +86,12 @@ extension ExpressionNode.FilterUse {
         case .replace, .split, .startswith, .endswith, .regexMatch, .regexFind, .regexReplace:
             sample = .string("")
         case .join: sample = .list([])
-        case .round: sample = .double(0.5)
         case .date, .dateAdd: sample = .int(0)
         default: return nil
         }
         guard !values.isEmpty else { return nil }
-        var evaluator = ExpressionEvaluator(scope: Scope(now: Timestamp(seconds: 0), localDate: "1970-01-01"))
-        do { _ = try evaluator.apply(self, to: .value(sample)) } catch { return error }
-        return nil
+        return budget.fault { (evaluator) throws(ExpressionError) in
+            _ = try evaluator.apply(self, to: .value(sample))
+        }
     }
 }

@@ -13,9 +13,14 @@ struct ExpressionEvaluator {
     }
 
     let scope: Scope
-    private var units = ExpressionLimits.units
+    private var units: Int
+    /// What is left of the budget; negative once it is spent.
+    var unitsLeft: Int { units }
 
-    init(scope: Scope) { self.scope = scope }
+    init(scope: Scope, units: Int = ExpressionLimits.units) {
+        self.scope = scope
+        self.units = units
+    }
 
     mutating func spend(_ cost: Int, at offset: Int) throws(ExpressionError) {
         units -= cost

@@ -23,26 +23,28 @@ extension ExpressionEvaluator {
         let (matcher, expression) = try matcher(call)
         let parts = try Replacement.parse(try call.text(1), groups: expression.groups, call)
         var out = "", at = 0, from = 0
+        func add(_ piece: String, _ out: inout String) throws(ExpressionError) {
+            out += piece
+            if out.utf8.count > ExpressionLimits.textBytes { throw ExpressionEvaluator.tooLong(call.offset) }
+        }
         while from <= matcher.end, let match = try first(matcher, from: from, call), let whole = match[0] {
-            try append(matcher.text(at..<whole.lowerBound), to: &out, at: call.offset)
+            try spend(whole.upperBound - at + parts.count, at: call.offset)
+            try add(matcher.text(at..<whole.lowerBound), &out)
             for part in parts {
                 switch part {
-                case .text(let text): try append(text, to: &out, at: call.offset)
-                case .group(let number):
-                    if let range = match[number] {
-                        try append(matcher.text(range), to: &out, at: call.offset)
-                    }
+                case .text(let text): try add(text, &out)
+                case .group(let number): if let range = match[number] { try add(matcher.text(range), &out) }
                 }
             }
             at = whole.upperBound
             // After an empty match the next begins one character on; that character stays.
             from = whole.isEmpty ? at + 1 : at
             if whole.isEmpty, at < matcher.end {
-                try append(matcher.text(at..<at + 1), to: &out, at: call.offset)
+                try add(matcher.text(at..<at + 1), &out)
                 at += 1
             }
         }
-        try append(matcher.text(min(at, matcher.end)..<matcher.end), to: &out, at: call.offset)
+        try add(matcher.text(min(at, matcher.end)..<matcher.end), &out)
         return out
     }
 

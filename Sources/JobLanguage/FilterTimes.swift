@@ -11,7 +11,8 @@ extension ExpressionEvaluator {
         case day(Int64)
     }
 
-    func formatted(_ call: FilterCall) throws(ExpressionError) -> String {
+    mutating func formatted(_ call: FilterCall) throws(ExpressionError) -> String {
+        try spend(try call.text(0).utf8.count / 4, at: call.offset)
         let instant: Timestamp
         switch try moment(call) {
         case .instant(let known): instant = known
@@ -58,7 +59,7 @@ extension ExpressionEvaluator {
 
     private func moment(_ call: FilterCall) throws(ExpressionError) -> Moment {
         switch call.input {
-        case .int(let seconds) where abs(Int64(clamping: seconds)) < 1 << 33:
+        case .int(let seconds) where (-(1 << 33)..<(1 << 33)).contains(seconds):
             return .instant(Timestamp(seconds: Int64(seconds)))
         case .string(let text):
             if let instant = Timestamp(rfc3339: text) { return .instant(instant) }
@@ -70,11 +71,14 @@ extension ExpressionEvaluator {
         throw call.wrongType("an instant (2026-11-21T09:00:00Z), a date (2026-11-21) or seconds since 1970")
     }
 
-    /// Twice, since the offset at the first guess may be that of the day before.
+    /// Twice, since the offset at the first guess may be that of the day before. Where the clocks go forward at midnight,
+    /// the day begins at one o'clock, and the second guess would lie on the day before.
     private func beginning(of day: Int64) -> Timestamp {
         let local = day * 86_400
         let guess = local - Int64(scope.zoneOffset(local))
-        return Timestamp(seconds: local - Int64(scope.zoneOffset(guess)))
+        let second = local - Int64(scope.zoneOffset(guess))
+        let dayOfSecond = Timestamp.floorDivide(second + Int64(scope.zoneOffset(second)), 86_400).quotient
+        return Timestamp(seconds: dayOfSecond < day ? guess : second)
     }
 }
 

@@ -31,18 +31,24 @@ public struct JobReader: Sendable {
         self.templates = templates
     }
 
-    /// Reads a job; `stem` names it when the file gives no name. A template by itself need not say what its parameters are.
-    public func read(_ bytes: [UInt8], name: String, stem: String, asTemplate: Bool = false) -> Reading {
+    /// What a file is read for: as a job that is to run; as one whose parameters are still to come; or as one that was
+    /// accepted before, perhaps by an earlier version, and is judged by nothing that may have been added since.
+    public enum Purpose: Sendable { case job, template, accepted }
+
+    /// Reads a job; `stem` names it when the file gives no name.
+    public func read(_ bytes: [UInt8], name: String, stem: String, as purpose: Purpose = .job) -> Reading {
         let findings = Findings(SourceFile(name: name, bytes: bytes))
         guard let fields = fields(bytes, "the job", findings) else {
             return Reading(job: nil, findings: findings.all)
         }
         guard let node = fields.field("template") else {
-            let job = read(fields, findings, stem: stem)
-            if !asTemplate { demand(job.parameters, given: job.variables, at: fields.node.start, findings) }
+            let job = read(fields, findings, stem: stem, as: purpose)
+            if purpose != .template {
+                demand(job.parameters, given: job.variables, at: fields.node.start, findings)
+            }
             return Reading(job: findings.hasErrors ? nil : job, findings: findings.all)
         }
-        return readWithTemplate(fields, node, findings, stem: stem, asTemplate: asTemplate)
+        return readWithTemplate(fields, node, findings, stem: stem, as: purpose)
     }
 
     private func fields(_ bytes: [UInt8], _ what: String, _ findings: Findings) -> FieldReader? {
@@ -57,7 +63,9 @@ public struct JobReader: Sendable {
 
     // MARK: the job itself
 
-    private func read(_ fields: FieldReader, _ findings: Findings, stem: String) -> JobSpec {
+    private func read(_ fields: FieldReader, _ findings: Findings, stem: String, as purpose: Purpose)
+        -> JobSpec
+    {
         fields.refuseUnknown(JobReader.jobKeys, later: JobReader.laterKeys)
         checkVersion(fields, required: true)
         var job = JobSpec(name: fields.text("name") ?? stem, steps: [])
@@ -87,7 +95,11 @@ public struct JobReader: Sendable {
         job.onFailure = steps.read(fields, .onFailure)
         job.finally = steps.read(fields, .finally)
         job.outputs = fields.map("outputs") ?? [:]
-        if !findings.hasErrors { StaticCheck(job: job, findings: findings).check(fields) }
+        if !findings.hasErrors {
+            StaticCheck(
+                job: job, findings: findings, constants: purpose == .accepted ? nil : ConstantBudget()
+            ).check(fields)
+        }
         return job
     }
 
@@ -138,7 +150,8 @@ public struct JobReader: Sendable {
     private static let callKeys = ["dsl_version", "name", "template", "variables", "queue", "priority"]
 
     private func readWithTemplate(
-        _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String, asTemplate: Bool
+        _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String,
+        as purpose: Purpose
     ) -> Reading {
         fields.refuseUnknown(JobReader.callKeys)
         checkVersion(fields, required: false)
@@ -154,11 +167,14 @@ public struct JobReader: Sendable {
         if let nested = templateFields.field("template") {
             inner.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
         }
-        var job = read(templateFields, inner, stem: JobReader.stem(name))
+        var job = read(templateFields, inner, stem: JobReader.stem(name), as: purpose)
         warnAboutUnknownVariables(fields, known: job, findings)
+        if purpose != .accepted, let given = fields.field("variables") {
+            StaticCheck.refuseTemplates(given, findings)
+        }
         let parameters = job.parameters
         job.variables.merge(judged(call.variables, parameters, fields, findings))
-        if !asTemplate {
+        if purpose != .template {
             demand(
                 parameters, given: job.variables, at: fields.field("variables")?.start ?? node.start, findings
             )
@@ -207,7 +223,7 @@ public struct JobReader: Sendable {
         let reader = ParameterReader(findings: findings)
         for pair in fields.field("variables")?.pairs ?? [] {
             guard let parameter = parameters.first(where: { $0.name == pair.key }) else { continue }
-            let value = Value(pair.value)
+            let value = ParameterReader.value(pair.value, for: parameter.kind)
             if reader.judge(value, parameter, at: pair.value.start) {
                 values[pair.key] = parameter.kind.accept(value) ?? value
             }

@@ -29,19 +29,43 @@ struct ParameterReader {
 
     /// `count: 3` is a parameter with this default and of its kind; a map describes one.
     private func parameter(_ pair: YamlPair) -> JobParameter? {
-        guard let map = pair.value.pairs else {
+        guard pair.value.pairs != nil else {
             let standard = Value(pair.value)
             return JobParameter(
                 pair.key, JobParameter.Kind(of: standard), standard: standard.isNull ? nil : standard)
         }
         guard let fields = FieldReader(pair.value, "parameter `\(pair.key)`", findings) else { return nil }
         fields.refuseUnknown(ParameterReader.keys)
-        let standard = map.first { $0.key == "default" }.map { Value($0.value) }
-        var parameter = JobParameter(pair.key, kind(fields, standard))
+        let standard = fields.field("default")
+        var parameter = JobParameter(pair.key, kind(fields, standard.map { Value($0) }))
         parameter.summary = fields.text("description") ?? ""
-        parameter.choices = fields.items("enum")?.map { Value($0) } ?? []
+        for node in fields.items("enum") ?? [] {
+            let value = ParameterReader.value(node, for: parameter.kind)
+            if judge(value, JobParameter(pair.key, parameter.kind), at: node.start) {
+                parameter.choices.append(parameter.kind.accept(value) ?? value)
+            }
+        }
+        readBounds(fields, into: &parameter)
+        if let standard {
+            let value = ParameterReader.value(standard, for: parameter.kind)
+            judge(value, parameter, at: standard.start)
+            parameter.standard = parameter.kind.accept(value) ?? value
+        }
+        return parameter
+    }
+
+    private func readBounds(_ fields: FieldReader, into parameter: inout JobParameter) {
         parameter.least = fields.number("min", in: -1e15...1e15)
         parameter.most = fields.number("max", in: -1e15...1e15)
+        // A bound that nothing would be held to is worse than none.
+        for key in ["min", "max"] where ![.integer, .number, .string, .list].contains(parameter.kind) {
+            if let node = fields.field(key) {
+                findings.error("E-PARAM", "`\(key)` is for numbers, texts and lists", at: node.start)
+            }
+        }
+        if let node = fields.field("pattern"), parameter.kind != .string {
+            findings.error("E-PARAM", "`pattern` is for texts (type: string)", at: node.start)
+        }
         if let node = fields.field("pattern"), let pattern = fields.text("pattern") {
             do throws(RegularExpression.Problem) {
                 _ = try RegularExpression(pattern)
@@ -52,11 +76,6 @@ struct ParameterReader {
                 )
             }
         }
-        if let standard, let node = fields.field("default") {
-            judge(standard, parameter, at: node.start)
-            parameter.standard = parameter.kind.accept(standard) ?? standard
-        }
-        return parameter
     }
 
     private func kind(_ fields: FieldReader, _ standard: Value?) -> JobParameter.Kind {
@@ -80,27 +99,43 @@ struct ParameterReader {
         return false
     }
 
-    /// The whole text must match; the work is bounded by pattern and text, and the text by the size of a job file.
+    /// The value as it is meant: where a text is wanted, what was written (`1.10`, `007`), not the number it looks like.
+    static func value(_ node: YamlNode, for kind: JobParameter.Kind) -> Value {
+        guard kind == .string, let scalar = node.scalar, scalar.value != .null else { return Value(node) }
+        return .string(scalar.text)
+    }
+
+    /// Steps of a match against a parameter's pattern: for texts that people would want to match, always enough.
+    private static let mostSteps = 2_000_000
+    /// The whole text must match; what takes too long does not.
     static func matches(_ text: String, _ pattern: String) -> Bool {
         // A pattern that is none was found when it was read.
         guard let expression = try? RegularExpression(pattern) else { return false }
-        return RegularExpressionMatcher(expression, text).matchesWhole()
+        return RegularExpressionMatcher(expression, text).matchesWhole(most: mostSteps) ?? false
     }
 }
 
 extension JobSpec {
-    /// Sets variables from outside; sentences about those that do not fit the parameters.
-    public mutating func set(_ values: ValueMap) -> [String] {
+    /// Sets variables from outside, given as they were written; sentences about those that do not fit the parameters.
+    public mutating func set(_ nodes: [(name: String, node: YamlNode)]) -> [String] {
         var faults: [String] = []
-        for entry in values.entries {
-            guard let parameter = parameters.first(where: { $0.name == entry.key }) else {
-                variables[entry.key] = entry.value
+        for (name, node) in nodes {
+            guard let parameter = parameters.first(where: { $0.name == name }) else {
+                if !parameters.isEmpty, variables[name] == nil {
+                    let near = NearestName.hint(for: name, among: parameters.map(\.name))
+                    faults.append("there is no parameter `\(name)`" + (near.isEmpty ? "" : "; \(near)"))
+                }
+                variables[name] = Value(node)
                 continue
             }
-            if let fault = parameter.fault(of: entry.value, matches: ParameterReader.matches) {
-                faults.append("`\(entry.key)` \(fault)")
+            let value = ParameterReader.value(node, for: parameter.kind)
+            if JSONText.write(value).contains("{{") {
+                faults.append("`\(name)` holds a template, but parameters are plain values")
+            } else if let fault = parameter.fault(of: value, matches: ParameterReader.matches) {
+                faults.append(
+                    "`\(name)` \(fault)" + (parameter.summary.isEmpty ? "" : " (\(parameter.summary))"))
             }
-            variables[entry.key] = parameter.kind.accept(entry.value) ?? entry.value
+            variables[name] = parameter.kind.accept(value) ?? value
         }
         let missing = parameters.filter { $0.isRequired && variables[$0.name] == nil }
         return faults + missing.map { "`\($0.name)` must be given (\($0.kind.title))" }

@@ -25,7 +25,14 @@ struct RegularExpression: Sendable {
     /// Sorted, apart from each other.
     struct Ranges: Sendable {
         var ranges: [ClosedRange<UInt32>]
-        func contains(_ scalar: UInt32) -> Bool { ranges.contains { $0.contains(scalar) } }
+        func contains(_ scalar: UInt32) -> Bool {
+            var low = 0, high = ranges.count
+            while low < high {
+                let middle = (low + high) / 2
+                if ranges[middle].upperBound < scalar { low = middle + 1 } else { high = middle }
+            }
+            return low < ranges.count && ranges[low].contains(scalar)
+        }
     }
 
     static let longestPattern = 1000, largestProgram = 5000, largestCount = 1000, deepest = 50,
@@ -50,10 +57,15 @@ struct RegularExpression: Sendable {
     /// Tree to program.
     private struct Compiler {
         var program: [Instruction] = []
+        /// Also of nodes that emit nothing: counts of an empty group multiply as well.
+        private var visits = 0
         mutating func emit(_ instruction: Instruction) { program.append(instruction) }
 
         mutating func compile(_ node: RegularExpressionNode) throws(Problem) {
-            guard program.count < RegularExpression.largestProgram else {
+            visits += 1
+            guard program.count < RegularExpression.largestProgram,
+                visits < 4 * RegularExpression.largestProgram
+            else {
                 throw Problem(message: "the pattern is too large; its counts multiply", offset: 0)
             }
             switch node {

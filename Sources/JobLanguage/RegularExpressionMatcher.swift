@@ -69,8 +69,9 @@ struct RegularExpressionMatcher {
         }
     }
 
-    /// Whether the pattern can match from the first character to the last.
-    func matchesWhole() -> Bool {
+    /// Whether the pattern can match from the first character to the last; nil when that took more than `most` steps.
+    func matchesWhole(most: Int) -> Bool? {
+        var left = most
         var current = Threads(expression.program.count), next = current, steps = 0
         let blank = [Int](repeating: -1, count: 2 * (expression.groups + 1))
         add(Thread(place: 0, saved: blank), to: &current, at: 0, &steps)
@@ -85,6 +86,9 @@ struct RegularExpressionMatcher {
             }
             swap(&current, &next)
             if current.list.isEmpty { return false }
+            left -= current.list.count + steps
+            steps = 0
+            if left < 0 { return nil }
         }
         return current.list.contains { if case .match = expression.program[$0.place] { true } else { false } }
     }

@@ -233,6 +233,9 @@ struct RegularExpressionParser {
                 ranges += escaped.ranges
                 continue
             }
+            if next == "[", at + 1 < scalars.count, scalars[at + 1] == ":" {
+                throw problem("classes such as [:digit:] are not known here; write \\d, \\w, \\s or a range")
+            }
             let first = try member()
             guard peek == "-", at + 1 < scalars.count, scalars[at + 1] != "]" else {
                 ranges.append(first.value...first.value)

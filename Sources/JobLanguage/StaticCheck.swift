@@ -9,6 +9,8 @@ import YamlText
 struct StaticCheck {
     let job: JobSpec
     let findings: Findings
+    /// Nil for what was accepted by an earlier version: it runs as it was accepted.
+    let constants: ConstantBudget?
 
     /// Names that every expression may use beside the job's variables.
     static let always = ["steps", "run", "variables", "date"]
@@ -26,7 +28,9 @@ struct StaticCheck {
         for pair in fields.field("outputs")?.pairs ?? [] {
             check(Value(pair.value), pair.value, earlier: earlier)
         }
-        if let node = fields.field("variables") { refuseTemplates(node) }
+        for key in ["variables", "params"] {
+            if let node = fields.field(key) { StaticCheck.refuseTemplates(node, findings) }
+        }
     }
 
     private func checkIDs(_ fields: FieldReader) {
@@ -44,7 +48,7 @@ struct StaticCheck {
     }
 
     /// Variables are plain values; a template in one would be shown as text, which nobody wants.
-    private func refuseTemplates(_ node: YamlNode) {
+    static func refuseTemplates(_ node: YamlNode, _ findings: Findings) {
         for pair in node.pairs ?? [] where JSONText.write(Value(pair.value)).contains("{{") {
             findings.error(
                 "E-VARIABLE", "`\(pair.key)` holds a template, but variables are plain values",
@@ -71,7 +75,9 @@ struct StaticCheck {
     private func check(condition text: String, _ place: YamlNode, _ earlier: [StepSpec]) {
         do throws(ExpressionError) {
             let condition = try Condition.parse(text)
-            if let fault = condition.certainFault { return report(fault, place, base: 0) }
+            if let constants, let fault = condition.certainFault(constants) {
+                return report(fault, place, base: 0)
+            }
             check(condition.references, place, earlier, base: 0)
         } catch { report(error, place, base: 0) }
     }
@@ -86,7 +92,7 @@ struct StaticCheck {
         case .string(let text) where text.contains("{{"):
             do throws(ExpressionError) {
                 for part in try Template.parse(text).expressions {
-                    if let fault = part.expression.certainFault {
+                    if let constants, let fault = part.expression.certainFault(constants) {
                         report(fault, place, base: part.offset)
                         continue
                     }

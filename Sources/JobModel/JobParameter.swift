@@ -90,10 +90,13 @@ public struct JobParameter: Hashable, Sendable {
                 "must be one of \(choices.map(\.text).joined(separator: ", ")), not `\(value.text.prefix(80))`"
         }
         if let size = size(of: value) {
-            if let least, size.number < least {
+            // What is no number at all is within no bounds.
+            if let least, !(size.number >= least) {
                 return "must \(size.verb)at least \(JobParameter.shown(least))"
             }
-            if let most, size.number > most { return "must \(size.verb)at most \(JobParameter.shown(most))" }
+            if let most, !(size.number <= most) {
+                return "must \(size.verb)at most \(JobParameter.shown(most))"
+            }
         }
         if let pattern, case .string(let text) = value, !matches(text, pattern) {
             return "must match \(pattern), unlike `\(text.prefix(80))`"

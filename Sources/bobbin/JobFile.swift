@@ -17,24 +17,24 @@ enum JobFile {
             upTo: Limits.dropBytes + 1)
     }
 
-    /// `asTemplate`: parameters without a value are no fault; they may come with --var, or from a caller.
-    static func reading(_ path: String, site: String?, asTemplate: Bool = false) throws -> (
+    /// `.template`: parameters without a value are no fault; they may come with --var, or from a caller.
+    static func reading(_ path: String, site: String?, as purpose: JobReader.Purpose = .job) throws -> (
         JobReader.Reading, [UInt8]
     ) {
         let bytes = try read(path)
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let stem = name.split(separator: ".").first.map(String.init) ?? name
         return (
-            Site.reader(path: site ?? ".").read(bytes, name: path, stem: stem, asTemplate: asTemplate), bytes
+            Site.reader(path: site ?? ".").read(bytes, name: path, stem: stem, as: purpose), bytes
         )
     }
 
     /// The job and its bytes, or nil after its findings were printed.
-    static func check(_ path: String, site: String?, quiet: Bool, asTemplate: Bool = false) -> (
+    static func check(_ path: String, site: String?, quiet: Bool, as purpose: JobReader.Purpose = .job) -> (
         JobSpec, [UInt8]
     )? {
         do {
-            let (reading, bytes) = try reading(path, site: site, asTemplate: asTemplate)
+            let (reading, bytes) = try reading(path, site: site, as: purpose)
             if !quiet || reading.job == nil {
                 for finding in reading.findings { Terminal.complain(finding.rendered) }
             }
@@ -54,18 +54,17 @@ enum JobFile {
         return faults.isEmpty
     }
 
-    /// `k=v` pairs; a value is typed as YAML would type it (`3` is a number, `"3"` a text).
-    static func variables(_ texts: [String]) throws -> ValueMap {
-        var map = ValueMap()
-        for text in texts {
+    /// `k=v` pairs as YAML would read them: `3` is a number, `"3"` a text, what is no YAML a plain text.
+    static func variables(_ texts: [String]) throws -> [(name: String, node: YamlNode)] {
+        try texts.map { text in
             guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
                 throw ValidationError("--var wants NAME=VALUE, not `\(text)`")
             }
             let raw = String(text[text.index(after: equals)...])
-            // A value that is no YAML is a plain text.
-            let node = try? YamlReader.parse(Array(raw.utf8))
-            map[String(text[..<equals])] = node.map { Value($0) } ?? .string(raw)
+            let quoted = JSONText.write(.string(raw))
+            // What is no YAML is a plain text.
+            let node = try (try? YamlReader.parse(Array(raw.utf8))) ?? YamlReader.parse(Array(quoted.utf8))
+            return (String(text[..<equals]), node)
         }
-        return map
     }
 }

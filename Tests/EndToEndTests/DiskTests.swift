@@ -122,7 +122,8 @@ private struct SmallDisk {
                 "main", ["run", "--until-idle"], ["BOBBIN_FAULT": "spawn:1:\(errno)"])
             #expect(try runner.end() == 0, "\(runner.said)")
             let log = Disk.text(site.log) ?? ""
-            #expect(log.contains("nothing new begins") && log.contains("that is over: work goes on"), "\(log)")
+            #expect(
+                log.contains("nothing new begins") && log.contains("that is over: work goes on"), "\(log)")
             #expect(site.count("p", "once") == 1)
             try site.up()
             try site.settle()

@@ -207,12 +207,14 @@ private let cleanUp = "on_failure:\n  - %F\nfinally:\n  - %Y\n"
                 params:
                   target: {type: string, enum: [staging, production]}
                   count: {type: integer, max: 9, default: 3}
+                  release: {type: string, default: none}
 
                 """
             try Disk.write(
                 job(
                     ["log: \"{{ target }} {{ count }}\""], head: head,
-                    tail: "outputs: {count: \"{{ count }}\"}\n"), to: "\(site.path)/templates/send.yaml")
+                    tail: "outputs: {count: \"{{ count }}\", release: \"{{ release }}\"}\n"),
+                to: "\(site.path)/templates/send.yaml")
             try site.up()
             try site.drop("good.yaml", "template: send.yaml\nvariables: {target: staging, count: 5}\n")
             #expect(try site.result(of: "good.yaml")["outputs.count"] == "5")
@@ -234,6 +236,13 @@ private let cleanUp = "on_failure:\n  - %F\nfinally:\n  - %Y\n"
                 try site.bobbin("run", call, "--var", "target=production", "--var", "count=x").err.contains(
                     "E-PARAM"))
             #expect(try site.bobbin("run", call, "--var", "target=staging").out.contains("count: 3"))
+            // A text stays as it was written, whatever number it looks like.
+            #expect(
+                try site.bobbin("run", call, "--var", "target=staging", "--var", "release=1.10").out.contains(
+                    "release: 1.10"))
+            #expect(
+                try site.bobbin("run", call, "--var", "target=staging", "--var", "relase=1").err.contains(
+                    "there is no parameter `relase`"))
             #expect(try site.bobbin("explain", call).out.contains("must be given"))
         }
     }

@@ -103,6 +103,10 @@ import Testing
             "`date` needs an instant (2026-11-21T09:00:00Z), a date (2026-11-21) or seconds since 1970, not a text 'yesterday'"
         ),
         (
+            "least | date: '%F'",
+            "`date` needs an instant (2026-11-21T09:00:00Z), a date (2026-11-21) or seconds since 1970, not a whole number"
+        ),
+        (
             "now() | date_add: 'tomorrow'",
             "`date_add` needs a duration such as '-1d' or '90m', not a text 'tomorrow'"
         ),
@@ -140,5 +144,34 @@ import Testing
             #expect(
                 value.text.split(separator: " ") == wanted.split(separator: " "), "\(seconds) in \(offset)")
         }
+    }
+
+    /// In some zones the clocks go forward at midnight: there is no such hour on that day, but there is the day.
+    @Test func aDayWithoutItsMidnight() throws {
+        let change: Int64 = 1_788_667_200  // 2026-09-06T04:00:00Z, when America/Santiago goes from -04:00 to -03:00
+        let scope = Scope(
+            now: Timestamp(seconds: 0), localDate: "", zoneOffset: { $0 < change ? -4 * 3600 : -3 * 3600 })
+        #expect(
+            try Expression.parse("'2026-09-06' | date: '%F %H'").evaluate(scope) == .string("2026-09-06 01"))
+        #expect(
+            try Expression.parse("'2026-09-05' | date: '%F %H'").evaluate(scope) == .string("2026-09-05 00"))
+        #expect(
+            try Expression.parse("'2026-09-07' | date: '%F %H'").evaluate(scope) == .string("2026-09-07 00"))
+    }
+
+    @Test func longTextsCanBeReplacedIn() throws {
+        let text = String(repeating: "one  two ", count: 7000)
+        let scope = Scope(variables: ["t": .string(text)], now: Timestamp(seconds: 0), localDate: "")
+        let value = try Expression.parse("t | regex_replace: r'\\s+', '-'").evaluate(scope)
+        #expect(value == .string(String(repeating: "one-two-", count: 7000)))
+    }
+
+    /// A file full of constant parts is checked within one budget.
+    @Test func constantPartsShareABudget() throws {
+        let budget = ConstantBudget()
+        let costly = try Expression.parse("range(9999) | json | regex_match: r'(\\d|,|\\d,|\\d\\d|,\\d)*z'")
+        for _ in 0..<1000 { _ = costly.certainFault(budget) }
+        #expect(try Expression.parse("1 / 0").certainFault(budget) == nil, "the budget is spent")
+        #expect(try Expression.parse("1 / 0").certainFault(ConstantBudget()) != nil)
     }
 }

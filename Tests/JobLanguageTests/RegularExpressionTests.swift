@@ -50,6 +50,11 @@ import Testing
         ("\\q", "`\\q` means nothing here", 0), ("a{1001}", "a count may be 1000 at most", 1),
         ("^*", "there is nothing here to repeat", 1), ("{3}", "there is nothing before `{` to repeat", 0),
         ("((a{100}){100}){100}", "the pattern is too large; its counts multiply", 0),
+        ("(?:(?:(?:(?:){1000}){1000}){1000}){1000}", "the pattern is too large; its counts multiply", 0),
+        ("(?:(?:a{0}){1000}){1000}", "the pattern is too large; its counts multiply", 0),
+        (
+            "[[:digit:]]+", "classes such as [:digit:] are not known here; write \\d, \\w, \\s or a range", 1
+        ),
     ])
     func refused(pattern: String, message: String, offset: Int) {
         do {
@@ -112,7 +117,9 @@ import Testing
         ("b\\b", "bb", false),
     ])
     func theWholeText(pattern: String, text: String, holds: Bool) throws {
-        #expect(try RegularExpressionMatcher(RegularExpression(pattern), text).matchesWhole() == holds)
+        #expect(
+            try RegularExpressionMatcher(RegularExpression(pattern), text).matchesWhole(most: 10_000) == holds
+        )
     }
 
     @Test func longTextsMeetTheBudget() throws {

@@ -28,7 +28,7 @@ struct CheckVerb: ParsableCommand {
             do {
                 let isTemplate =
                     base.map { "\(Host.realPath(path) ?? path)".hasPrefix("\($0)/templates/") } ?? false
-                let (reading, _) = try JobFile.reading(path, site: base, asTemplate: isTemplate)
+                let (reading, _) = try JobFile.reading(path, site: base, as: isTemplate ? .template : .job)
                 findings = reading.findings
                 if reading.job == nil { isGood = false }
             } catch {
@@ -67,7 +67,7 @@ struct ExplainVerb: ParsableCommand {
 
     func run() throws {
         let base = try? SiteFinder.find(option: site.site)  // without a site: the language's own defaults
-        guard let (spec, _) = JobFile.check(job, site: base, quiet: false, asTemplate: true) else {
+        guard let (spec, _) = JobFile.check(job, site: base, quiet: false, as: .template) else {
             throw ExitCode(Exit.malformed)
         }
         let queue = spec.queue ?? .standard

@@ -80,7 +80,7 @@ struct RunVerb: ParsableCommand {
         // Without a site the job still runs; templates and relative paths are then below this directory.
         let base = try (try? SiteFinder.find(option: site.site)) ?? SiteFinder.absolute(".")
         // What must be given may come with --var.
-        guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false, asTemplate: true)
+        guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false, as: .template)
         else {
             return Exit.malformed
         }

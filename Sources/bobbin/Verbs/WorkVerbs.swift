@@ -34,7 +34,7 @@ struct SubmitVerb: ParsableCommand {
         for path in jobs {
             guard
                 case (var spec, let bytes)? = JobFile.check(
-                    path, site: site.path, quiet: quiet, asTemplate: true),
+                    path, site: site.path, quiet: quiet, as: .template),
                 try JobFile.set(variables, in: &spec, of: path)
             else { throw ExitCode(Exit.malformed) }
             checked.append((path, spec, bytes))
@@ -62,7 +62,7 @@ struct SubmitVerb: ParsableCommand {
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let stem = DropName.escaped(String(name.split(separator: ".").first ?? "job"), limit: 100)
         let drop = "\(stem).\(ticket).yaml"
-        try AtomicFile.write(try variables.isEmpty ? bytes : withVariables(bytes), to: drop, in: lane)
+        try AtomicFile.write(try variables.isEmpty ? bytes : withVariables(bytes, spec), to: drop, in: lane)
         print(quiet ? ticket : "\(ticket)  spool/\(queue)/\(priority.directory)/\(drop)")
         return ticket
     }
@@ -79,11 +79,13 @@ struct SubmitVerb: ParsableCommand {
         return (spec.queue ?? named ?? .standard, spec.priority ?? level ?? .normal)
     }
 
-    /// The job with its variables changed, written anew.
-    private func withVariables(_ bytes: [UInt8]) throws -> [UInt8] {
+    /// The job with its variables changed, written anew; the values are those that were judged.
+    private func withVariables(_ bytes: [UInt8], _ spec: JobSpec) throws -> [UInt8] {
         guard case .map(var job) = Value(try YamlReader.parse(bytes)) else { return bytes }
         var merged = job["variables"]?.mapValue ?? [:]
-        merged.merge(try JobFile.variables(variables))
+        for (name, node) in try JobFile.variables(variables) {
+            merged[name] = spec.variables[name] ?? Value(node)
+        }
         job["variables"] = .map(merged)
         return Array((JSONText.write(.map(job), pretty: true) + "\n").utf8)
     }
