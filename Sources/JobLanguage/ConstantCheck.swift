@@ -4,33 +4,13 @@
 // On failure: the first fault is returned, as evaluation would throw it.
 import JobModel
 
-/// What one check of a job may cost: however many constant parts its file has, it is soon over.
-final class ConstantBudget {
-    private var units = 4 * ExpressionLimits.units
-
-    /// What evaluation throws; nil also where the budget is spent: then nothing is certain any more.
-    fileprivate func fault(_ evaluate: (inout ExpressionEvaluator) throws(ExpressionError) -> Void)
-        -> ExpressionError?
-    {
-        let given = min(units, ExpressionLimits.units)
-        guard given > 0 else { return nil }
-        var evaluator = ExpressionEvaluator(
-            scope: Scope(now: Timestamp(seconds: 0), localDate: "1970-01-01"), units: given)
-        defer { units -= given - max(0, evaluator.unitsLeft) }
-        do { try evaluate(&evaluator) } catch {
-            return error.code == "E-EXPR-LIMIT" && given < ExpressionLimits.units ? nil : error
-        }
-        return nil
-    }
-}
-
 extension Expression {
     /// What evaluation will throw whatever the variables are; nil where nothing is known to fail.
-    func certainFault(_ budget: ConstantBudget) -> ExpressionError? { root.certainFault(budget) }
+    func certainFault(_ budget: CheckBudget) -> ExpressionError? { root.certainFault(budget) }
 }
 
 extension ExpressionNode {
-    fileprivate func certainFault(_ budget: ConstantBudget) -> ExpressionError? {
+    fileprivate func certainFault(_ budget: CheckBudget) -> ExpressionError? {
         if dependsOnNothing {
             return budget.fault { (evaluator) throws(ExpressionError) in _ = try evaluator.found(self) }
         }
@@ -75,7 +55,7 @@ extension ExpressionNode {
 
 extension ExpressionNode.FilterUse {
     /// A pattern that is none, a format with an unknown directive: tried on an input that the filter takes.
-    fileprivate func certainFault(_ budget: ConstantBudget) -> ExpressionError? {
+    fileprivate func certainFault(_ budget: CheckBudget) -> ExpressionError? {
         var values: [Value] = []
         for argument in arguments {
             guard case .constant(let value) = argument.kind else { return nil }

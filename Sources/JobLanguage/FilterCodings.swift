@@ -3,6 +3,7 @@
 // Never: decodes to what is no UTF-8 text: values are texts, not bytes.
 // On failure: E-EXPR-TYPE with what was wrong in the text.
 import Crypto
+import FoundationEssentials
 import JobModel
 
 extension ExpressionEvaluator {
@@ -14,7 +15,7 @@ extension ExpressionEvaluator {
         case .sha256:
             let digest = SHA256.hash(data: Array(text.utf8))
             return .string(digest.map { Coding.hex[Int($0 >> 4)] + Coding.hex[Int($0 & 15)] }.joined())
-        case .base64: return .string(try bounded(Coding.base64(Array(text.utf8)), call))
+        case .base64: return .string(try bounded(Coding.base64(text), call))
         case .base64Decode:
             guard let bytes = Coding.bytes(base64: text) else { throw call.wrongType("a text in base64") }
             guard let decoded = String(validating: bytes, as: UTF8.self) else {
@@ -41,39 +42,20 @@ extension ExpressionEvaluator {
 
 private enum Coding {
     static let hex = "0123456789abcdef".map(String.init)
-    private static let letters = Array(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-    static func base64(_ bytes: [UInt8]) -> String {
-        var out: [UInt8] = []
-        out.reserveCapacity(bytes.count / 3 * 4 + 4)
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let part = bytes[start..<min(start + 3, bytes.count)]
-            let word = part.reduce(0) { $0 << 8 | UInt32($1) } << (8 * UInt32(3 - part.count))
-            for index in 0..<4 {
-                out.append(index <= part.count ? letters[Int(word >> (18 - 6 * UInt32(index)) & 63)] : 0x3D)
-            }
-        }
-        return String(decoding: out, as: UTF8.self)
-    }
+    static func base64(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
 
-    /// White space is left out, as in a file that was wrapped; padding may be missing, wrong padding may not be there.
+    /// White space is left out, as in a file that was wrapped, and padding may be missing. Whatever else is not as it would
+    /// be written is refused, or two texts would mean the same.
     static func bytes(base64 text: String) -> [UInt8]? {
-        var sextets = text.utf8.filter { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }[...]
-        let whole = sextets.count
-        while sextets.last == 0x3D, whole - sextets.count < 2 { sextets.removeLast() }
-        guard whole == sextets.count || whole % 4 == 0, sextets.count % 4 != 1 else { return nil }
-        var out: [UInt8] = [], word: UInt32 = 0, bits = 0
-        for letter in sextets {
-            guard let value = letters.firstIndex(of: letter) else { return nil }
-            (word, bits) = (word << 6 | UInt32(value), bits + 6)
-            if bits >= 8 {
-                bits -= 8
-                out.append(UInt8(word >> UInt32(bits) & 255))
-            }
+        var letters = String(text.filter { !$0.isWhitespace })
+        if !letters.contains("=") {
+            letters += String(repeating: "=", count: (4 - letters.utf8.count % 4) % 4)
         }
-        // What is left over must be nothing, or two texts would mean the same.
-        return word & (1 << UInt32(bits) - 1) == 0 ? out : nil
+        guard let data = Data(base64Encoded: letters), data.base64EncodedString() == letters else {
+            return nil
+        }
+        return Array(data)
     }
 
     static func percent(_ text: String) -> String {

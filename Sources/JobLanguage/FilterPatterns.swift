@@ -53,15 +53,18 @@ extension ExpressionEvaluator {
     ) {
         let text = try call.text(), pattern = try call.text(0)
         try spend(text.utf8.count / 16 + pattern.utf8.count * 4, at: call.offset)
+        let expression: RegularExpression
         do throws(RegularExpression.Problem) {
-            let expression = try RegularExpression(pattern)
-            return (RegularExpressionMatcher(expression, text), expression)
+            expression = try RegularExpression(pattern)
         } catch {
             throw ExpressionError(
                 "E-EXPR",
                 "`\(call.filter.rawValue)`: \(error.message), at character \(error.offset + 1) of the pattern",
                 hint: "write patterns as r'…', where a backslash is itself", offset: call.offset)
         }
+        // A short pattern with counts may be a large program.
+        try spend(expression.program.count, at: call.offset)
+        return (RegularExpressionMatcher(expression, text), expression)
     }
 
     private mutating func first(_ matcher: RegularExpressionMatcher, from: Int, _ call: FilterCall)

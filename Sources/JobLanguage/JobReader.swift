@@ -41,14 +41,15 @@ public struct JobReader: Sendable {
         guard let fields = fields(bytes, "the job", findings) else {
             return Reading(job: nil, findings: findings.all)
         }
+        let budget = purpose == .accepted ? nil : CheckBudget()
         guard let node = fields.field("template") else {
-            let job = read(fields, findings, stem: stem, as: purpose)
+            let job = read(fields, findings, stem: stem, budget)
             if purpose != .template {
                 demand(job.parameters, given: job.variables, at: fields.node.start, findings)
             }
             return Reading(job: findings.hasErrors ? nil : job, findings: findings.all)
         }
-        return readWithTemplate(fields, node, findings, stem: stem, as: purpose)
+        return readWithTemplate(fields, node, findings, stem: stem, as: purpose, budget)
     }
 
     private func fields(_ bytes: [UInt8], _ what: String, _ findings: Findings) -> FieldReader? {
@@ -63,7 +64,7 @@ public struct JobReader: Sendable {
 
     // MARK: the job itself
 
-    private func read(_ fields: FieldReader, _ findings: Findings, stem: String, as purpose: Purpose)
+    private func read(_ fields: FieldReader, _ findings: Findings, stem: String, _ budget: CheckBudget?)
         -> JobSpec
     {
         fields.refuseUnknown(JobReader.jobKeys, later: JobReader.laterKeys)
@@ -76,8 +77,8 @@ public struct JobReader: Sendable {
                 at: node.start)
         }
         readHead(fields, into: &job)
-        job.parameters = ParameterReader(findings: findings).read(fields)
-        takeParameters(&job, fields)
+        job.parameters = ParameterReader(findings: findings, budget: budget).read(fields)
+        takeParameters(&job, fields, budget)
         job.description = fields.text("description") ?? ""
         job.retry = fields.retry("retry", standard: .standard)
         job.timeout = fields.span("timeout")
@@ -96,9 +97,7 @@ public struct JobReader: Sendable {
         job.finally = steps.read(fields, .finally)
         job.outputs = fields.map("outputs") ?? [:]
         if !findings.hasErrors {
-            StaticCheck(
-                job: job, findings: findings, constants: purpose == .accepted ? nil : ConstantBudget()
-            ).check(fields)
+            StaticCheck(job: job, findings: findings, budget: budget).check(fields)
         }
         return job
     }
@@ -151,7 +150,7 @@ public struct JobReader: Sendable {
 
     private func readWithTemplate(
         _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String,
-        as purpose: Purpose
+        as purpose: Purpose, _ budget: CheckBudget?
     ) -> Reading {
         fields.refuseUnknown(JobReader.callKeys)
         checkVersion(fields, required: false)
@@ -167,13 +166,13 @@ public struct JobReader: Sendable {
         if let nested = templateFields.field("template") {
             inner.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
         }
-        var job = read(templateFields, inner, stem: JobReader.stem(name), as: purpose)
-        warnAboutUnknownVariables(fields, known: job, findings)
+        var job = read(templateFields, inner, stem: JobReader.stem(name), budget)
+        findUnknownVariables(fields, known: job, findings)
         if purpose != .accepted, let given = fields.field("variables") {
             StaticCheck.refuseTemplates(given, findings)
         }
         let parameters = job.parameters
-        job.variables.merge(judged(call.variables, parameters, fields, findings))
+        job.variables.merge(judged(call.variables, parameters, fields, findings, budget))
         if purpose != .template {
             demand(
                 parameters, given: job.variables, at: fields.field("variables")?.start ?? node.start, findings
@@ -206,9 +205,9 @@ public struct JobReader: Sendable {
     }
 
     /// Defaults become variables; what the file itself gives as a variable is a value for the parameter.
-    private func takeParameters(_ job: inout JobSpec, _ fields: FieldReader) {
+    private func takeParameters(_ job: inout JobSpec, _ fields: FieldReader, _ budget: CheckBudget?) {
         guard !job.parameters.isEmpty else { return }
-        let given = judged(job.variables, job.parameters, fields, fields.findings)
+        let given = judged(job.variables, job.parameters, fields, fields.findings, budget)
         for parameter in job.parameters where given[parameter.name] == nil {
             if let standard = parameter.standard { job.variables[parameter.name] = standard }
         }
@@ -217,10 +216,11 @@ public struct JobReader: Sendable {
 
     /// The values in the form of their parameters, each that does not fit a finding.
     private func judged(
-        _ values: ValueMap, _ parameters: [JobParameter], _ fields: FieldReader, _ findings: Findings
+        _ values: ValueMap, _ parameters: [JobParameter], _ fields: FieldReader, _ findings: Findings,
+        _ budget: CheckBudget?
     ) -> ValueMap {
         var values = values
-        let reader = ParameterReader(findings: findings)
+        let reader = ParameterReader(findings: findings, budget: budget)
         for pair in fields.field("variables")?.pairs ?? [] {
             guard let parameter = parameters.first(where: { $0.name == pair.key }) else { continue }
             let value = ParameterReader.value(pair.value, for: parameter.kind)
@@ -244,7 +244,7 @@ public struct JobReader: Sendable {
         }
     }
 
-    private func warnAboutUnknownVariables(_ fields: FieldReader, known: JobSpec, _ findings: Findings) {
+    private func findUnknownVariables(_ fields: FieldReader, known: JobSpec, _ findings: Findings) {
         let parameters = known.parameters.map(\.name)
         let names = parameters + known.variables.keys.filter { !parameters.contains($0) }
         for pair in fields.field("variables")?.pairs ?? [] where !names.contains(pair.key) {

@@ -7,6 +7,8 @@ import YamlText
 
 struct ParameterReader {
     let findings: Findings
+    /// Nil for what was accepted before: its values were judged then.
+    let budget: CheckBudget?
     private static let keys = ["type", "default", "description", "enum", "pattern", "min", "max"]
 
     /// The parameters of a job or template.
@@ -94,7 +96,7 @@ struct ParameterReader {
     /// Whether a value fits; a finding where it does not.
     @discardableResult
     func judge(_ value: Value, _ parameter: JobParameter, at mark: SourceMark) -> Bool {
-        guard let fault = parameter.fault(of: value, matches: ParameterReader.matches) else { return true }
+        guard let budget, let fault = parameter.fault(of: value, matches: budget.matches) else { return true }
         findings.error("E-PARAM", "`\(parameter.name)` \(fault)", hint: parameter.summary, at: mark)
         return false
     }
@@ -104,21 +106,13 @@ struct ParameterReader {
         guard kind == .string, let scalar = node.scalar, scalar.value != .null else { return Value(node) }
         return .string(scalar.text)
     }
-
-    /// Steps of a match against a parameter's pattern: for texts that people would want to match, always enough.
-    private static let mostSteps = 2_000_000
-    /// The whole text must match; what takes too long does not.
-    static func matches(_ text: String, _ pattern: String) -> Bool {
-        // A pattern that is none was found when it was read.
-        guard let expression = try? RegularExpression(pattern) else { return false }
-        return RegularExpressionMatcher(expression, text).matchesWhole(most: mostSteps) ?? false
-    }
 }
 
 extension JobSpec {
     /// Sets variables from outside, given as they were written; sentences about those that do not fit the parameters.
     public mutating func set(_ nodes: [(name: String, node: YamlNode)]) -> [String] {
         var faults: [String] = []
+        let budget = CheckBudget()
         for (name, node) in nodes {
             guard let parameter = parameters.first(where: { $0.name == name }) else {
                 if !parameters.isEmpty, variables[name] == nil {
@@ -131,7 +125,7 @@ extension JobSpec {
             let value = ParameterReader.value(node, for: parameter.kind)
             if JSONText.write(value).contains("{{") {
                 faults.append("`\(name)` holds a template, but parameters are plain values")
-            } else if let fault = parameter.fault(of: value, matches: ParameterReader.matches) {
+            } else if let fault = parameter.fault(of: value, matches: budget.matches) {
                 faults.append(
                     "`\(name)` \(fault)" + (parameter.summary.isEmpty ? "" : " (\(parameter.summary))"))
             }

@@ -42,9 +42,11 @@ struct RegularExpression: Sendable {
     /// Groups in parentheses; group 0, the whole match, is not counted.
     let groups: Int
 
-    init(_ pattern: String) throws(Problem) {
+    /// `isWhole`: only from the first character of a text to its last.
+    init(_ pattern: String, isWhole: Bool = false) throws(Problem) {
         var parser = RegularExpressionParser(pattern)
-        let tree = try parser.parse()
+        var tree = try parser.parse()
+        if isWhole { tree = .sequence([.assertion(.start), tree, .assertion(.end)]) }
         var compiler = Compiler()
         compiler.emit(.save(0))
         try compiler.compile(tree)

@@ -69,30 +69,6 @@ struct RegularExpressionMatcher {
         }
     }
 
-    /// Whether the pattern can match from the first character to the last; nil when that took more than `most` steps.
-    func matchesWhole(most: Int) -> Bool? {
-        var left = most
-        var current = Threads(expression.program.count), next = current, steps = 0
-        let blank = [Int](repeating: -1, count: 2 * (expression.groups + 1))
-        add(Thread(place: 0, saved: blank), to: &current, at: 0, &steps)
-        for (index, scalar) in text.enumerated() {
-            next.list.removeAll(keepingCapacity: true)
-            for thread in current.list {
-                switch expression.program[thread.place] {
-                case .scalar(let wanted): if scalar == wanted { advance(thread, &next, index, &steps) }
-                case .set(let ranges): if ranges.contains(scalar) { advance(thread, &next, index, &steps) }
-                case .match, .split, .jump, .save, .assert: break
-                }
-            }
-            swap(&current, &next)
-            if current.list.isEmpty { return false }
-            left -= current.list.count + steps
-            steps = 0
-            if left < 0 { return nil }
-        }
-        return current.list.contains { if case .match = expression.program[$0.place] { true } else { false } }
-    }
-
     private func advance(_ thread: Thread, _ next: inout Threads, _ index: Int, _ steps: inout Int) {
         add(Thread(place: thread.place + 1, saved: thread.saved), to: &next, at: index + 1, &steps)
     }

@@ -4,7 +4,6 @@
 // On failure: RegularExpression.Problem at the scalar where it went wrong.
 
 struct RegularExpressionParser {
-    private typealias Node = RegularExpressionNode
     typealias Problem = RegularExpression.Problem
     private let scalars: [Unicode.Scalar]
     private var at = 0

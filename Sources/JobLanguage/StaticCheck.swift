@@ -10,7 +10,7 @@ struct StaticCheck {
     let job: JobSpec
     let findings: Findings
     /// Nil for what was accepted by an earlier version: it runs as it was accepted.
-    let constants: ConstantBudget?
+    let budget: CheckBudget?
 
     /// Names that every expression may use beside the job's variables.
     static let always = ["steps", "run", "variables", "date"]
@@ -75,7 +75,7 @@ struct StaticCheck {
     private func check(condition text: String, _ place: YamlNode, _ earlier: [StepSpec]) {
         do throws(ExpressionError) {
             let condition = try Condition.parse(text)
-            if let constants, let fault = condition.certainFault(constants) {
+            if let budget, let fault = condition.certainFault(budget) {
                 return report(fault, place, base: 0)
             }
             check(condition.references, place, earlier, base: 0)
@@ -92,7 +92,7 @@ struct StaticCheck {
         case .string(let text) where text.contains("{{"):
             do throws(ExpressionError) {
                 for part in try Template.parse(text).expressions {
-                    if let constants, let fault = part.expression.certainFault(constants) {
+                    if let budget, let fault = part.expression.certainFault(budget) {
                         report(fault, place, base: part.offset)
                         continue
                     }

@@ -7,19 +7,21 @@ public struct JobParameter: Hashable, Sendable {
     public enum Kind: String, CaseIterable, Sendable {
         case string, integer, number, boolean, list, map, duration, size, any
 
-        public var title: String {
+        /// The same kind among those of steps' parameters, which has its words and its judgement.
+        private var ofSteps: Parameter.Kind {
             switch self {
-            case .string: "text"
-            case .integer: "whole number"
-            case .number: "number"
-            case .boolean: "true or false"
-            case .list: "list"
-            case .map: "map"
-            case .duration: "duration (90s, 10m)"
-            case .size: "size (64KiB, 10MB)"
-            case .any: "value"
+            case .string: .text
+            case .integer: .integer
+            case .number: .number
+            case .boolean: .flag
+            case .list: .list
+            case .map: .map
+            case .duration: .span
+            case .size: .size
+            case .any: .any
             }
         }
+        public var title: String { ofSteps.title }
         /// The kind that a default without a word about it has.
         public init(of value: Value) {
             self =
@@ -34,21 +36,7 @@ public struct JobParameter: Hashable, Sendable {
                 }
         }
         /// The value in this kind's form; nil where it does not fit. A number counts as text where text is wanted.
-        public func accept(_ value: Value) -> Value? {
-            let kind: Parameter.Kind =
-                switch self {
-                case .string: .text
-                case .integer: .integer
-                case .number: .number
-                case .boolean: .flag
-                case .list: .list
-                case .map: .map
-                case .duration: .span
-                case .size: .size
-                case .any: .any
-                }
-            return kind.accept(value)
-        }
+        public func accept(_ value: Value) -> Value? { ofSteps.accept(value) }
     }
 
     public var name: String
@@ -80,8 +68,9 @@ public struct JobParameter: Hashable, Sendable {
 
     public var isRequired: Bool { standard == nil }
 
-    /// What is wrong with a value, as the end of a sentence that begins with the name; nil where it fits.
-    public func fault(of value: Value, matches: (_ text: String, _ pattern: String) -> Bool) -> String? {
+    /// What is wrong with a value, as the end of a sentence that begins with the name; nil where it fits. `matches` says
+    /// whether a whole text matches a pattern, and nil where that takes too long to say.
+    public func fault(of value: Value, matches: (_ text: String, _ pattern: String) -> Bool?) -> String? {
         guard let value = kind.accept(value) else {
             return "must be a \(kind.title), but is a \(value.kindName)"
         }
@@ -98,10 +87,12 @@ public struct JobParameter: Hashable, Sendable {
                 return "must \(size.verb)at most \(JobParameter.shown(most))"
             }
         }
-        if let pattern, case .string(let text) = value, !matches(text, pattern) {
-            return "must match \(pattern), unlike `\(text.prefix(80))`"
+        guard let pattern, case .string(let text) = value else { return nil }
+        switch matches(text, pattern) {
+        case true?: return nil
+        case false?: return "must match \(pattern), unlike `\(text.prefix(80))`"
+        case nil: return "takes too long to be matched with \(pattern)"
         }
-        return nil
     }
 
     private func size(of value: Value) -> (number: Double, verb: String)? {

@@ -12,18 +12,11 @@ public struct RunID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     public init?(_ text: some StringProtocol) {
         guard text.utf8.count == RunID.length else { return nil }
-        for byte in text.utf8 where !RunID.isDigit(byte) { return nil }
+        for byte in text.utf8 where !RunID.isDigit[Int(byte)] { return nil }
         self.text = String(text)
     }
-    /// Crockford's base 32 in capitals. A start reads an id with each record of the journal, so no search in a list.
-    private static func isDigit(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39: true
-        case UInt8(ascii: "I"), UInt8(ascii: "L"), UInt8(ascii: "O"), UInt8(ascii: "U"): false
-        case 0x41...0x5A: true
-        default: false
-        }
-    }
+    /// By byte: a start reads an id with each record of the journal, so no search in the alphabet.
+    private static let isDigit = (UInt8.min...UInt8.max).map(RunID.alphabet.contains)
 
     init(high: UInt64, low: UInt64) {
         text = String(unsafeUninitializedCapacity: RunID.length) { buffer in

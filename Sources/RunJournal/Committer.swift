@@ -129,7 +129,12 @@ struct Committer {
 
     private mutating func retire() throws {
         for name in old {
-            if spare == nil, try directory.status(name).size == segmentBytes {
+            let size = try directory.status(name).size
+            if spare == nil, size >= segmentBytes {
+                // One that was made larger for a run of great size gives back what is too much.
+                if size > segmentBytes {
+                    try directory.openForUpdate(name, mode: 0o600).truncate(to: segmentBytes)
+                }
                 try directory.removeIfPresent(Committer.spareName)
                 try directory.rename(name, to: directory, Committer.spareName)
                 spare = Committer.spareName

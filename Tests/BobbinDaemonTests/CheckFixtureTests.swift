@@ -12,6 +12,7 @@ import Testing
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent()
         .appending(path: "Fixtures/check")
+    // Without the directory there are no names, and everyCodeHasAFixture fails.
     static let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
         .filter { $0.hasSuffix(".yaml") }.sorted()
 
@@ -19,6 +20,7 @@ import Testing
         let bytes = Array(try Data(contentsOf: folder.appending(path: name)))
         let reader = JobReader(catalogue: Site.standardCatalogue) { template in
             guard !template.contains("..") else { return nil }
+            // No such template: what the checker is to say then is in a fixture, too.
             return (try? Data(contentsOf: folder.appending(path: "templates/\(template)"))).map(Array.init)
         }
         let reading = reader.read(bytes, name: name, stem: String(name.dropLast(5)))

@@ -9,7 +9,7 @@ private let rooms: [String: Set<String>] = [
     "JobModel": [],
     "LinuxSystem": ["CLinux"],
     "YamlText": ["CYaml"],
-    "JobLanguage": ["JobModel", "YamlText", "Crypto"],
+    "JobLanguage": ["JobModel", "YamlText", "Crypto", "FoundationEssentials"],
     "SpoolQueue": ["JobModel", "LinuxSystem"],
     "RunJournal": ["JobModel", "LinuxSystem"],
     "RunEngine": ["JobModel", "JobLanguage", "LinuxSystem"],

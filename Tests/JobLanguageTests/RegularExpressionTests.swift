@@ -116,10 +116,15 @@ import Testing
         ("", "a", false), ("x|y|", "", true), ("\\d{4}-\\d\\d", "2026-11", true), ("^a$", "a", true),
         ("b\\b", "bb", false),
     ])
-    func theWholeText(pattern: String, text: String, holds: Bool) throws {
-        #expect(
-            try RegularExpressionMatcher(RegularExpression(pattern), text).matchesWhole(most: 10_000) == holds
-        )
+    func theWholeText(pattern: String, text: String, holds: Bool) {
+        #expect(CheckBudget().matches(text, pattern) == holds)
+    }
+
+    @Test func whatTakesTooLongIsNotSaid() throws {
+        let budget = CheckBudget(), text = String(repeating: "a", count: 1000)
+        try budget.spend(4 * ExpressionLimits.units - 500)
+        #expect(budget.matches("a", "a+") == true)
+        #expect(budget.matches(text, "a+") == nil)
     }
 
     @Test func longTextsMeetTheBudget() throws {

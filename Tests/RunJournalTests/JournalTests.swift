@@ -184,6 +184,27 @@ import Testing
         try bench.open(segmentBytes: 32_768).close()
         #expect(try bench.folder.listing().count == 2)
     }
+    /// A segment that had to be larger, for a run of great size, gives its room back and is the next spare.
+    @Test func aLargerSegmentIsCutWhenItIsSuperseded() throws {
+        let bench = try JournalBench()
+        var events = RandomEvents(seed: 38)
+        let large = events.id()
+        var acceptance = events.acceptance(large)
+        acceptance.snapshot = [UInt8](repeating: 1, count: 20_000)
+        try {
+            let journal = try bench.open(segmentBytes: 8192)
+            journal.append(.accepted(acceptance), of: large)
+            journal.close()
+        }()
+        let journal = try bench.open(segmentBytes: 8192)
+        let larger = try #require(try bench.segments.last)
+        #expect(try bench.folder.directory.status(larger).size > 8192)
+        journal.append(.retired, of: large)
+        journal.close()
+        let names = try bench.folder.listing()
+        #expect(names.count == 2 && !names.contains(larger), "\(names)")
+        #expect(try bench.folder.directory.status(".spare").size == 8192)
+    }
     /// A runner that is killed right after a step must not ask a person what became of it.
     @Test func theEndOfAStepIsWrittenAtOnce() throws {
         let bench = try JournalBench()
@@ -206,6 +227,7 @@ import Testing
         for number in 0..<5 {
             let id = events.id()
             journal.append(.accepted(events.acceptance(id)), of: id)
+            // Nobody is told when an unasked write is done: looks until it is.
             let end = Clocks.monotonic + 20_000_000_000
             while try bench.replay().live[id] == nil, Clocks.monotonic < end { sched_yield() }
             #expect(try bench.replay().live[id] != nil, "round \(number)")

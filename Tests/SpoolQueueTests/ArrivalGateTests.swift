@@ -4,7 +4,6 @@
 // On failure: the row is in the message.
 // Rows that ask the kernel about writers need leases, which tmpfs and ext4 have.
 import Foundation
-import Glibc
 import JobModel
 import LinuxSystem
 import TestKit
@@ -13,17 +12,6 @@ import Testing
 @testable import SpoolQueue
 
 private enum Word: String, CaseIterable { case complete, tentative, arriving, refused, directory, gone }
-
-/// Children that other tests start hold copies of this process's descriptors until their exec, so for a moment a
-/// file may have a writer that this test has closed: looks again then.
-private func unshared(_ isOpen: Bool = false, _ examine: () -> Verdict) -> Verdict {
-    for _ in 0..<10_000 {
-        let verdict = examine()
-        guard !isOpen, case .arriving("open for writing", _) = verdict else { return verdict }
-        sched_yield()
-    }
-    return examine()
-}
 
 private func word(_ verdict: Verdict) -> (Word, String) {
     switch verdict {

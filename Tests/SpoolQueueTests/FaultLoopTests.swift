@@ -108,9 +108,9 @@ private func hold(_ holds: Bool, _ text: @autoclosure () throws -> String) throw
             },
         ]
         func places(_ world: TestSpool) -> [Int] {
-            let where_ = ["default/p5", "claimed/main", "parked/retry", "done/2026-11-21"]
-            return where_.indices.filter {
-                !((try? world.names(where_[$0])) ?? []).isEmpty  // not made yet
+            let folders = ["default/p5", "claimed/main", "parked/retry", "done/2026-11-21"]
+            return folders.indices.filter {
+                !((try? world.names(folders[$0])) ?? []).isEmpty  // not made yet
             }
         }
         let points = try FaultLoop.run {
@@ -169,10 +169,8 @@ private func hold(_ holds: Bool, _ text: @autoclosure () throws -> String) throw
         } check: { world, _ in
             try hold(try !world.folder.listing().contains("wrong"), "a wrong verdict")
             let gate = ArrivalGate(requireEnd: false, now: Timestamp(nanoseconds: Clocks.wall))
-            guard case .complete(let drop) = gate.examine("job.yaml", in: world.queue, evidence: .movedIn)
-            else {
-                throw Wrong("in peace it is not whole")
-            }
+            let verdict = unshared { gate.examine("job.yaml", in: world.queue, evidence: .movedIn) }
+            guard case .complete(let drop) = verdict else { throw Wrong("in peace it is \(verdict)") }
             try hold(drop.bytes == Array(text.utf8), "in peace it has other bytes")
         }
         #expect(points > 30)

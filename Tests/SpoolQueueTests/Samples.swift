@@ -46,3 +46,13 @@ final class TestSpool: Sendable {
     }
     func text(_ path: String) throws -> String { try folder.text("spool/" + path) }
 }
+/// Children that other tests start hold copies of this process's descriptors until their exec, so for a moment a
+/// file may have a writer that this test has closed: looks again then.
+func unshared(_ isOpen: Bool = false, _ examine: () -> Verdict) -> Verdict {
+    for _ in 0..<10_000 {
+        let verdict = examine()
+        guard !isOpen, case .arriving("open for writing", _) = verdict else { return verdict }
+        sched_yield()
+    }
+    return examine()
+}

@@ -90,7 +90,8 @@ class Loops:
         harmless = blow in ("EINTR", "EINTR+")
         faulted = not (harmless or blow.startswith("kill")) or bool(second and not second.startswith("kill"))
         fault = f"any:{number}{lasting}:{what}"
-        code, said = self.program.run(site, seconds=30, BOBBIN_FAULT=fault, **({"BOBBIN_SHORT": "1"} if harmless else {}))
+        # What fails for ever waits for ever, as it should: a few seconds show that it stays where it is.
+        code, said = self.program.run(site, seconds=5 if lasting else 30, BOBBIN_FAULT=fault, **({"BOBBIN_SHORT": "1"} if harmless else {}))
         bad = []
         if harmless and code != 0:
             bad.append(f"E9 it ended with {code}: {said[-600:]}")

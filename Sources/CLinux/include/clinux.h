@@ -51,8 +51,9 @@ int bb_status(int directory, const char *name, struct bb_status *out);
 struct bb_filesystem { int64_t type; uint64_t free_bytes, total_bytes, free_inodes, total_inodes; };
 int bb_filesystem(int fd, struct bb_filesystem *out);
 
-/// One batch of directory entries (getdents64). Returns bytes filled, 0 at the end.
+/// Whether the kernel knows close_range, which the child of a spawn needs: 0 or negative errno.
 int bb_probe_close_range(void);
+/// One batch of directory entries (getdents64). Returns bytes filled, 0 at the end.
 int bb_getdents(int fd, void *buffer, unsigned length);
 
 struct bb_spawn {
