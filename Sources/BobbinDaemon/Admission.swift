@@ -126,7 +126,9 @@ final class Admission {
             ?? drop.name
         let reading = reader.read(drop.bytes, name: drop.name, stem: stem)
         // A job that takes its name from its file, or a template that may change, is read anew each time.
-        if let job = reading.job, reading.template == nil, job.name != stem { last = (drop.bytes, reading) }
+        if let job = reading.job, reading.template == nil, reading.called.isEmpty, job.name != stem {
+            last = (drop.bytes, reading)
+        }
         return reading
     }
 
@@ -158,7 +160,7 @@ final class Admission {
             return .settled
         }
         let now = Timestamp(nanoseconds: Clocks.wall)
-        let acceptance = Acceptance(
+        var acceptance = Acceptance(
             id: id, queue: key.queue, priority: key.priority, dropName: plainName, jobName: job.name,
             submitter: submitter(drop.status.uid), acceptedAt: now,
             arrivedAt: Timestamp(nanoseconds: min(candidate.seenAt, now.nanoseconds)),
@@ -166,6 +168,7 @@ final class Admission {
             snapshot: drop.bytes, sha256: Digest.sha256(drop.bytes), templateName: reading.template?.name,
             templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: plainName),
             requeueOf: requeueOf?.text, runner: runner)
+        acceptance.calledTemplates = reading.called
         announce(id)
         journal.append(.accepted(acceptance), of: id)
         return .accepted(RunRecord(acceptance), job)

@@ -158,7 +158,7 @@ struct Recovery {
                 continue
             }
             let now = Timestamp(nanoseconds: Clocks.wall)
-            let acceptance = Acceptance(
+            var acceptance = Acceptance(
                 id: run, queue: name.queue, priority: name.priority, dropName: name.name, jobName: job.name,
                 submitter: Submitter(uid: status.uid, name: Host.userName(status.uid)), acceptedAt: now,
                 arrivedAt: run.time,
@@ -166,6 +166,7 @@ struct Recovery {
                 sha256: Digest.sha256(bytes), templateName: reading.template?.name,
                 templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name),
                 runner: core.name)
+            acceptance.calledTemplates = reading.called
             core.journal.append(.accepted(acceptance), of: run)
             // A cut in the middle of the claim may have left the drop's name as well.
             core.remains.add([RunRecord(acceptance)])

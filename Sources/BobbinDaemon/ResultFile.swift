@@ -67,6 +67,7 @@ public enum ResultFile {
         ]
         if !failure.whatToDo.isEmpty { map.append(("what_to_do", .string(failure.whatToDo))) }
         if let step = failure.step { map.append(("step", .string(step))) }
+        if let code = failure.exitCode { map.append(("exit_code", .int(code))) }
         map.append(("kind", .string(failure.kind.rawValue)))
         map.append(("retry", .string(failure.retry.rawValue)))
         return map

@@ -48,13 +48,13 @@ extension ResultFile {
     }
 
     private static func step(_ map: ValueMap) -> StepRecord? {
-        guard let label = map["step"]?.text, let (section, number) = place(label),
+        guard let label = map["step"]?.text, let place = StepPlace(label),
             let state = map["state"]?.stringValue.flatMap(StepState.init),
             let started = time(map["started_at"])
         else { return nil }
         let took = map["took_seconds"]?.doubleValue.flatMap(span)
         return StepRecord(
-            section: section, number: number, title: map["title"]?.text ?? "", id: map["id"]?.stringValue,
+            place: place, title: map["title"]?.text ?? "", id: map["id"]?.stringValue,
             type: map["type"]?.text ?? "", runAttempt: map["run_attempt"]?.intValue ?? 1,
             attempt: map["attempt"]?.intValue ?? 1, state: state, startedAt: started,
             endedAt: took.map { started.adding($0) },
@@ -69,21 +69,13 @@ extension ResultFile {
         return .milliseconds(Int64((seconds * 1000).rounded()))
     }
 
-    private static func place(_ label: String) -> (Section, Int)? {
-        if let number = Int(label) { return (.main, number) }
-        guard let dot = label.lastIndex(of: "."), let number = Int(label[label.index(after: dot)...]),
-            let section = Section(rawValue: String(label[..<dot]))
-        else { return nil }
-        return (section, number)
-    }
-
     private static func failure(_ map: ValueMap) -> Failure? {
         guard let code = map["code"]?.stringValue else { return nil }
         return Failure(
             code, map["message"]?.text ?? "", whatToDo: map["what_to_do"]?.text ?? "",
             kind: map["kind"]?.stringValue.flatMap(Failure.Kind.init) ?? .failed,
             retry: map["retry"]?.stringValue.flatMap(Failure.Retry.init) ?? .permanent,
-            step: map["step"]?.stringValue)
+            step: map["step"]?.stringValue, exitCode: map["exit_code"]?.intValue)
     }
 
     private static func wait(_ map: ValueMap) -> WaitRecord? {

@@ -86,11 +86,14 @@ final class RunnerCore: Sendable {
             pressure: pressure, announce: announce)
     }
 
-    /// The job of an accepted run, from its snapshot and the template text accepted with it.
+    /// The job of an accepted run, from its snapshot and the templates accepted with it.
     func spec(of record: RunRecord) -> JobSpec? { RunnerCore.spec(of: record, catalogue: site.catalogue) }
     static func spec(of record: RunRecord, catalogue: StepCatalogue) -> JobSpec? {
-        let text = record.acceptance.templateText
-        let reader = JobReader(catalogue: catalogue) { _ in text }
+        let accepted = record.acceptance
+        let reader = JobReader(catalogue: catalogue) { name in
+            if name == accepted.templateName { return accepted.templateText }
+            return accepted.calledTemplates.first { $0.name == name }?.bytes
+        }
         let stem =
             record.acceptance.stem.split(separator: ".").first.map(String.init) ?? record.acceptance.stem
         return reader.read(

@@ -128,7 +128,9 @@ public struct FieldReader {
         return items
     }
 
-    private static let retryKeys = ["max_attempts", "base_delay", "backoff_multiplier", "max_delay"]
+    private static let retryKeys = [
+        "max_attempts", "base_delay", "backoff_multiplier", "max_delay", "jitter", "retry_on", "never_on",
+    ]
 
     /// `retry: 3`, or a map; keys that are left out come from `standard`.
     func retry(_ key: String, standard: RetryPolicy) -> RetryPolicy? {
@@ -146,6 +148,31 @@ public struct FieldReader {
         policy.backoffMultiplier =
             fields.number("backoff_multiplier", in: 1...100) ?? policy.backoffMultiplier
         policy.maxDelay = fields.span("max_delay") ?? policy.maxDelay
+        policy.jitter = fields.number("jitter", in: 0...1) ?? policy.jitter
+        policy.retryOn = fields.failures("retry_on") ?? policy.retryOn
+        policy.neverOn = fields.failures("never_on") ?? policy.neverOn
         return policy
+    }
+
+    /// Failures by exit code, error code or kind.
+    private func failures(_ key: String) -> [FailureMatch]? {
+        guard let node = field(key) else { return nil }
+        guard case .list(let items)? = Parameter.Kind.texts.accept(Value(node)) else {
+            wrong(key, "list of exit codes and error codes", node)
+            return nil
+        }
+        var matches: [FailureMatch] = []
+        for (index, item) in items.enumerated() {
+            if let match = FailureMatch(item.text) {
+                matches.append(match)
+                continue
+            }
+            findings.error(
+                "E-RETRY", "`\(key)` knows no failure `\(item.text)`",
+                hint:
+                    "an exit code (75), an error code (E-TIMEOUT, E-HTTP*), timeout, transient or permanent",
+                at: node.items?[index].start ?? node.start)
+        }
+        return matches
     }
 }

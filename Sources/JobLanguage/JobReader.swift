@@ -12,6 +12,8 @@ public struct JobReader: Sendable {
     public struct Reading: Sendable {
         public var job: JobSpec?
         public var template: (name: String, bytes: [UInt8])?
+        /// Those that its steps call.
+        public var called: [CalledTemplate] = []
         public var findings: [Finding]
         public var errors: [Finding] { findings.filter { $0.diagnostic.severity == .error } }
     }
@@ -21,7 +23,7 @@ public struct JobReader: Sendable {
     public static let version = "1.1"
     static let jobKeys = [
         "dsl_version", "name", "description", "queue", "priority", "params", "variables", "template", "retry",
-        "timeout", "steps",
+        "timeout", "max_parallel", "steps",
         "on_failure", "finally", "outputs",
     ]
     static let laterKeys = ["concurrency_key", "idempotency_key", "execution"]
@@ -43,11 +45,14 @@ public struct JobReader: Sendable {
         }
         let budget = purpose == .accepted ? nil : CheckBudget()
         guard let node = fields.field("template") else {
-            let job = read(fields, findings, stem: stem, budget)
+            let calls = CallReader(self, budget)
+            let job = read(fields, findings, stem: stem, budget, calls)
             if purpose != .template {
                 demand(job.parameters, given: job.variables, at: fields.node.start, findings)
             }
-            return Reading(job: findings.hasErrors ? nil : job, findings: findings.all)
+            return Reading(
+                job: findings.hasErrors ? nil : job, called: calls.called,
+                findings: findings.all + calls.findings)
         }
         return readWithTemplate(fields, node, findings, stem: stem, as: purpose, budget)
     }
@@ -64,9 +69,9 @@ public struct JobReader: Sendable {
 
     // MARK: the job itself
 
-    private func read(_ fields: FieldReader, _ findings: Findings, stem: String, _ budget: CheckBudget?)
-        -> JobSpec
-    {
+    private func read(
+        _ fields: FieldReader, _ findings: Findings, stem: String, _ budget: CheckBudget?, _ calls: CallReader
+    ) -> JobSpec {
         fields.refuseUnknown(JobReader.jobKeys, later: JobReader.laterKeys)
         checkVersion(fields, required: true)
         var job = JobSpec(name: fields.text("name") ?? stem, steps: [])
@@ -82,7 +87,9 @@ public struct JobReader: Sendable {
         job.description = fields.text("description") ?? ""
         job.retry = fields.retry("retry", standard: .standard)
         job.timeout = fields.span("timeout")
-        let steps = StepReader(catalogue: catalogue, findings: findings)
+        job.maxParallel =
+            fields.integer("max_parallel", in: 1...Limits.mostParallelSteps) ?? Limits.parallelSteps
+        let steps = StepReader(catalogue: catalogue, findings: findings, calls: calls)
         if fields.field("steps") == nil {
             findings.error(
                 "E-STEPS", "the job has no `steps:`",
@@ -166,7 +173,8 @@ public struct JobReader: Sendable {
         if let nested = templateFields.field("template") {
             inner.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
         }
-        var job = read(templateFields, inner, stem: JobReader.stem(name), budget)
+        let calls = CallReader(self, budget)
+        var job = read(templateFields, inner, stem: JobReader.stem(name), budget, calls)
         findUnknownVariables(fields, known: job, findings)
         if purpose != .accepted, let given = fields.field("variables") {
             StaticCheck.refuseTemplates(given, findings)
@@ -181,11 +189,25 @@ public struct JobReader: Sendable {
         job.name = fields.text("name") ?? job.name
         job.queue = call.queue ?? job.queue
         job.priority = call.priority ?? job.priority
-        findings.append(inner.all)
-        return Reading(job: findings.hasErrors ? nil : job, template: (name, bytes), findings: findings.all)
+        findings.append(inner.all + calls.findings)
+        return Reading(
+            job: findings.hasErrors ? nil : job, template: (name, bytes), called: calls.called,
+            findings: findings.all)
     }
 
-    private func template(_ name: String, _ node: YamlNode, _ findings: Findings) -> [UInt8]? {
+    /// A template that a step calls: read as a job of its own, whose parameters are still to come.
+    func readCalled(
+        _ bytes: [UInt8], _ name: String, _ findings: Findings, _ budget: CheckBudget?, _ calls: CallReader
+    ) -> JobSpec? {
+        guard let fields = fields(bytes, "the template", findings) else { return nil }
+        if let nested = fields.field("template") {
+            findings.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
+            return nil
+        }
+        return read(fields, findings, stem: JobReader.stem(name), budget, calls)
+    }
+
+    func template(_ name: String, _ node: YamlNode, _ findings: Findings) -> [UInt8]? {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let legal = parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") }
         guard legal, name.hasSuffix(".yaml") || name.hasSuffix(".yml") else {

@@ -15,35 +15,99 @@ struct StaticCheck {
     /// Names that every expression may use beside the job's variables.
     static let always = ["steps", "run", "variables", "date"]
 
-    func check(_ fields: FieldReader) {
-        checkIDs(fields)
+    /// What an expression at some place may use.
+    private struct View {
+        /// Steps that are over for certain when it is evaluated.
         var earlier: [StepSpec] = []
+        /// Of the rounds around it.
+        var names: [String] = []
+        /// The step that it belongs to.
+        var place: StepPlace?
+    }
+
+    func check(_ fields: FieldReader) {
+        var lines: [String: Int] = [:]
+        var view = View()
         for section in Section.allCases {
             let nodes = fields.field(section.rawValue)?.items ?? []
-            for (step, node) in zip(job.steps(of: section), nodes) {
-                check(step, node, earlier: earlier)
-                earlier.append(step)
-            }
+            checkIDs(job.steps(of: section), nodes, &lines)
+            view.earlier += check(job.steps(of: section), nodes, view)
         }
         for pair in fields.field("outputs")?.pairs ?? [] {
-            check(Value(pair.value), pair.value, earlier: earlier)
+            check(Value(pair.value), pair.value, view)
         }
         for key in ["variables", "params"] {
             if let node = fields.field(key) { StaticCheck.refuseTemplates(node, findings) }
         }
     }
 
-    private func checkIDs(_ fields: FieldReader) {
-        var lines: [String: Int] = [:]
-        for section in Section.allCases {
-            for node in fields.field(section.rawValue)?.items ?? [] {
-                guard let id = node["id"]?.scalar?.text, let mark = node["id"]?.start else { continue }
+    /// The nodes of the steps that a step holds.
+    private func nodes(inside step: StepSpec, _ node: YamlNode) -> [YamlNode] {
+        let body = node[step.type.name]
+        return body?.items ?? body?["steps"]?.items ?? []
+    }
+
+    private func checkIDs(_ steps: [StepSpec], _ nodes: [YamlNode], _ lines: inout [String: Int]) {
+        for (step, node) in zip(steps, nodes) {
+            if let id = step.id, let mark = node["id"]?.start {
                 if let line = lines[id] {
                     findings.error(
                         "E-STEP-ID", "the id `\(id)` is used twice, first in line \(line)", at: mark)
                 }
                 lines[id] = lines[id] ?? mark.line
             }
+            checkIDs(step.steps, self.nodes(inside: step, node), &lines)
+        }
+    }
+
+    /// The steps of the list that those after it can use.
+    private func check(
+        _ steps: [StepSpec], _ nodes: [YamlNode], _ view: View, sideBySide: Bool = false
+    ) -> [StepSpec] {
+        var seen: [[StepSpec]] = []
+        /// The steps of the list that are over before each, by index.
+        var before: [Set<Int>] = []
+        for (index, (step, node)) in zip(steps, nodes).enumerated() {
+            var sure = sideBySide ? [] : Set(0..<index)
+            if let needs = step.needs {
+                let direct = steps.indices.filter { $0 < index && needs.contains(steps[$0].id ?? "") }
+                sure = direct.reduce(into: Set(direct)) { $0.formUnion(before[$1]) }
+            }
+            before.append(sure)
+            var inner = view
+            inner.earlier += sure.sorted().flatMap { seen[$0] }
+            inner.place = step.place
+            check(step, node, inner)
+            seen.append(checkInside(step, node, inner) + [step])
+        }
+        return seen.flatMap { $0 }
+    }
+
+    private func checkInside(_ step: StepSpec, _ node: YamlNode, _ view: View) -> [StepSpec] {
+        guard let control = step.type.control else { return [] }
+        let nodes = nodes(inside: step, node)
+        switch control {
+        // A template was checked by itself; nothing of it is seen outside.
+        case .call: return []
+        case .group: return check(step.steps, nodes, view)
+        case .parallel: return check(step.steps, nodes, view, sideBySide: true)
+        case .foreach, .repeated:
+            var inner = view
+            let parameter = step.type.parameters.first { $0.name == control.nameParameter }
+            let name = step.parameters[control.nameParameter ?? ""] ?? parameter?.standard
+            inner.names += ["loop", name?.text].compactMap { $0 }
+            inner.earlier += check(step.steps, nodes, inner)
+            for parameter in step.type.parameters {
+                guard let value = step.parameters[parameter.name],
+                    let place = node[step.type.name]?[parameter.name]
+                else { continue }
+                switch (parameter.kind, value) {
+                case (.roundCondition, .string(let text)): check(condition: text, place, inner)
+                case (.roundValue, _): check(value, place, inner)
+                default: break
+                }
+            }
+            return []
         }
     }
 
@@ -56,38 +120,40 @@ struct StaticCheck {
         }
     }
 
-    private func check(_ step: StepSpec, _ node: YamlNode, earlier: [StepSpec]) {
-        if let when = step.when, let place = node["when"] { check(condition: when, place, earlier) }
+    private func check(_ step: StepSpec, _ node: YamlNode, _ view: View) {
+        if let when = step.when, let place = node["when"] { check(condition: when, place, view) }
         guard let parameters = node[step.type.name] else { return }
         for parameter in step.type.parameters {
             let place =
                 parameters[parameter.name] ?? (parameter.name == step.type.shorthand ? parameters : nil)
             guard let place, let value = step.parameters[parameter.name] else { continue }
             switch (parameter.kind, value) {
-            case (.condition, .string(let text)): check(condition: text, place, earlier)
-            case (.script, .string(let text)): check(script: text, place, earlier)
-            default: check(value, place, earlier: earlier)
+            case (.condition, .string(let text)): check(condition: text, place, view)
+            case (.script, .string(let text)): check(script: text, place, view)
+            // At the end of each round, where more can be seen.
+            case (.roundCondition, _), (.roundValue, _): break
+            default: check(value, place, view)
             }
         }
-        if let place = node["env"] { check(.map(step.environment), place, earlier: earlier) }
+        if let place = node["env"] { check(.map(step.environment), place, view) }
     }
 
-    private func check(condition text: String, _ place: YamlNode, _ earlier: [StepSpec]) {
+    private func check(condition text: String, _ place: YamlNode, _ view: View) {
         do throws(ExpressionError) {
             let condition = try Condition.parse(text)
             if let budget, let fault = condition.certainFault(budget) {
                 return report(fault, place, base: 0)
             }
-            check(condition.references, place, earlier, base: 0)
+            check(condition.references, place, view, base: 0)
         } catch { report(error, place, base: 0) }
     }
-    private func check(script text: String, _ place: YamlNode, _ earlier: [StepSpec]) {
+    private func check(script text: String, _ place: YamlNode, _ view: View) {
         do throws(ExpressionError) {
             _ = try ShellText.parse(text)
-            check(.string(text), place, earlier: earlier)
+            check(.string(text), place, view)
         } catch { report(error, place, base: 0) }
     }
-    private func check(_ value: Value, _ place: YamlNode, earlier: [StepSpec]) {
+    private func check(_ value: Value, _ place: YamlNode, _ view: View) {
         switch value {
         case .string(let text) where text.contains("{{"):
             do throws(ExpressionError) {
@@ -96,25 +162,27 @@ struct StaticCheck {
                         report(fault, place, base: part.offset)
                         continue
                     }
-                    check(part.expression.references, place, earlier, base: part.offset)
+                    check(part.expression.references, place, view, base: part.offset)
                 }
             } catch { report(error, place, base: 0) }
         case .list(let items):
-            for (item, node) in zip(items, place.items ?? []) { check(item, node, earlier: earlier) }
+            for (item, node) in zip(items, place.items ?? []) { check(item, node, view) }
         case .map(let map):
-            for entry in map.entries { check(entry.value, place[entry.key] ?? place, earlier: earlier) }
+            for entry in map.entries { check(entry.value, place[entry.key] ?? place, view) }
         default: break
         }
     }
 
-    private func check(_ references: [Reference], _ place: YamlNode, _ earlier: [StepSpec], base: Int) {
+    private func check(_ references: [Reference], _ place: YamlNode, _ view: View, base: Int) {
         for reference in references where !reference.isOptional {
             if reference.root == "steps" {
-                checkStep(reference, place, earlier, base: base)
-            } else if !isVariable(reference.root), !StaticCheck.always.contains(reference.root) {
+                checkStep(reference, place, view, base: base)
+            } else if !isVariable(reference.root), !view.names.contains(reference.root),
+                !StaticCheck.always.contains(reference.root)
+            {
                 let near = findings.nearest(
                     reference.root,
-                    in: job.variables.keys + job.parameters.map(\.name) + StaticCheck.always)
+                    in: view.names + job.variables.keys + job.parameters.map(\.name) + StaticCheck.always)
                 findings.error(
                     "E-UNDEFINED", "there is no variable `\(reference.root)`",
                     hint: near.map { "did you mean `\($0)`?" } ?? "declare it in `variables:`",
@@ -127,26 +195,54 @@ struct StaticCheck {
         job.variables[name] != nil || job.parameters.contains { $0.name == name }
     }
 
-    private func checkStep(_ reference: Reference, _ place: YamlNode, _ earlier: [StepSpec], base: Int) {
+    private func checkStep(_ reference: Reference, _ place: YamlNode, _ view: View, base: Int) {
         let at = mark(place, base + reference.offset)
         switch reference.members.first {
         case .name(let name)?:
-            if earlier.contains(where: { $0.id == name || $0.label == name }) { return }
-            let later = Section.allCases.flatMap { job.steps(of: $0) }.contains { $0.id == name }
-            let near = findings.nearest(name, in: earlier.compactMap(\.id))
-            findings.error(
-                "E-UNDEFINED",
-                later ? "step `\(name)` comes later than this one" : "there is no step with the id `\(name)`",
-                hint: near.map { "did you mean `\($0)`?" }
-                    ?? (later ? "only steps above can be used" : "give that step an `id:`"), at: at)
+            if view.earlier.contains(where: { $0.id == name || $0.label == name }) { return }
+            guard let target = everyStep.first(where: { $0.id == name }) else {
+                let near = findings.nearest(name, in: view.earlier.compactMap(\.id))
+                return findings.error(
+                    "E-UNDEFINED", "there is no step with the id `\(name)`",
+                    hint: near.map { "did you mean `\($0)`?" } ?? "give that step an `id:`", at: at)
+            }
+            let (why, hint) = whyUnseen(target, name, from: view.place)
+            findings.error("E-UNDEFINED", why, hint: hint, at: at)
         case .index(let index)? where index >= 0:
-            if index >= earlier.count {
+            if !view.earlier.contains(where: { $0.place == StepPlace(.main, [index + 1]) }) {
                 findings.error(
                     "E-UNDEFINED", "steps[\(index)] is not above this step (counting from 0)", at: at)
             }
         default: break
         }
     }
+
+    private var everyStep: [StepSpec] { Section.allCases.flatMap { StaticCheck.all(job.steps(of: $0)) } }
+    private static func all(_ steps: [StepSpec]) -> [StepSpec] {
+        steps.flatMap { $0.type.control == .call ? [$0] : [$0] + all($0.steps) }
+    }
+
+    /// A step that exists, but is not over for certain where it is used.
+    private func whyUnseen(_ target: StepSpec, _ name: String, from place: StepPlace?) -> (String, String) {
+        let loop = everyStep.last {
+            $0.type.control?.isLoop == true && $0.place.contains(target.place)
+                && !(place.map($0.place.contains) ?? false)
+        }
+        if let loop {
+            return (
+                "step `\(name)` is inside the loop `\(loop.title)` and has run once in each round",
+                "keep what is needed of each round with `collect:`, then use steps.\(loop.id ?? "<id>").results"
+            )
+        }
+        guard let place, target.place.section == place.section, target.line <= line(of: place) else {
+            return ("step `\(name)` comes later than this one", "only steps above can be used")
+        }
+        return (
+            "step `\(name)` may still be running, or not have begun, when this one runs",
+            "add it to `needs:`, or use it after both"
+        )
+    }
+    private func line(of place: StepPlace) -> Int { everyStep.first { $0.place == place }?.line ?? 0 }
 
     private func report(_ error: ExpressionError, _ place: YamlNode, base: Int) {
         findings.error(error.code, error.message, hint: error.hint, at: mark(place, base + error.offset))

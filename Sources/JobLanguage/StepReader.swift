@@ -8,35 +8,84 @@ import YamlText
 struct StepReader {
     let catalogue: StepCatalogue
     let findings: Findings
+    let calls: CallReader
 
-    static let besides = ["id", "name", "when", "retry", "timeout", "idempotent", "continue_on_error", "env"]
-    static let later = ["needs", "foreach", "parallel", "repeat", "on_error"]
+    static let besides = [
+        "id", "name", "when", "needs", "retry", "timeout", "idempotent", "continue_on_error", "env",
+    ]
+    static let later = ["on_error"]
 
     func read(_ fields: FieldReader, _ section: Section) -> [StepSpec] {
         guard let items = fields.items(section.rawValue) else { return [] }
+        return read(items, inside: StepPlace(section, []))
+    }
+
+    private func read(_ items: [YamlNode], inside place: StepPlace) -> [StepSpec] {
         if items.count > Limits.steps {
             findings.error("E-STEPS", "more than \(Limits.steps) steps", at: items[Limits.steps].start)
         }
         var steps: [StepSpec] = []
         for (index, node) in items.prefix(Limits.steps).enumerated() {
-            if let step = read(node, section, number: index + 1) { steps.append(step) }
+            guard let step = read(node, at: place.inside(index + 1)) else { continue }
+            checkNeeds(of: step, node, earlier: steps)
+            steps.append(step)
         }
         return steps
     }
 
-    private func read(_ node: YamlNode, _ section: Section, number: Int) -> StepSpec? {
-        let label = "step \(section.label(number))"
+    /// Only steps above it in its list: so nothing can wait for itself.
+    private func checkNeeds(of step: StepSpec, _ node: YamlNode, earlier: [StepSpec]) {
+        guard let needs = step.needs, let field = node["needs"] else { return }
+        let ids = earlier.compactMap(\.id)
+        for (index, id) in needs.enumerated() where !ids.contains(id) {
+            let near = findings.nearest(id, in: ids)
+            findings.error(
+                "E-NEEDS", "there is no step with the id `\(id)` above this one in its list",
+                hint: near.map { "did you mean `\($0)`?" }
+                    ?? (ids.isEmpty
+                        ? "give the step that it needs an `id:`"
+                        : "ids above it: \(ids.joined(separator: ", "))"),
+                at: field.items?[index].start ?? field.start)
+        }
+    }
+
+    private func read(_ node: YamlNode, at place: StepPlace) -> StepSpec? {
+        let label = "step \(place.text)"
         if let word = node.scalar?.text, catalogue[word] != nil {
             findings.error("E-STEP", "\(label) is a bare word", hint: "write `- \(word): …`", at: node.start)
             return nil
         }
         guard let fields = FieldReader(node, label, findings) else { return nil }
         guard let (pair, type) = type(fields, label) else { return nil }
-        var step = StepSpec(
-            section: section, number: number, type: type, parameters: [:], line: node.start.line)
+        var step = StepSpec(place: place, type: type, parameters: [:], line: node.start.line)
         step.parameters = parameters(pair, type, label)
         readBesides(fields, into: &step)
+        switch type.control {
+        case .call: calls.fit(into: &step, pair.value, findings)
+        case .group, .parallel, .foreach, .repeated: step.steps = readInside(pair, type, label, place)
+        case nil: break
+        }
         return step
+    }
+
+    /// The steps that a step holds.
+    private func readInside(_ pair: YamlPair, _ type: StepType, _ label: String, _ place: StepPlace)
+        -> [StepSpec]
+    {
+        guard place.path.count < Limits.stepDepth else {
+            findings.error(
+                "E-STEPS", "more than \(Limits.stepDepth) steps inside of each other", at: pair.keyStart)
+            return []
+        }
+        let node = type.shorthand == "steps" && pair.value.items != nil ? pair.value : pair.value["steps"]
+        // One that is missing was found with the parameters.
+        guard let node else { return [] }
+        guard let items = node.items else {
+            findings.error("E-TYPE", "`steps` must be a list, but is a \(node.kindName)", at: node.start)
+            return []
+        }
+        if items.isEmpty { findings.error("E-STEPS", "`steps` of \(label) is empty", at: node.start) }
+        return read(items, inside: place)
     }
 
     /// The one key that is not one of the common ones must be a step type.
@@ -46,7 +95,9 @@ struct StepReader {
         if known.count > 1 {
             findings.error(
                 "E-STEP", "\(label) has two step types, `\(known[0].key)` and `\(known[1].key)`",
-                hint: "each step begins with its own `- `", at: known[1].keyStart)
+                hint: known.first { catalogue[$0.key]?.control != nil }.map {
+                    "what `\($0.key)` is to do stands inside of it: `\($0.key): {…, steps: […]}`"
+                } ?? "each step begins with its own `- `", at: known[1].keyStart)
             return nil
         }
         if let pair = known.first, let type = catalogue[pair.key] {
@@ -88,6 +139,7 @@ struct StepReader {
 
     private func parameters(_ pair: YamlPair, _ type: StepType, _ label: String) -> ValueMap {
         let short = type.parameters.first { $0.name == type.shorthand }
+        if short?.kind == .steps, pair.value.items != nil { return [:] }
         if let short, isShorthand(pair.value, short) {
             check(pair.value, short, type)
             var map: ValueMap = [short.name: Value(pair.value)]
@@ -102,24 +154,48 @@ struct StepReader {
         guard let fields = FieldReader(pair.value, "`\(type.name)`", findings) else { return [:] }
         fields.refuseUnknown(type.parameters.map(\.name))
         var map = ValueMap()
+        var given: Set<String> = []
         for parameter in type.parameters {
             guard let node = fields.field(parameter.name) else { continue }
+            if parameter.kind == .steps {
+                given.insert(parameter.name)
+                continue
+            }
             check(node, parameter, type)
             map[parameter.name] = Value(node)
         }
-        requireAll(&map, type, pair)
+        requireAll(&map, type, pair, beside: given)
+        checkName(fields, type)
         return map
+    }
+
+    /// The name under which a round sees its item.
+    private func checkName(_ fields: FieldReader, _ type: StepType) {
+        guard let key = type.control?.nameParameter, let node = fields.field(key),
+            let name = node.scalar?.text
+        else { return }
+        if name.contains("{{") {
+            return findings.error("E-VARIABLE", "`\(key)` must be a plain name", at: node.start)
+        }
+        if Scope.reservedNames.contains(name) || Scope.words.contains(name) || name == "loop" {
+            findings.error(
+                "E-VARIABLE", "`\(name)` cannot name a variable: it is a word of the language", at: node.start
+            )
+        }
     }
 
     /// A scalar or list is the shorthand; so is a map where the shorthand parameter is itself a map and none of its
     /// keys is a parameter (`set: {total: 3}`).
     private func isShorthand(_ node: YamlNode, _ short: Parameter) -> Bool {
-        guard let pairs = node.pairs else { return node.scalar?.value != .null }
+        guard let pairs = node.pairs else { return node.scalar?.value != .null && short.kind != .steps }
         return short.kind == .map && !pairs.contains { $0.key == short.name }
     }
 
-    private func requireAll(_ map: inout ValueMap, _ type: StepType, _ pair: YamlPair) {
-        for parameter in type.parameters where parameter.required && map[parameter.name] == nil {
+    private func requireAll(
+        _ map: inout ValueMap, _ type: StepType, _ pair: YamlPair, beside given: Set<String> = []
+    ) {
+        for parameter in type.parameters
+        where parameter.required && map[parameter.name] == nil && !given.contains(parameter.name) {
             findings.error(
                 "E-STEP-PARAM", "`\(type.name)` needs `\(parameter.name)` (\(parameter.kind.title))",
                 hint: parameter.summary, at: pair.keyStart)
@@ -129,7 +205,7 @@ struct StepReader {
     /// Literal values are checked now; what holds `{{` can be judged only when it is rendered.
     private func check(_ node: YamlNode, _ parameter: Parameter, _ type: StepType) {
         let value = Value(node)
-        if case .string(let text) = value, text.contains("{{"), parameter.kind != .condition { return }
+        if case .string(let text) = value, text.contains("{{"), !parameter.kind.isCondition { return }
         if case .list(let items) = value, items.contains(where: { $0.stringValue?.contains("{{") == true }) {
             return
         }
@@ -165,12 +241,22 @@ struct StepReader {
             default: fields.wrong("when", "condition", node)
             }
         }
+        step.needs = needs(fields)
         step.retry = fields.retry("retry", standard: .standard)
         step.timeout = fields.span("timeout")
         step.idempotent = fields.flag("idempotent")
         step.continueOnError = fields.flag("continue_on_error") ?? false
         step.environment = fields.map("env") ?? [:]
         checkEnvironment(fields)
+    }
+
+    private func needs(_ fields: FieldReader) -> [String]? {
+        guard let node = fields.field("needs") else { return nil }
+        guard case .list(let items)? = Parameter.Kind.texts.accept(Value(node)) else {
+            fields.wrong("needs", "list of step ids", node)
+            return nil
+        }
+        return items.map(\.text)
     }
 
     private func checkEnvironment(_ fields: FieldReader) {

@@ -18,8 +18,10 @@ public struct Failure: Error, Hashable, Sendable {
     public var whatToDo: String
     public var kind: Kind
     public var retry: Retry
-    /// The step's label, once known.
+    /// The step's place, once known.
     public var step: String?
+    /// Of the program whose exit was the failure.
+    public var exitCode: Int?
 
     /// The host had no process, memory or descriptor to start a program with: nothing has begun.
     public static let notSpawned = "E-SPAWN"
@@ -27,7 +29,7 @@ public struct Failure: Error, Hashable, Sendable {
     public init(
         _ code: String, _ message: String, whatToDo: String = "", kind: Kind = .failed,
         retry: Retry = .permanent,
-        step: String? = nil
+        step: String? = nil, exitCode: Int? = nil
     ) {
         self.code = code
         self.message = message
@@ -35,5 +37,6 @@ public struct Failure: Error, Hashable, Sendable {
         self.kind = kind
         self.retry = retry
         self.step = step
+        self.exitCode = exitCode
     }
 }

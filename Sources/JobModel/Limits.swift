@@ -9,6 +9,17 @@ public enum Limits {
     /// So that `<run-id>~<queue>~p5~<name>` stays below the 255 bytes of a file name.
     public static let nameBytes = 150
     public static let steps = 1_000
+    /// Of a job, with those of the templates that it calls.
+    public static let allSteps = 10_000
+    /// Templates that call templates.
+    public static let callDepth = 4
+    /// Steps that hold others inside of each other.
+    public static let stepDepth = 8
+    /// Steps of a run that run at one time, unless `max_parallel` says otherwise, and the most it may say.
+    public static let parallelSteps = 8
+    public static let mostParallelSteps = 64
+    /// Rounds of a loop: each leaves a record for each of its steps.
+    public static let rounds = 10_000
     /// What one step may hand to later steps; more is a failure that says so.
     public static let outputBytes = 1 << 20
     /// What is kept of a step's output on disk: the head, then the tail.

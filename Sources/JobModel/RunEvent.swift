@@ -29,14 +29,12 @@ extension RunRecord {
             state = .running
             startedAt = startedAt ?? step.startedAt
             // An attempt that a crash cut off ends when the next one is known.
-            if let last = steps.indices.last, steps[last].state == .running {
-                steps[last].state = .interrupted
-            }
+            if let open = open(step.place) { steps[open].state = .interrupted }
             steps.append(step)
             resolution = nil
         case .stepEnded(let step):
-            if let last = steps.indices.last, steps[last].state == .running {
-                steps[last] = step
+            if let open = open(step.place) {
+                steps[open] = step
             } else {
                 steps.append(step)
             }
@@ -58,6 +56,9 @@ extension RunRecord {
         }
     }
 
+    private func open(_ place: StepPlace) -> Int? {
+        steps.lastIndex { $0.state == .running && $0.place == place }
+    }
     private mutating func goOn(at instant: Timestamp) {
         if case .waiting(let wait) = state { attempt = wait.nextAttempt }
         closeWait(at: instant)

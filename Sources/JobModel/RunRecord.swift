@@ -23,6 +23,16 @@ public struct InodeIdentity: Hashable, Sendable {
     }
 }
 
+/// A template as it was when the run was accepted.
+public struct CalledTemplate: Hashable, Sendable {
+    public var name: String
+    public var bytes: [UInt8]
+    public init(name: String, bytes: [UInt8]) {
+        self.name = name
+        self.bytes = bytes
+    }
+}
+
 /// What was accepted; it never changes afterwards.
 public struct Acceptance: Hashable, Sendable {
     public var id: RunID
@@ -40,6 +50,8 @@ public struct Acceptance: Hashable, Sendable {
     public var sha256: String
     public var templateName: String?
     public var templateText: [UInt8]
+    /// Those that its steps call: what was accepted is what runs, whatever becomes of the files.
+    public var calledTemplates: [CalledTemplate] = []
     public var ticket: String?
     public var requeueOf: String?
     public var runner: String
@@ -80,10 +92,9 @@ public struct Acceptance: Hashable, Sendable {
     }
 }
 
-/// One attempt of one step.
+/// One attempt of one step. A step that holds others (foreach, parallel) has a record of its own, before theirs.
 public struct StepRecord: Hashable, Sendable {
-    public var section: Section
-    public var number: Int
+    public var place: StepPlace
     public var title: String
     public var id: String?
     public var type: String
@@ -97,15 +108,15 @@ public struct StepRecord: Hashable, Sendable {
     public var failure: Failure?
     /// Relative to the spool, when the step said anything.
     public var log: String?
+    /// When it is to be tried again; several steps of a run may wait for that at one time.
+    public var retryAt: Timestamp?
 
     public init(
-        section: Section, number: Int, title: String, id: String?, type: String, runAttempt: Int,
-        attempt: Int,
+        place: StepPlace, title: String, id: String?, type: String, runAttempt: Int, attempt: Int,
         state: StepState, startedAt: Timestamp, endedAt: Timestamp? = nil, outputs: ValueMap = [:],
-        failure: Failure? = nil, log: String? = nil
+        failure: Failure? = nil, log: String? = nil, retryAt: Timestamp? = nil
     ) {
-        self.section = section
-        self.number = number
+        self.place = place
         self.title = title
         self.id = id
         self.type = type
@@ -117,9 +128,10 @@ public struct StepRecord: Hashable, Sendable {
         self.outputs = outputs
         self.failure = failure
         self.log = log
+        self.retryAt = retryAt
     }
 
-    public var label: String { section.label(number) }
+    public var label: String { place.text }
 }
 
 /// A finished or open wait.
@@ -154,11 +166,24 @@ public struct RunRecord: Hashable, Sendable {
     public var finalState: FinalState? { if case .ended(let state) = state { state } else { nil } }
 
     /// The last record of a step in the current attempt of the run.
-    public func last(_ section: Section, _ number: Int) -> StepRecord? {
-        steps.last { $0.section == section && $0.number == number && $0.runAttempt == attempt }
+    public func last(_ place: StepPlace) -> StepRecord? {
+        steps.last { $0.place == place && $0.runAttempt == attempt }
     }
-    /// The step that was started and never ended.
-    public var openStep: StepRecord? { steps.last.flatMap { $0.state == .running ? $0 : nil } }
+    /// Steps that were started and have not ended, but for those that only hold others of them.
+    public var openSteps: [StepRecord] {
+        var open: [StepRecord] = []
+        for step in steps.reversed()
+        where step.state == .running && !open.contains(where: { step.place.contains($0.place) }) {
+            open.append(step)
+        }
+        return open.reversed()
+    }
+    /// The step that a person is asked about, or will be: the first whose outcome nobody knows. An answer is for it alone.
+    public var unknownStep: StepRecord? {
+        var last: [StepPlace: Int] = [:]
+        for (index, step) in steps.enumerated() where step.runAttempt == attempt { last[step.place] = index }
+        return last.values.sorted().lazy.map { steps[$0] }.first { $0.state == .interrupted }
+    }
 }
 
 /// What a person decided about a step whose outcome nobody knows.

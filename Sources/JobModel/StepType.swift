@@ -17,6 +17,12 @@ public struct Parameter: Hashable, Sendable {
         case script
         /// An expression without braces, evaluated when the step runs.
         case condition
+        /// Evaluated, or rendered, at the end of each round of a loop.
+        case roundCondition, roundValue
+        /// A list of steps.
+        case steps
+
+        public var isCondition: Bool { self == .condition || self == .roundCondition }
 
         public var title: String {
             switch self {
@@ -32,7 +38,9 @@ public struct Parameter: Hashable, Sendable {
             case .texts: "list of texts"
             case .choice(let words): words.joined(separator: " | ")
             case .script: "shell text"
-            case .condition: "condition"
+            case .condition, .roundCondition: "condition"
+            case .roundValue: "any value"
+            case .steps: "list of steps"
             }
         }
     }
@@ -55,6 +63,26 @@ public struct Parameter: Hashable, Sendable {
 }
 
 public struct StepType: Sendable, Hashable {
+    /// How a step that holds others runs them.
+    public enum Control: Sendable {
+        case group, parallel
+        /// Once for each item of a list that the step's action gives; or so many times.
+        case foreach, repeated
+        /// The steps of a template, which see nothing of the job but what they are given.
+        case call
+
+        public var isLoop: Bool { self == .foreach || self == .repeated }
+        /// Whether the steps inside are seen by those after it.
+        public var isOpen: Bool { self == .group || self == .parallel }
+        /// The parameter that says under what name a round sees its item.
+        public var nameParameter: String? {
+            switch self {
+            case .foreach: "as"
+            case .repeated: "loop_index"
+            case .group, .parallel, .call: nil
+            }
+        }
+    }
     public var name: String
     public var summary: String
     public var parameters: [Parameter]
@@ -67,11 +95,13 @@ public struct StepType: Sendable, Hashable {
     public var outputs: [(name: String, summary: String)]
     /// A step as it stands in a job file; the manual shows it and a test runs the checker on it.
     public var example: String
+    /// Of a step that holds others; its action prepares, the engine runs them.
+    public var control: Control?
 
     public init(
         _ name: String, _ summary: String, parameters: [Parameter], shorthand: String? = nil,
         retryClass: RetryClass = .repeatable, repeatableWhen: (@Sendable (ValueMap) -> Bool)? = nil,
-        outputs: [(name: String, summary: String)] = [], example: String
+        outputs: [(name: String, summary: String)] = [], example: String, control: Control? = nil
     ) {
         self.name = name
         self.summary = summary
@@ -81,6 +111,7 @@ public struct StepType: Sendable, Hashable {
         self.repeatableWhen = repeatableWhen ?? { _ in retryClass == .repeatable }
         self.outputs = outputs
         self.example = example
+        self.control = control
     }
 
     public func retryClass(_ parameters: ValueMap) -> RetryClass {
@@ -94,7 +125,7 @@ public struct StepType: Sendable, Hashable {
     /// Checks rendered values against the parameters and fills in defaults.
     public func bind(_ values: ValueMap) throws(Failure) -> ValueMap {
         var bound = ValueMap()
-        for parameter in parameters {
+        for parameter in parameters where parameter.kind != .steps {
             guard let value = values[parameter.name], !(value.isNull && !parameter.required) else {
                 guard !parameter.required else {
                     throw Failure(
@@ -121,10 +152,10 @@ extension Parameter.Kind {
     /// because `args: [8080]` is what people write; text never becomes a number.
     public func accept(_ value: Value) -> Value? {
         switch (self, value) {
-        case (.any, _): value
+        case (.any, _), (.roundValue, _): value
         case (.text, .string), (.script, .string), (.condition, .string): value
         case (.text, .int), (.text, .double), (.text, .bool): .string(value.text)
-        case (.condition, .bool): value
+        case (.condition, .bool), (.roundCondition, .bool), (.roundCondition, .string): value
         case (.script, .map): value
         case (.integer, .int), (.number, .int), (.number, .double), (.flag, .bool): value
         case (.map, .map), (.list, .list): value

@@ -14,44 +14,43 @@ final class StepRun: StepContext {
     let log: StepLog
     /// What goes on beside the next steps.
     private(set) var detached: [ChildProcess] = []
-    private let step: StepSpec
+    private let place: StepPlace
     private let environment: ValueMap
     private let surroundings: RunSurroundings
     private let signals: RunSignals
     /// Monotonic; the nearer of the step's and the run's.
     private let deadline: Deadline?
 
-    struct Deadline {
+    struct Deadline: Sendable {
         var instant: Int64
         var what: String
         var span: Span
     }
 
     init(
-        record: RunRecord, step: StepSpec, attempt: Int, isRerun: Bool, environment: ValueMap,
-        deadline: Deadline?,
-        surroundings: RunSurroundings, signals: RunSignals
+        drive: Drive, step: StepSpec, place: StepPlace, attempt: Int, isRerun: Bool, environment: ValueMap,
+        deadline: Deadline?
     ) {
-        runID = record.id
-        self.step = step
+        let (run, tries) = (drive.id, (drive.progress.attempt, attempt))
+        runID = run
+        self.place = place
         self.attempt = attempt
         self.isRerun = isRerun
         self.environment = environment
-        self.surroundings = surroundings
-        self.signals = signals
+        surroundings = drive.surroundings
+        signals = drive.signals
         self.deadline = deadline
         baseDirectory = surroundings.sitePath
-        idempotencyKey = "\(record.id)/\(step.label)"
-        let run = record.id
+        idempotencyKey = "\(run)/\(place.text)"
         let open = surroundings.runDirectory
-        log = StepLog(name: StepRun.logName(step, runAttempt: record.attempt, attempt: attempt)) {
-            try open(run)
-        }
+        log = StepLog(name: StepRun.logName(step, place, tries)) { try open(run) }
     }
 
-    private static func logName(_ step: StepSpec, runAttempt: Int, attempt: Int) -> String {
-        let tries = runAttempt == 1 && attempt == 1 ? "" : ".try\(runAttempt)-\(attempt)"
-        return "\(step.label).\(step.id ?? step.type.name)\(tries).log"
+    private static func logName(_ step: StepSpec, _ place: StepPlace, _ tries: (run: Int, step: Int))
+        -> String
+    {
+        let suffix = tries == (1, 1) ? "" : ".try\(tries.run)-\(tries.step)"
+        return "\(place.text).\(step.id ?? step.type.name)\(suffix).log"
     }
 
     // MARK: StepContext
@@ -163,7 +162,7 @@ final class StepRun: StepContext {
         var variables = surroundings.baseEnvironment
         variables.merge(environment)
         variables["BOBBIN_RUN_ID"] = .string(runID.text)
-        variables["BOBBIN_STEP"] = .string(step.label)
+        variables["BOBBIN_STEP"] = .string(place.text)
         variables["BOBBIN_STEP_KEY"] = .string(idempotencyKey)
         variables["BOBBIN_ATTEMPT"] = .int(attempt)
         variables["BOBBIN_IDEMPOTENCY_KEY"] = .string(idempotencyKey)

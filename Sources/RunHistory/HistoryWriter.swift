@@ -16,7 +16,7 @@ struct HistoryWriter {
         run = try RowStatement(database, HistoryWriter.insertRun)
         attempt = try RowStatement(database, "INSERT INTO attempts VALUES (?, ?, ?, ?, ?)")
         step = try RowStatement(
-            database, "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            database, "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         wait = try RowStatement(database, "INSERT INTO waits VALUES (?, ?, ?, ?, ?, ?, ?)")
         removals = try [
             "DELETE FROM runs WHERE id = ?", "DELETE FROM attempts WHERE run = ?",
@@ -88,8 +88,7 @@ struct HistoryWriter {
         try step.execute { row in
             row.add(run.text)
             row.add(ordinal)
-            row.add(part.section.rawValue)
-            row.add(part.number)
+            row.add(part.place.text)
             row.add(part.title)
             row.add(part.id)
             row.add(part.type)

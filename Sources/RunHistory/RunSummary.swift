@@ -43,8 +43,7 @@ public struct RunSummary: Hashable, Sendable {
 
 /// One attempt of one step of an ended run.
 public struct StepSummary: Hashable, Sendable {
-    public var section: Section
-    public var number: Int
+    public var place: StepPlace
     public var title: String
     public var id: String?
     public var type: String
@@ -59,7 +58,7 @@ public struct StepSummary: Hashable, Sendable {
     /// Relative to the spool.
     public var log: String?
 
-    public var label: String { section.label(number) }
+    public var label: String { place.text }
 }
 
 extension RunSummary {
@@ -91,8 +90,7 @@ extension RunSummary {
 extension StepSummary {
     init(_ row: Row) throws {
         let row = CheckedRow(row, "steps")
-        section = try row.known("section") { Section(rawValue: $0) }
-        number = try row.int("number")
+        place = try row.known("place") { StepPlace($0) }
         title = try row.text("title")
         id = try row.optionalText("id")
         type = try row.text("type")

@@ -91,6 +91,33 @@ enum Schema {
         ) STRICT, WITHOUT ROWID;
         """
 
+    /// A step inside of another has more than one number.
+    private static let placesOfSteps = """
+        CREATE TABLE steps_2 (
+            run           TEXT NOT NULL,
+            ordinal       INTEGER NOT NULL,
+            place         TEXT NOT NULL,
+            title         TEXT NOT NULL,
+            id            TEXT,
+            type          TEXT NOT NULL,
+            run_attempt   INTEGER NOT NULL,
+            attempt       INTEGER NOT NULL,
+            state         TEXT NOT NULL,
+            started       INTEGER NOT NULL,
+            ended         INTEGER,
+            error_code    TEXT,
+            error_message TEXT,
+            outputs       TEXT NOT NULL,
+            log           TEXT,
+            PRIMARY KEY (run, ordinal)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO steps_2 SELECT
+            run, ordinal, CASE section WHEN 'steps' THEN '' ELSE section || '.' END || number, title, id, type,
+            run_attempt, attempt, state, started, ended, error_code, error_message, outputs, log FROM steps;
+        DROP TABLE steps;
+        ALTER TABLE steps_2 RENAME TO steps;
+        """
+
     /// Every table, with the order in which its rows are always the same.
     static let tables = [
         (name: "runs", order: "id"), (name: "attempts", order: "run, attempt"),
@@ -103,6 +130,7 @@ enum Schema {
             try database.execute(sql: runs)
             try database.execute(sql: partsOfRuns)
         }
+        migrator.registerMigration("2 places of steps") { try $0.execute(sql: placesOfSteps) }
         return migrator
     }()
 }

@@ -67,11 +67,14 @@ struct ByteWriter {
 struct ByteReader {
     let bytes: ArraySlice<UInt8>
     var position: Int
+    /// Of the record's format.
+    let version: UInt8
     /// Nested values deeper than any job can hold are damage.
     private static let deepest = 128
 
-    init(_ bytes: ArraySlice<UInt8>) {
+    init(_ bytes: ArraySlice<UInt8>, version: UInt8 = EventCoding.version) {
         self.bytes = bytes
+        self.version = version
         position = bytes.startIndex
     }
 

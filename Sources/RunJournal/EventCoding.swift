@@ -1,11 +1,13 @@
 // What this is: run events as bytes and back.
-// Owns: the numbers of event kinds and the order of their fields: format version 1.
+// Owns: the numbers of event kinds and the order of their fields: format version 2; version 1 is read.
 // Never: changes the meaning of an existing number; a new field is a new kind or a new version.
 // On failure: DecodeError.
 import JobModel
 
 enum EventCoding {
-    static let version: UInt8 = 1
+    /// 2: a step has a place instead of a section and a number, and says when it is tried again; a failure has the exit code; what was accepted holds
+    /// the templates that its steps call.
+    static let version: UInt8 = 2
 
     static func encode(_ event: RunEvent, of run: RunID) -> (kind: UInt8, payload: [UInt8]) {
         var out = ByteWriter()
@@ -32,8 +34,10 @@ enum EventCoding {
         }
     }
 
-    static func decode(kind: UInt8, _ payload: ArraySlice<UInt8>) throws -> (RunID, RunEvent) {
-        var input = ByteReader(payload)
+    static func decode(kind: UInt8, version: UInt8 = version, _ payload: ArraySlice<UInt8>) throws -> (
+        RunID, RunEvent
+    ) {
+        var input = ByteReader(payload, version: version)
         guard let run = RunID(try input.text()) else { throw input.fail("a run id") }
         let event: RunEvent
         switch kind {
@@ -77,10 +81,14 @@ extension ByteWriter {
         optional(a.ticket) { $0.text($1) }
         optional(a.requeueOf) { $0.text($1) }
         text(a.runner)
+        list(a.calledTemplates) {
+            $0.text($1.name)
+            $0.data($1.bytes)
+        }
     }
     fileprivate mutating func step(_ s: StepRecord) {
-        text(s.section.rawValue)
-        number(UInt64(s.number))
+        text(s.place.section.rawValue)
+        list(s.place.path) { $0.number(UInt64($1)) }
         text(s.title)
         optional(s.id) { $0.text($1) }
         text(s.type)
@@ -92,6 +100,7 @@ extension ByteWriter {
         map(s.outputs)
         optional(s.failure) { $0.failure($1) }
         optional(s.log) { $0.text($1) }
+        optional(s.retryAt) { $0.time($1) }
     }
     fileprivate mutating func failure(_ f: Failure) {
         text(f.code)
@@ -100,6 +109,7 @@ extension ByteWriter {
         text(f.kind.rawValue)
         text(f.retry.rawValue)
         optional(f.step) { $0.text($1) }
+        optional(f.exitCode) { $0.signed(Int64($1)) }
     }
     fileprivate mutating func wait(_ w: Wait) {
         text(w.reason.rawValue)
@@ -137,18 +147,24 @@ extension ByteReader {
     fileprivate mutating func acceptance() throws -> Acceptance {
         guard let id = RunID(try text()) else { throw fail("a run id") }
         guard let queue = QueueName(try text()) else { throw fail("a queue name") }
-        guard let priority = Priority(Int(truncatingIfNeeded: try number())) else { throw fail("a priority") }
+        guard let priority = Priority(try integer()) else { throw fail("a priority") }
         let dropName = try text(), jobName = try text()
         let submitter = Submitter(uid: UInt32(truncatingIfNeeded: try number()), name: try text())
         let acceptedAt = try time(), arrivedAt = try time()
         let identity = InodeIdentity(inode: try number(), birthNanoseconds: try signed())
-        return Acceptance(
+        var acceptance = Acceptance(
             id: id, queue: queue, priority: priority, dropName: dropName, jobName: jobName,
             submitter: submitter,
             acceptedAt: acceptedAt, arrivedAt: arrivedAt, identity: identity, snapshot: try data(),
             sha256: try text(),
             templateName: try optionalText(), templateText: try data(), ticket: try optionalText(),
             requeueOf: try optionalText(), runner: try text())
+        if version >= 2 {
+            acceptance.calledTemplates = try list {
+                CalledTemplate(name: try $0.text(), bytes: try $0.data())
+            }
+        }
+        return acceptance
     }
     private mutating func optionalText() throws -> String? {
         try optional { try $0.text() }
@@ -157,29 +173,34 @@ extension ByteReader {
         try optional { try $0.time() }
     }
     fileprivate mutating func step() throws -> StepRecord {
-        StepRecord(
-            section: try word(Section.self), number: Int(truncatingIfNeeded: try number()), title: try text(),
-            id: try optionalText(), type: try text(), runAttempt: Int(truncatingIfNeeded: try number()),
-            attempt: Int(truncatingIfNeeded: try number()), state: try word(StepState.self),
+        let section = try word(Section.self)
+        let path = version < 2 ? [try integer()] : try list { try $0.integer() }
+        return StepRecord(
+            place: StepPlace(section, path), title: try text(),
+            id: try optionalText(), type: try text(), runAttempt: try integer(),
+            attempt: try integer(), state: try word(StepState.self),
             startedAt: try time(),
             endedAt: try optionalTime(), outputs: try map(),
-            failure: try optional { try $0.failure() }, log: try optionalText())
+            failure: try optional { try $0.failure() }, log: try optionalText(),
+            retryAt: version < 2 ? nil : try optionalTime())
     }
+    private mutating func integer() throws -> Int { Int(truncatingIfNeeded: try number()) }
     fileprivate mutating func failure() throws -> Failure {
         Failure(
             try text(), try text(), whatToDo: try text(), kind: try word(Failure.Kind.self),
-            retry: try word(Failure.Retry.self), step: try optionalText())
+            retry: try word(Failure.Retry.self), step: try optionalText(),
+            exitCode: version < 2 ? nil : try optional { Int(truncatingIfNeeded: try $0.signed()) })
     }
     fileprivate mutating func wait() throws -> Wait {
         let reason = try word(Wait.Reason.self)
         let until = try optionalTime()
         return Wait(
-            reason, until: until, since: try time(), nextAttempt: Int(truncatingIfNeeded: try number()))
+            reason, until: until, since: try time(), nextAttempt: try integer())
     }
     fileprivate mutating func record() throws -> RunRecord {
         var record = RunRecord(try acceptance())
         record.state = try state()
-        record.attempt = Int(truncatingIfNeeded: try number())
+        record.attempt = try integer()
         record.startedAt = try optionalTime()
         record.endedAt = try optionalTime()
         record.steps = try list { try $0.step() }

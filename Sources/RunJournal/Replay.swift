@@ -126,7 +126,8 @@ public struct Replay: Sendable {
             )
         }
         do {
-            let (run, event) = try EventCoding.decode(kind: found.kind, bytes[found.payload])
+            let (run, event) = try EventCoding.decode(
+                kind: found.kind, version: found.version, bytes[found.payload])
             records += 1
             fold(run, event)
         } catch {

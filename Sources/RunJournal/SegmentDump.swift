@@ -51,7 +51,8 @@ public struct SegmentDump: Sendable {
         end = SegmentHeader.size
         while let found = Frame.read(bytes, at: end, salt: header.salt) {
             do {
-                let (run, event) = try EventCoding.decode(kind: found.kind, bytes[found.payload])
+                let (run, event) = try EventCoding.decode(
+                    kind: found.kind, version: found.version, bytes[found.payload])
                 records.append(
                     Record(
                         offset: end, sequence: found.sequence, durable: found.durable, run: run, event: event)

@@ -98,7 +98,8 @@ struct ProgramCall {
         case .running: return 0
         case .code(let code):
             throw Failure(
-                "E-EXIT", "\(title) exited with \(code)\(last)", whatToDo: advice(code), retry: .transient)
+                "E-EXIT", "\(title) exited with \(code)\(last)", whatToDo: advice(code), retry: .transient,
+                exitCode: code)
         case .signal(_, let name):
             throw Failure(
                 "E-SIGNAL", "\(title) was killed by \(name)\(last)",

@@ -13,6 +13,7 @@ public enum StepLibrary {
             FindFilesStep(), CopyToStep(), MoveToStep(), RenameStep(), ZipFolderStep(zip: ports.zip),
             ReadFileStep(), WriteFileStep(), ChecksumStep(), AssertFileExistsStep(),
             AssertStep(), FailStep(), SetStep(), LogStep(), SleepStep(),
+            GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
     }
 }

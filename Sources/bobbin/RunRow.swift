@@ -24,7 +24,7 @@ struct RunRow {
         when = run.acceptance.acceptedAt
         took = run.startedAt.map { Terminal.now.since($0) }
         user = run.acceptance.submitter.name
-        why = run.openStep.map { "step \($0.label) \($0.title)" } ?? ""
+        why = run.openSteps.first.map { "step \($0.label) \($0.title)" } ?? ""
     }
     init(_ run: RunSummary) {
         id = run.id.text

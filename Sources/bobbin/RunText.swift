@@ -19,7 +19,7 @@ enum RunText {
             if !failure.whatToDo.isEmpty { lines.append("  \(Terminal.escape(failure.whatToDo))") }
         }
         if case .waiting(let wait) = run.state, wait.reason == .interrupted,
-            let failure = run.steps.last?.failure
+            let failure = run.unknownStep?.failure
         {
             lines.append("  \(Terminal.escape(failure.message)) [\(failure.code)]")
             lines.append("  \(Terminal.escape(failure.whatToDo))")

@@ -75,9 +75,11 @@ enum StatusText {
     private static func runs(_ records: [RunRecord]) -> String {
         Terminal.table(
             records.prefix(20).map { run in
+                let open = run.openSteps
+                let others = open.count > 1 ? ", and \(open.count - 1) beside it" : ""
                 var what =
-                    run.openStep.map {
-                        "step \($0.label) \(Terminal.escape($0.title)), \(Terminal.age(Terminal.now.since($0.startedAt)))"
+                    open.first.map {
+                        "step \($0.label) \(Terminal.escape($0.title)), \(Terminal.age(Terminal.now.since($0.startedAt)))\(others)"
                     } ?? run.state.text
                 if case .waiting(let wait) = run.state {
                     what =

@@ -33,7 +33,7 @@ enum SampleRun {
             "E-EXIT", "tar exited with 2: \u{1B}[31mno\u{1B}[0m", whatToDo: "look", retry: .transient,
             step: "1")
         var step = StepRecord(
-            section: .main, number: 1, title: "pack", id: "pack", type: "run", runAttempt: 1, attempt: 1,
+            place: StepPlace(.main, [1]), title: "pack", id: "pack", type: "run", runAttempt: 1, attempt: 1,
             state: .running, startedAt: time(10))
         run.apply(.stepStarted(step))
         step.state = .failed
@@ -44,7 +44,7 @@ enum SampleRun {
         run.apply(.parked(Wait(.retry, until: time(6000), since: time(36), nextAttempt: 2)))
         run.apply(.resumed(at: time(6001)))
         var second = StepRecord(
-            section: .main, number: 1, title: "pack", id: "pack", type: "run", runAttempt: 2, attempt: 1,
+            place: StepPlace(.main, [1]), title: "pack", id: "pack", type: "run", runAttempt: 2, attempt: 1,
             state: .succeeded,
             startedAt: time(6010), endedAt: time(6011))
         second.outputs = [
@@ -55,7 +55,7 @@ enum SampleRun {
         run.apply(
             .stepEnded(
                 StepRecord(
-                    section: .finally, number: 1, title: "log", id: nil, type: "log", runAttempt: 2,
+                    place: StepPlace(.finally, [1]), title: "log", id: nil, type: "log", runAttempt: 2,
                     attempt: 1, state: .skipped,
                     startedAt: time(6012), endedAt: time(6012))))
         let succeeded = state == .succeeded

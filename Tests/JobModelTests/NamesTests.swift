@@ -1,10 +1,10 @@
-import JobModel
-import TestKit
 // What this is: names of queues, priorities, and the policy a queue has when it says nothing.
 // Owns: which text is a queue name, the reserved ones, the order of priorities.
 // Never: looks at a directory.
 // On failure: the name is in the message.
 // Legality is decided here by a second, slower rule.
+import JobModel
+import TestKit
 import Testing
 
 @Suite struct NamesTests {

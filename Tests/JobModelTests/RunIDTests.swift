@@ -1,9 +1,9 @@
-import TestKit
 // What this is: ids of runs: 26 characters that rise.
 // Owns: order under clock steps, the text form, the instant an id was made.
 // Never: reads a clock or a random source: both are given.
 // On failure: the two ids that stand in the wrong order are in the message.
 // The alphabet is Crockford's; a second implementation here decodes it.
+import TestKit
 import Testing
 
 @testable import JobModel

@@ -1,10 +1,10 @@
-import JobModel
-import TestKit
 // What this is: the folding of events into a run's record, as properties over random lives.
 // Owns: what may be said of a record after any event: waits, attempts, the end that stays the end.
 // Never: drives a run.
 // On failure: the seed of the life is in the message.
 // Lives are legal here: what a runner would write. RunJournalTests folds arbitrary ones.
+import JobModel
+import TestKit
 import Testing
 
 private func acceptance() throws -> Acceptance {
@@ -19,7 +19,7 @@ private func step(_ number: Int, _ state: StepState, run: Int, attempt: Int = 1,
     -> StepRecord
 {
     StepRecord(
-        section: .main, number: number, title: "s", id: nil, type: "t", runAttempt: run, attempt: attempt,
+        place: StepPlace(.main, [number]), title: "s", id: nil, type: "t", runAttempt: run, attempt: attempt,
         state: state,
         startedAt: Timestamp(seconds: seconds),
         endedAt: state == .running ? nil : Timestamp(seconds: seconds + 1))
@@ -45,7 +45,7 @@ private struct Life {
             if wait.reason == .interrupted { return .resolved(random.pick(Resolution.allCases), at: now) }
             return .resumed(at: now)
         }
-        if record.openStep != nil {
+        if !record.openSteps.isEmpty {
             return .stepEnded(
                 step(record.steps.count, random.pick([.succeeded, .failed]), run: record.attempt, at: clock))
         }
@@ -73,11 +73,11 @@ private struct Life {
         case .stepStarted(let entry):
             starts += 1
             #expect(
-                record.state == .running && record.openStep == entry && record.resolution == nil,
+                record.state == .running && record.openSteps == [entry] && record.resolution == nil,
                 "life \(seed)")
             #expect(record.startedAt == (before.startedAt ?? entry.startedAt), "life \(seed)")
         case .stepEnded:
-            #expect(record.openStep == nil && record.steps.count == before.steps.count, "life \(seed)")
+            #expect(record.openSteps.isEmpty && record.steps.count == before.steps.count, "life \(seed)")
         default: break
         }
         let isWaiting = if case .waiting = record.state { true } else { false }
@@ -128,10 +128,10 @@ private struct Life {
             record.apply(.stepStarted(step(1, .running, run: run, attempt: attempt, at: 1)))
             record.apply(.stepEnded(step(1, .failed, run: run, attempt: attempt, at: 1)))
         }
-        #expect(record.last(.main, 1)?.runAttempt == 2)
+        #expect(record.last(StepPlace(.main, [1]))?.runAttempt == 2)
         record.attempt = 1
-        #expect(record.last(.main, 1)?.attempt == 2)
-        #expect(record.last(.finally, 1) == nil && record.last(.main, 2) == nil)
+        #expect(record.last(StepPlace(.main, [1]))?.attempt == 2)
+        #expect(record.last(StepPlace(.finally, [1])) == nil && record.last(StepPlace(.main, [2])) == nil)
     }
     @Test func aStepThatStartsAgainLeavesNoneRunningBehind() throws {
         var record = RunRecord(try acceptance())
@@ -148,6 +148,45 @@ private struct Life {
         var accepted = try acceptance()
         accepted.dropName = name
         #expect(accepted.stem == stem)
+    }
+    @Test func stepsBesideEachOtherEndEachForItself() throws {
+        var record = RunRecord(try acceptance())
+        for number in 1...3 { record.apply(.stepStarted(step(number, .running, run: 1, at: 1))) }
+        record.apply(.stepEnded(step(2, .succeeded, run: 1, at: 1)))
+        #expect(record.steps.map(\.state) == [.running, .succeeded, .running])
+        #expect(record.openSteps.map(\.label) == ["1", "3"])
+        // A crash cut off both of the others; a person is asked about the first, then about the second.
+        for number in [1, 3] { record.apply(.stepEnded(step(number, .interrupted, run: 1, at: 1))) }
+        #expect(record.unknownStep?.label == "1")
+        record.apply(.stepEnded(step(1, .skipped, run: 1, at: 1)))
+        #expect(record.unknownStep?.label == "3" && record.steps.count == 4)
+        record.attempt = 2
+        #expect(record.unknownStep == nil)
+    }
+    @Test func whatOnlyHoldsOthersIsNotShownAsOpen() throws {
+        var record = RunRecord(try acceptance())
+        for path in [[2], [2, 7], [2, 7, 1]] {
+            var entry = step(1, .running, run: 1, at: 1)
+            entry.place = StepPlace(.main, path)
+            record.apply(.stepStarted(entry))
+        }
+        #expect(record.openSteps.map(\.label) == ["2.7.1"])
+    }
+    @Test(arguments: [
+        "3", "3.7.2", "on_failure.1", "finally.2.1", "steps.1", "0", "01", "-1", "", "3.", ".3", "3..2", "a",
+        "+1",
+    ])
+    func places(text: String) {
+        let legal = ["3", "3.7.2", "on_failure.1", "finally.2.1"]
+        let place = StepPlace(text)
+        #expect((place != nil) == legal.contains(text))
+        if let place { #expect(place.text == text) }
+    }
+    @Test func whatContainsWhat() {
+        let place = StepPlace(.main, [3])
+        #expect(place.contains(place.inside(1)) && place.contains(StepPlace(.main, [3, 1, 2])))
+        #expect(!place.contains(place) && !place.contains(StepPlace(.main, [30, 1])))
+        #expect(!place.contains(StepPlace(.finally, [3, 1])) && !place.inside(1).contains(place))
     }
     @Test func finalStatesOfFailures() {
         for kind in Failure.Kind.allCases {

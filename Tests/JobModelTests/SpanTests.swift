@@ -1,9 +1,9 @@
-import TestKit
-// What this is: lengths of time, retry delays and sizes: what people write as numbers with a unit.
-// Owns: reading and writing of Span, the delay formula and its jitter, ByteSize.
+// What this is: lengths of time and sizes: what people write as numbers with a unit.
+// Owns: reading and writing of Span and of ByteSize.
 // Never: waits.
 // On failure: the text or the policy is in the message.
 // Expected values are written out or computed in whole numbers, never by the code under test.
+import TestKit
 import Testing
 
 @testable import JobModel
@@ -65,44 +65,6 @@ import Testing
             let text = String((0...random.below(12)).map { _ in random.pick(pieces) })
             if let span = Span(text) {
                 #expect((0...Span.longest.nanoseconds).contains(span.nanoseconds), "\(text)")
-            }
-        }
-    }
-}
-
-@Suite struct RetryPolicyTests {
-    @Test func theDocumentedSeries() {
-        let seconds = [5.0, 7.5, 11.25, 16.875, 25.3125]
-        for (index, wanted) in seconds.enumerated() {
-            // `random` of one half is no jitter at all.
-            #expect(RetryPolicy.standard.delay(afterAttempt: index + 1, random: 0.5).inSeconds == wanted)
-        }
-        #expect(RetryPolicy.standard.delay(afterAttempt: 99, random: 0.5) == .seconds(300))
-        #expect(RetryPolicy.standard.maxAttempts == 3 && RetryPolicy.none.maxAttempts == 1)
-    }
-    @Test func jitterStaysWithinAFifth() {
-        var random = SeededRandom(seed: 1)
-        for _ in 0..<2000 {
-            let policy = RetryPolicy(
-                maxAttempts: 100, baseDelay: .milliseconds(Int64(random.below(100_000))),
-                backoffMultiplier: Double.random(in: 1...100, using: &random),
-                maxDelay: .milliseconds(Int64(random.below(10_000_000))))
-            let attempt = 1 + random.below(100)
-            let middle = policy.delay(afterAttempt: attempt, random: 0.5).inSeconds
-            let share = Double.random(in: 0..<1, using: &random)
-            let delay = policy.delay(afterAttempt: attempt, random: share).inSeconds
-            #expect(middle <= policy.maxDelay.inSeconds + 1e-9)
-            #expect(delay >= middle * 0.8 - 1e-6 && delay <= middle * 1.2 + 1e-6)
-            #expect((delay - middle) * (share - 0.5) >= -1e-6, "a larger share is a longer delay")
-        }
-    }
-    @Test func oddPoliciesDoNotTrap() {
-        for multiplier in [0, 1, 1e300, Double.greatestFiniteMagnitude] {
-            for attempt in [Int.min, -1, 0, 1, 100] {
-                let policy = RetryPolicy(
-                    maxAttempts: 1, baseDelay: Span.longest, backoffMultiplier: multiplier,
-                    maxDelay: Span.longest)
-                #expect(policy.delay(afterAttempt: attempt, random: 0.999).nanoseconds >= 0)
             }
         }
     }

@@ -1,10 +1,10 @@
-import JobModel
-import TestKit
 // What this is: binding of rendered values to the typed parameters of a step.
 // Owns: which value fits which kind, defaults, required parameters, the sentence of a refusal; what may be repeated.
 // Never: performs a step.
 // On failure: kind and value are in the message.
 // The table says for each kind which of the sample values fit.
+import JobModel
+import TestKit
 import Testing
 
 private let samples: [(name: String, value: Value)] = [
@@ -70,7 +70,7 @@ private let samples: [(name: String, value: Value)] = [
             _ type: StepType, retry: RetryPolicy? = nil, idempotent: Bool? = nil, _ parameters: ValueMap = [:]
         ) -> Bool {
             StepSpec(
-                section: .main, number: 1, type: type, parameters: parameters, retry: retry,
+                place: StepPlace(.main, [1]), type: type, parameters: parameters, retry: retry,
                 idempotent: idempotent
             ).isRepeatable
         }

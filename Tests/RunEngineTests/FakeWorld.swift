@@ -70,10 +70,42 @@ enum Steps {
     static let call = StepType(
         "call", "", parameters: [Parameter("name", .text, "")], retryClass: .repeatable, example: "")
 
+    static let group = StepType("group", "", parameters: [], example: "", control: .group)
+    static let parallel = StepType("parallel", "", parameters: [], example: "", control: .parallel)
+    static let loop = StepType(
+        "loop", "",
+        parameters: ["items", "concurrency", "continue_on_error"].map { Parameter($0, .any, "") }
+            + [Parameter("collect", .roundValue, "")], example: "", control: .foreach)
+    static let again = StepType(
+        "again", "",
+        parameters: [
+            Parameter("count", .any, ""), Parameter("until", .roundCondition, ""),
+            Parameter("collect", .roundValue, ""),
+        ], example: "", control: .repeated)
+    static let holding = [group, parallel, loop, again]
+
+    /// Puts steps, and those inside of them, where they stand.
+    static func placed(_ steps: [StepSpec], inside place: StepPlace) -> [StepSpec] {
+        steps.enumerated().map { index, step in
+            var step = step
+            step.place = place.inside(index + 1)
+            step.steps = placed(step.steps, inside: step.place)
+            return step
+        }
+    }
+    static func hold(
+        _ type: StepType, _ steps: [StepSpec], id: String? = nil, when: String? = nil, retry: Int? = nil,
+        timeout: Span? = nil, continueOnError: Bool = false, parameters: ValueMap = [:]
+    ) -> StepSpec {
+        StepSpec(
+            place: StepPlace(.main, []), id: id, type: type, parameters: parameters, steps: steps, when: when,
+            retry: retry.map(policy), timeout: timeout, continueOnError: continueOnError)
+    }
+
     /// `do` says how it goes: absent is success, else a failure's retry class or kind.
     static func spec(
         _ number: Int, _ type: StepType = often, _ section: Section = .main, do outcome: String? = nil,
-        id: String? = nil,
+        id: String? = nil, needs: [String]? = nil,
         when: String? = nil, retry: Int? = nil, timeout: Span? = nil, idempotent: Bool? = nil,
         continueOnError: Bool = false,
         environment: ValueMap = [:], parameters: ValueMap = [:]
@@ -81,8 +113,8 @@ enum Steps {
         var parameters = parameters
         if let outcome { parameters["do"] = .string(outcome) }
         return StepSpec(
-            section: section, number: number, id: id, type: type, parameters: parameters, when: when,
-            retry: retry.map(policy),
+            place: StepPlace(section, [number]), id: id, type: type, parameters: parameters, needs: needs,
+            when: when, retry: retry.map(policy),
             timeout: timeout, idempotent: idempotent, continueOnError: continueOnError,
             environment: environment)
     }
@@ -149,7 +181,7 @@ final class FakeWorld: Sendable {
             try Steps.outcome(arguments["do"]?.text ?? "")
             return ["text": arguments["text"] ?? .null, "attempt": .int(context.attempt)]
         }
-        return [
+        var all: [String: any StepAction] = [
             "often": FakeAction(type: Steps.often, body: body),
             "once": FakeAction(type: Steps.once, body: body),
             "call": FakeAction(type: Steps.call) { (arguments, context) throws(Failure) in
@@ -157,6 +189,14 @@ final class FakeWorld: Sendable {
                 return try calls[arguments["name"]?.text ?? ""]?(context) ?? [:]
             },
         ]
+        for type in Steps.holding {
+            all[type.name] = FakeAction(type: type) { (arguments, _) throws(Failure) in
+                ValueMap(
+                    distinct: arguments.entries.compactMap { $0.value.isNull ? nil : ($0.key, $0.value) }
+                        .map { ($0.0, $0.0 == "until" ? .bool(true) : $0.1) })
+            }
+        }
+        return all
     }
     func driver(
         _ record: RunRecord, _ spec: JobSpec, signals: RunSignals = RunSignals(),
@@ -213,10 +253,13 @@ final class FakeWorld: Sendable {
 func job(
     _ steps: [StepSpec], onFailure: [StepSpec] = [], finally: [StepSpec] = [], retry: Int? = nil,
     timeout: Span? = nil,
-    variables: ValueMap = [:], outputs: ValueMap = [:]
+    variables: ValueMap = [:], outputs: ValueMap = [:], maxParallel: Int = Limits.parallelSteps
 ) -> JobSpec {
-    JobSpec(
-        name: "job", variables: variables, retry: retry.map(Steps.policy), timeout: timeout, steps: steps,
-        onFailure: onFailure,
-        finally: finally, outputs: outputs)
+    var spec = JobSpec(
+        name: "job", variables: variables, retry: retry.map(Steps.policy), timeout: timeout,
+        steps: Steps.placed(steps, inside: StepPlace(.main, [])),
+        onFailure: Steps.placed(onFailure, inside: StepPlace(.onFailure, [])),
+        finally: Steps.placed(finally, inside: StepPlace(.finally, [])), outputs: outputs)
+    spec.maxParallel = maxParallel
+    return spec
 }

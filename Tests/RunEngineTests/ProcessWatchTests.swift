@@ -24,9 +24,12 @@ private func run(
         StepRun.Deadline(instant: Clocks.monotonic + $0.nanoseconds, what: "step 1", span: $0)
     }
     let record = RunRecord(try FakeWorld.acceptance(own: true))
+    let drive = Drive(
+        progress: Progress(record, recorder: world.recorder), spec: job([step]), actions: [:],
+        surroundings: world.surroundings, signals: signals, timeout: nil)
     let context = StepRun(
-        record: record, step: step, attempt: 1, isRerun: false, environment: environment,
-        deadline: deadline, surroundings: world.surroundings, signals: signals)
+        drive: drive, step: step, place: step.place, attempt: 1, isRerun: false, environment: environment,
+        deadline: deadline)
     do throws(Failure) {
         let ending = try context.run(request)
         box.with { $0 = .success(ending) }

@@ -176,7 +176,7 @@ private let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
             world.recorder.performances.map { $0.dropFirst(27) } == [
                 "1", "on_failure.1", "on_failure.2", "finally.1", "finally.2",
             ])
-        #expect(outcome.record.last(.onFailure, 2)?.outputs["text"] == "E-PERMANENT 1")
+        #expect(outcome.record.last(StepPlace(.onFailure, [2]))?.outputs["text"] == "E-PERMANENT 1")
     }
     @Test func handlersAfterSuccess() throws {
         let world = try FakeWorld()
@@ -263,7 +263,7 @@ private let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
                 }
             ],
             hook: { event in
-                if case .stepStarted(let step) = event, step.section == .main { signals.raise(.cancel) }
+                if case .stepStarted(let step) = event, step.place.section == .main { signals.raise(.cancel) }
             })
         let spec = job(
             [Steps.spec(1, Steps.call, continueOnError: true, parameters: ["name": "wait"]), Steps.spec(2)],
@@ -341,12 +341,13 @@ private let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
             ])
         _ = world.driver(try RunRecord(FakeWorld.acceptance()), spec, signals: signals).drive()
         #expect(
-            world.recorder.performances.suffix(2).map { $0.dropFirst(27) } == ["finally.2", "finally.3"])
+            world.recorder.performances.suffix(2).map { String($0.dropFirst(27)) }
+                == spec.finally.suffix(2).map(\.label))
     }
     @Test func aCancelAfterTheLastStepDoesNotStopTheCleanUp() throws {
         let signals = RunSignals()
         let world = try FakeWorld(hook: { event in
-            if case .stepEnded(let step) = event, step.section == .main { signals.raise(.cancel) }
+            if case .stepEnded(let step) = event, step.place.section == .main { signals.raise(.cancel) }
         })
         let spec = job([Steps.spec(1)], finally: [Steps.spec(1, Steps.often, .finally)])
         _ = world.driver(try RunRecord(FakeWorld.acceptance()), spec, signals: signals).drive()
@@ -448,7 +449,7 @@ private let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
         let day = Span.seconds(86_400)
         let start = Timestamp(nanoseconds: Clocks.wall - day.nanoseconds)
         var step = StepRecord(
-            section: .main, number: 1, title: "", id: nil, type: "often", runAttempt: 1, attempt: 1,
+            place: StepPlace(.main, [1]), title: "", id: nil, type: "often", runAttempt: 1, attempt: 1,
             state: .running, startedAt: start)
         record.apply(.stepStarted(step))
         step.state = .succeeded

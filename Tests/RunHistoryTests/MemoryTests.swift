@@ -126,7 +126,7 @@ import Testing
         let end = instant(9000)
         func step(_ attempt: Int, _ state: StepState, _ from: Int64, _ to: Int64) -> StepRecord {
             StepRecord(
-                section: .main, number: 1, title: "fetch", id: nil, type: "http", runAttempt: attempt,
+                place: StepPlace(.main, [1]), title: "fetch", id: nil, type: "http", runAttempt: attempt,
                 attempt: 1,
                 state: state, startedAt: end.adding(.milliseconds(-from)),
                 endedAt: end.adding(.milliseconds(-to)))

@@ -36,12 +36,12 @@ func sampleRun(
     let inexact = before(60).adding(Span(nanoseconds: 999_999))
     run.steps = [
         StepRecord(
-            section: .main, number: 1, title: "copy", id: "copy", type: "copy", runAttempt: 1, attempt: 1,
+            place: StepPlace(.main, [1]), title: "copy", id: "copy", type: "copy", runAttempt: 1, attempt: 1,
             state: .succeeded, startedAt: before(80), endedAt: inexact,
             outputs: ["bytes": .int(3), "share": .double(2)],
             log: "runs/copy.log"),
         StepRecord(
-            section: .finally, number: 1, title: "tell", id: nil, type: "log", runAttempt: 1, attempt: 1,
+            place: StepPlace(.finally, [1]), title: "tell", id: nil, type: "log", runAttempt: 1, attempt: 1,
             state: failure == nil ? .succeeded : .failed, startedAt: inexact, endedAt: before(1),
             failure: failure),
     ]

@@ -53,16 +53,19 @@ public struct RandomEvents {
         Failure(
             text(), text(), whatToDo: text(), kind: random.pick(Failure.Kind.allCases),
             retry: random.pick(Failure.Retry.allCases),
-            step: maybe { $0.text() })
+            step: maybe { $0.text() }, exitCode: maybe { $0.random.below(256) })
     }
     public mutating func step(_ state: StepState? = nil) -> StepRecord {
         StepRecord(
-            section: random.pick(Section.allCases), number: random.below(1000), title: text(),
+            place: place(), title: text(),
             id: maybe { $0.text() }, type: text(),
             runAttempt: 1 + random.below(100), attempt: 1 + random.below(100),
             state: state ?? random.pick(StepState.allCases),
             startedAt: time(), endedAt: maybe { $0.time() }, outputs: map(), failure: maybe { $0.failure() },
-            log: maybe { $0.text() })
+            log: maybe { $0.text() }, retryAt: maybe { $0.time() })
+    }
+    public mutating func place() -> StepPlace {
+        StepPlace(random.pick(Section.allCases), (0...random.below(4)).map { _ in 1 + random.below(1000) })
     }
     public mutating func wait() -> Wait {
         Wait(
@@ -70,7 +73,7 @@ public struct RandomEvents {
             nextAttempt: 1 + random.below(100))
     }
     public mutating func acceptance(_ id: RunID) -> Acceptance {
-        Acceptance(
+        var acceptance = Acceptance(
             id: id, queue: random.pick([.standard, QueueName("high_priority") ?? .standard]),
             priority: random.pick(Priority.all),
             dropName: text(), jobName: text(),
@@ -81,6 +84,10 @@ public struct RandomEvents {
             sha256: text(), templateName: maybe { $0.text() }, templateText: data(),
             ticket: maybe { $0.text() },
             requeueOf: maybe { $0.text() }, runner: text())
+        acceptance.calledTemplates = (0..<random.below(3)).map { _ in
+            CalledTemplate(name: text(), bytes: data())
+        }
+        return acceptance
     }
     public mutating func record(_ id: RunID) -> RunRecord {
         var record = RunRecord(acceptance(id))

@@ -59,6 +59,17 @@ SCENES = {
             effect("again", "once2")),
         "default/p9/late.yaml": job("late", effect("late", "once")),
     }, {"again.yaml": ("succeeded", ["once", "once2"]), "late.yaml": ("succeeded", ["once"])}),
+    "sides": Scene("sides", {
+        "default/p5/loop.yaml": job(
+            "loop", "foreach:\n      items: [1, 2, 3]\n      concurrency: 2\n      steps:\n"
+            '        - run: [./effect, loop, "once{{ item }}"]\n        - log: x\n'
+            '        - {run: [./effect, loop, "again{{ item }}"], idempotent: true}', effect("loop", "once4")),
+        "default/p4/graph.yaml": job(
+            "graph", "{run: [./effect, graph, once1], id: a}", "{run: [./effect, graph, once2], needs: []}",
+            "parallel: [{run: [./effect, graph, once3]}, {steps: [{run: [./effect, graph, once4]}, {log: x}]}]",
+            "{run: [./effect, graph, once5], needs: [a]}", effect("graph", "once6")),
+    }, {"loop.yaml": ("succeeded", ["once1", "once2", "once3", "once4"]),
+        "graph.yaml": ("succeeded", [f"once{n}" for n in range(1, 7)])}),
     "many": Scene("many", {
         f"default/p{1 + n % 9}/j{n}.yaml": job(f"j{n}", effect(f"j{n}", "once"), "log: x") for n in range(6)
     }, {f"j{n}.yaml": ("succeeded", ["once"]) for n in range(6)}),

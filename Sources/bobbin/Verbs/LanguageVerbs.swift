@@ -94,7 +94,7 @@ struct ExplainVerb: ParsableCommand {
         }
         for section in Section.allCases where !spec.steps(of: section).isEmpty {
             print("\(section.rawValue):")
-            print(Terminal.table(spec.steps(of: section).map(ExplainVerb.row), indent: "  "))
+            print(Terminal.table(ExplainVerb.rows(spec.steps(of: section)), indent: "  "))
         }
         if !spec.outputs.isEmpty { print("outputs: \(spec.outputs.keys.joined(separator: ", "))") }
     }
@@ -111,11 +111,21 @@ struct ExplainVerb: ParsableCommand {
             notes.joined(separator: "; "),
         ].map(Terminal.escape)
     }
+    private static func rows(_ steps: [StepSpec]) -> [[String]] {
+        steps.flatMap { [row($0)] + rows($0.steps) }
+    }
     private static func row(_ step: StepSpec) -> [String] {
-        var notes = [
-            step.isRepeatable
-                ? "may be repeated after a crash" : "at most once: after a crash a person decides"
-        ]
+        // What holds others leaves that to them.
+        var notes =
+            step.type.control != nil
+            ? []
+            : [
+                step.isRepeatable
+                    ? "may be repeated after a crash" : "at most once: after a crash a person decides"
+            ]
+        if let needs = step.needs {
+            notes.append(needs.isEmpty ? "starts at once" : "after \(needs.joined(separator: ", "))")
+        }
         if let when = step.when { notes.append("when \(Terminal.escape(when))") }
         if let retry = step.retry { notes.append("up to \(retry.maxAttempts) tries") }
         if let timeout = step.timeout { notes.append("at most \(timeout.text)") }

@@ -1,0 +1,191 @@
+// What this is: work that may go on side by side: branches, rounds of a loop, the steps of a graph.
+// Owns: which piece begins next, on which thread, and what the whole came to.
+// Never: waits for a thread: whoever calls does the work alone when no other is free. Drops a piece that has begun.
+// On failure: nothing more begins; what has begun goes on to the end of its step.
+import JobModel
+import LinuxSystem
+
+/// Why the drive of a run is over for now.
+enum Break: Error {
+    case suspend(Wait)
+    /// No process could be had for a step, which did not begin.
+    case starve(Wait, Failure)
+    case stop
+    /// Something beside it has failed.
+    case halted
+}
+
+/// The threads that a run may have beside its own.
+final class Crew: Sendable {
+    private let free: Monitor<Int>
+    private let name: String
+    init(_ name: String, count: Int) {
+        self.name = name
+        free = Monitor(max(0, count))
+    }
+    /// Nil when all are at work, or the system has none to give.
+    func hire(_ work: @escaping @Sendable () -> Void) -> BlockingThread? {
+        let free = free
+        guard
+            free.with({ count in
+                count > 0
+                    ? {
+                        count -= 1; return true
+                    }() : false
+            })
+        else { return nil }
+        // Without the thread the work is done all the same, by those who are there.
+        let thread = try? BlockingThread.start(name) {
+            work()
+            free.with { $0 += 1 }
+        }
+        if thread == nil { free.with { $0 += 1 } }
+        return thread
+    }
+}
+
+final class Batch: Sendable {
+    private struct State {
+        var isStarted: [Bool]
+        var isOver: [Bool]
+        /// The first that has not begun.
+        var low = 0
+        var running = 0
+        var outcome = Outcome()
+        var breaks: [Break] = []
+        /// Nothing more begins.
+        var isClosed = false
+        var threads: [BlockingThread] = []
+    }
+    struct Outcome {
+        /// What ended the whole, with the least index.
+        var fatal: (index: Int, failure: Failure)?
+        /// What it went on after.
+        var failures: [Int: Failure] = [:]
+    }
+    typealias Piece = @Sendable (Int) throws(Break) -> Failure?
+    /// Whether a piece may begin, given those that are over.
+    typealias Readiness = @Sendable (_ index: Int, _ isOver: [Bool]) -> Bool
+
+    private let state: Monitor<State>
+    private let count: Int
+    private let width: Int
+    private let crew: Crew
+    /// Whether a failure leaves the others their turn.
+    private let goesOn: @Sendable (Failure) -> Bool
+    private let isReady: Readiness
+    private let piece: Piece
+    /// Raised at the first failure, unless the others go on.
+    private let halt: Flag
+
+    init(
+        _ count: Int, width: Int, crew: Crew, halt: Flag,
+        goesOn: @escaping @Sendable (Failure) -> Bool = { _ in false },
+        isReady: @escaping Readiness = { _, _ in true }, piece: @escaping Piece
+    ) {
+        state = Monitor(
+            State(
+                isStarted: [Bool](repeating: false, count: count),
+                isOver: [Bool](repeating: false, count: count))
+        )
+        self.count = count
+        self.width = max(1, width)
+        self.crew = crew
+        self.goesOn = goesOn
+        self.halt = halt
+        self.isReady = isReady
+        self.piece = piece
+    }
+
+    /// Comes back once all is over that could begin.
+    func run() throws(Break) -> Outcome {
+        work()
+        // One who was hired may have hired another before it ended.
+        while let thread = state.with({ $0.threads.popLast() }) { thread.join() }
+        let (outcome, breaks) = state.with { ($0.outcome, $0.breaks) }
+        if breaks.contains(where: { if case .stop = $0 { true } else { false } }) { throw .stop }
+        // What failed has failed; whoever waits for another try beside it gets none.
+        if outcome.fatal == nil, let first = Batch.nearest(breaks) { throw first }
+        return outcome
+    }
+
+    /// The wait of all of them: a hold is for the whole run; else the earliest that ends by itself; else a person.
+    private static func nearest(_ breaks: [Break]) -> Break? {
+        var best: (rank: Int64, Break)?
+        for next in breaks {
+            let rank: Int64
+            switch next {
+            case .stop: rank = .min
+            case .suspend(let wait) where wait.reason == .held: rank = .min
+            case .suspend(let wait), .starve(let wait, _): rank = wait.until?.nanoseconds ?? .max - 1
+            case .halted: rank = .max
+            }
+            if best.map({ rank < $0.rank }) ?? true { best = (rank, next) }
+        }
+        return best?.1
+    }
+
+    private func work() {
+        while let index = take() {
+            callForHelp()
+            do throws(Break) {
+                let failure = try piece(index)
+                settle(index, failure)
+            } catch { settle(index, error) }
+        }
+    }
+
+    private func take() -> Int? {
+        state.wait { state -> Int?? in
+            if state.isClosed { return .some(nil) }
+            while state.low < count, state.isStarted[state.low] { state.low += 1 }
+            if state.running < width {
+                for index in state.low..<count where !state.isStarted[index] && isReady(index, state.isOver) {
+                    state.isStarted[index] = true
+                    state.running += 1
+                    return index
+                }
+            }
+            // Nothing is left, or nothing that is left will ever be ready.
+            return state.low == count || state.running == 0 ? .some(nil) : nil
+        }
+    }
+
+    private func callForHelp() {
+        let isWanted = state.with { state in
+            !state.isClosed && state.running < width
+                && state.isStarted.indices.dropFirst(state.low).contains {
+                    !state.isStarted[$0] && isReady($0, state.isOver)
+                }
+        }
+        guard isWanted, let thread = crew.hire({ self.work() }) else { return }
+        state.with { $0.threads.append(thread) }
+    }
+
+    private func settle(_ index: Int, _ failure: Failure?) {
+        let goesOn = failure.map(goesOn) ?? true
+        state.broadcast { state in
+            state.running -= 1
+            state.isOver[index] = goesOn
+            guard let failure else { return }
+            if goesOn { return state.outcome.failures[index] = failure }
+            if state.outcome.fatal.map({ index < $0.index }) ?? true {
+                state.outcome.fatal = (index, failure)
+            }
+            state.isClosed = true
+            halt.raise()
+        }
+    }
+    private func settle(_ index: Int, _ reason: Break) {
+        state.broadcast { state in
+            state.running -= 1
+            state.breaks.append(reason)
+            switch reason {
+            case .stop: state.isClosed = true
+            case .suspend(let wait) where wait.reason == .held: state.isClosed = true
+            // One after the other: the next must not overtake the one that waits.
+            default: if width == 1 { state.isClosed = true }
+            }
+        }
+    }
+}

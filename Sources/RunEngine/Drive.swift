@@ -1,0 +1,115 @@
+// What this is: what all parts of one drive of a run share: the job, the ports, the progress, the run's own time.
+// Owns: the scope in which expressions are evaluated, the deadlines, the notes.
+// Never: decides what is run; the courses do.
+// On failure: nothing here fails.
+import JobLanguage
+import JobModel
+import LinuxSystem
+
+final class Drive: Sendable {
+    let spec: JobSpec
+    let actions: [String: any StepAction]
+    let surroundings: RunSurroundings
+    let signals: RunSignals
+    let progress: Progress
+    let crew: Crew
+    let timeout: Span?
+    private let started = Clocks.monotonic
+    /// Time that steps of this attempt took in earlier drives: waits do not count against the run's time.
+    private let activeBefore: Int64
+    /// What on_failure and finally steps get when the run's own time is over.
+    private static let cleanUpTime = Span.seconds(600)
+
+    init(
+        progress: Progress, spec: JobSpec, actions: [String: any StepAction], surroundings: RunSurroundings,
+        signals: RunSignals, timeout: Span?
+    ) {
+        self.progress = progress
+        self.spec = spec
+        self.actions = actions
+        self.surroundings = surroundings
+        self.signals = signals
+        self.timeout = timeout
+        crew = Crew("run \(progress.id.text.suffix(6))", count: spec.maxParallel - 1)
+        activeBefore =
+            timeout == nil
+            ? 0 : progress.active(since: 0) { $0.place.section == .main && spec.isLeaf($0.place) }
+    }
+
+    var id: RunID { progress.id }
+    var now: Timestamp { Timestamp(nanoseconds: Clocks.wall) }
+
+    // MARK: time
+
+    func deadline(_ section: Section) -> StepRun.Deadline? {
+        guard let whole = section == .main ? timeout : Drive.cleanUpTime else { return nil }
+        let used = section == .main ? Clocks.monotonic - started + activeBefore : 0
+        return .init(
+            instant: Clocks.monotonic + max(0, whole.nanoseconds - used),
+            what: section == .main ? "the run" : section.rawValue, span: whole)
+    }
+    /// The nearest of a step's own and of what holds it.
+    func deadline(_ step: StepSpec, at place: StepPlace, in frame: Frame) -> StepRun.Deadline? {
+        let outer = step.section == .main ? nil : deadline(step.section)
+        return Drive.nearest(frame.deadline, outer, own(step, place, used: 0))
+    }
+    /// The same for a step that holds others, which may have used some of its time in earlier drives.
+    func deadline(
+        holding step: StepSpec, at place: StepPlace, since floor: Int, in frame: Frame
+    ) -> StepRun.Deadline? {
+        guard step.timeout != nil else { return frame.deadline }
+        let used = progress.active(since: floor) { place.contains($0.place) && spec.isLeaf($0.place) }
+        return Drive.nearest(frame.deadline, own(step, place, used: used))
+    }
+    private func own(_ step: StepSpec, _ place: StepPlace, used: Int64) -> StepRun.Deadline? {
+        step.timeout.map {
+            .init(
+                instant: Clocks.monotonic + max(0, $0.nanoseconds - used),
+                what: "step \(place.text) (\(step.title))", span: $0)
+        }
+    }
+    private static func nearest(_ deadlines: StepRun.Deadline?...) -> StepRun.Deadline? {
+        deadlines.compactMap { $0 }.min { $0.instant < $1.instant }
+    }
+
+    // MARK: values
+
+    func scope(_ frame: Frame) -> Scope {
+        let instant = now
+        let local = instant.civil(
+            offsetSeconds: Clocks.zoneOffset(atSeconds: instant.seconds), withMilliseconds: false)
+        let acceptance = progress.acceptance
+        var run: ValueMap = [
+            "id": .string(id.text), "name": .string(spec.name), "queue": .string(acceptance.queue.text),
+            "priority": .int(acceptance.priority.level), "attempt": .int(progress.attempt),
+            "submitted_by": .string(acceptance.submitter.name), "file": .string(acceptance.dropName),
+            "site": .string(surroundings.sitePath), "directory": .string("\(surroundings.runsPath)/\(id)"),
+        ]
+        if let failure = progress.failure {
+            var error: ValueMap = [
+                "code": .string(failure.code), "message": .string(failure.message),
+                "step": .string(failure.step ?? ""),
+            ]
+            if let code = failure.exitCode { error["exit_code"] = .int(code) }
+            run["error"] = .map(error)
+        }
+        let base = surroundings.sitePath
+        return Scope(
+            variables: frame.variables ?? spec.variables, steps: frame.shelf.visible, run: run,
+            extras: frame.names,
+            now: instant,
+            localDate: String(local.prefix(10)), zoneOffset: { Clocks.zoneOffset(atSeconds: $0) },
+            environment: { [base = surroundings.baseEnvironment] in base[$0]?.text },
+            fileExists: { Host.exists($0.hasPrefix("/") ? $0 : base + "/" + $0) })
+    }
+
+    static func failure(_ error: ExpressionError, in key: String) -> Failure {
+        let place = error.path.isEmpty ? key : "\(key).\(error.path)"
+        return Failure(error.code, "`\(place)`: \(error.message)", whatToDo: error.hint, retry: .never)
+    }
+}
+
+extension JobSpec {
+    /// Whether the record of this place is of a step that does something itself.
+    func isLeaf(_ place: StepPlace) -> Bool { steps(to: place).last?.type.control == nil }
+}

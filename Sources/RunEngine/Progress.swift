@@ -1,0 +1,130 @@
+// What this is: what is known of the run that is being driven, shared by all threads that run its steps.
+// Owns: our copy of the record, what is last known of each place, the run's failure, detached programs.
+// Never: decides anything.
+// On failure: nothing here fails.
+import JobModel
+import LinuxSystem
+
+final class Progress: Sendable {
+    private struct State {
+        var record: RunRecord
+        /// Index of the last record of each place in this attempt of the run.
+        var last: [StepPlace: Int] = [:]
+        var failure: Failure?
+        var detached: [ChildProcess] = []
+        /// What a person said about one step.
+        var answer: (place: StepPlace, resolution: Resolution)?
+    }
+    private let state: Monitor<State>
+    private let recorder: any RunRecorder
+    /// They do not change while the run is driven.
+    let acceptance: Acceptance
+    let attempt: Int
+
+    init(_ record: RunRecord, recorder: any RunRecorder) {
+        var initial = State(record: record)
+        for (index, step) in record.steps.enumerated() where step.runAttempt == record.attempt {
+            initial.last[step.place] = index
+        }
+        if let resolution = record.resolution, let step = record.unknownStep {
+            initial.answer = (step.place, resolution)
+        }
+        state = Monitor(initial)
+        self.recorder = recorder
+        acceptance = record.acceptance
+        attempt = record.attempt
+    }
+
+    var id: RunID { acceptance.id }
+    var record: RunRecord { state.with { $0.record } }
+
+    /// Records before `floor` belong to an earlier round or try of what holds the step.
+    func last(_ place: StepPlace, since floor: Int) -> StepRecord? {
+        state.with { state in
+            guard let index = state.last[place], index >= floor else { return nil }
+            return state.record.steps[index]
+        }
+    }
+    func index(_ place: StepPlace) -> Int? { state.with { $0.last[place] } }
+
+    /// The highest round of a loop that has any record.
+    func rounds(in place: StepPlace, since floor: Int) -> Int {
+        state.with { state in
+            state.last.reduce(0) { most, entry in
+                guard entry.value >= floor, place.contains(entry.key) else { return most }
+                return max(most, entry.key.path[place.path.count])
+            }
+        }
+    }
+
+    /// Until when the run has waited for retries in this attempt: what was due by then is due.
+    var served: Timestamp? {
+        state.with { state in
+            state.record.waits.filter { $0.endedAt != nil && $0.wait.reason == .retry }.compactMap(
+                \.wait.until
+            )
+            .max()
+        }
+    }
+
+    /// Applies an event to our copy and hands it to the recorder. What concerns one place comes from one thread.
+    func note(_ event: RunEvent, durable: Bool) {
+        state.with { state in
+            state.record.apply(event)
+            switch event {
+            case .stepStarted(let step), .stepEnded(let step):
+                // An end that found no open start is a record of its own.
+                if let index = state.record.steps.lastIndex(where: { $0.place == step.place }) {
+                    state.last[step.place] = index
+                }
+            default: break
+            }
+        }
+        recorder.record(event, of: id, durable: durable)
+    }
+
+    /// Ends what is still open below a place: steps that hold others, cut short because something beside them failed.
+    func close(inside place: StepPlace, since floor: Int) {
+        let open = state.with { state in
+            state.record.steps.dropFirst(floor).filter { $0.state == .running && place.contains($0.place) }
+        }
+        for var step in open {
+            step.state = .cancelled
+            step.endedAt = Timestamp(nanoseconds: Clocks.wall)
+            step.outputs = ["cancelled_because": "something beside it failed"]
+            note(.stepEnded(step), durable: false)
+        }
+    }
+
+    /// Why the run ends as it does; the first counts.
+    var failure: Failure? { state.with { $0.failure } }
+    func fail(_ failure: Failure?) { state.with { $0.failure = $0.failure ?? failure } }
+
+    /// A person's answer is for one step and is used once.
+    func takeAnswer(for place: StepPlace) -> Resolution? {
+        state.with { state in
+            guard let answer = state.answer, answer.place == place else { return nil }
+            state.answer = nil
+            return answer.resolution
+        }
+    }
+
+    func keep(detached: [ChildProcess]) { state.with { $0.detached += detached } }
+    var detached: [ChildProcess] { state.with { $0.detached } }
+
+    /// How long steps took that `counts` says to count, in this attempt and in earlier drives. Steps that ran side by
+    /// side count once, and waits not at all.
+    func active(since floor: Int, _ counts: (StepRecord) -> Bool) -> Int64 {
+        let spans = record.steps.dropFirst(floor).filter {
+            $0.runAttempt == attempt && $0.state != .interrupted && counts($0)
+        }
+        .map { (from: $0.startedAt.nanoseconds, to: ($0.endedAt ?? $0.startedAt).nanoseconds) }
+        .sorted { $0.from < $1.from }
+        var total: Int64 = 0, end = Int64.min
+        for span in spans where span.to > end {
+            total += span.to - max(span.from, end)
+            end = span.to
+        }
+        return total
+    }
+}

@@ -1,0 +1,429 @@
+// What this is: steps that hold others: groups, branches side by side, loops, and the graph of `needs:`.
+// Owns: what begins when, what is seen where, what ends what.
+// Never: sleeps to see an order; steps that must be at work at one time meet in one place.
+// On failure: the story of the life is in the message.
+import Foundation
+import JobLanguage
+import JobModel
+import LinuxSystem
+import TestKit
+import Testing
+
+@testable import RunEngine
+
+/// A place where a number of steps must be at one time.
+private final class Meeting: Sendable {
+    private let state = Monitor((here: 0, most: 0, left: 0))
+    let count: Int
+    init(_ count: Int) { self.count = count }
+
+    /// Waits for the others; false when they did not come.
+    func attend() -> Bool {
+        state.broadcast {
+            $0.here += 1
+            $0.most = max($0.most, $0.here)
+        }
+        let met: Void? = state.wait(until: Clocks.monotonic + 20_000_000_000) { [count] in
+            $0.here >= count || $0.most >= count ? () : nil
+        }
+        state.broadcast { $0.here -= 1 }
+        return met != nil
+    }
+    /// The most that were at work at one time, without waiting for anybody.
+    func pass() {
+        state.with {
+            $0.here += 1
+            $0.most = max($0.most, $0.here)
+        }
+        sched_yield()
+        state.with { $0.here -= 1 }
+    }
+    var most: Int { state.with { $0.most } }
+}
+
+private func items(_ count: Int) -> Value { .list((0..<count).map(Value.int)) }
+private func say(_ text: String, id: String? = nil, needs: [String]? = nil, when: String? = nil) -> StepSpec {
+    Steps.spec(1, id: id, needs: needs, when: when, parameters: ["text": .string(text)])
+}
+private func call(_ name: String, id: String? = nil, needs: [String]? = nil) -> StepSpec {
+    Steps.spec(1, Steps.call, id: id, needs: needs, parameters: ["name": .string(name)])
+}
+
+@Suite struct ControlFlowTests {
+    // MARK: what is seen where
+
+    @Test func stepsOfGroupsAndBranchesAreSeenAfterThem() throws {
+        let world = try FakeWorld()
+        let spec = job(
+            [
+                Steps.hold(
+                    Steps.group, [say("one", id: "a"), Steps.hold(Steps.parallel, [say("two", id: "b")])]),
+                Steps.hold(Steps.group, [say("never", id: "c")], when: "false"),
+            ],
+            outputs: [
+                "all": "{{ steps.a.text }} {{ steps.b.text }} {{ steps.c.state }} {{ steps['1.2.1'].text }}"
+            ])
+        #expect(try world.live(spec).outputs["all"] == "one two skipped two")
+    }
+    @Test func aRoundSeesItsOwnStepsAndItsItem() throws {
+        let world = try FakeWorld()
+        let spec = job(
+            [
+                say("outside", id: "o"),
+                Steps.hold(
+                    Steps.loop,
+                    [
+                        say("{{ item }}/{{ loop.number }}/{{ loop.count }}/{{ steps.o.text }}", id: "in"),
+                        say("{{ steps.in.text }}!", id: "out", when: "not loop.last"),
+                    ], id: "each",
+                    parameters: [
+                        "items": .list(["x", "y"]), "collect": "{{ steps.in.text }} {{ steps.out.state }}",
+                    ]),
+            ], outputs: ["r": "{{ steps.each.results }}", "n": "{{ steps.each.succeeded }}"])
+        let outcome = try world.live(spec)
+        #expect(
+            outcome.outputs == [
+                "r": .list(["x/1/2/outside succeeded", "y/2/2/outside skipped"]), "n": .int(2),
+            ])
+        #expect(outcome.record.steps.map(\.label) == ["1", "2", "2.1.1", "2.1.2", "2.2.1", "2.2.2"])
+        #expect(outcome.record.steps.map(\.state.rawValue).filter { $0 == "skipped" }.count == 1)
+    }
+    @Test func loopsInsideOfLoops() throws {
+        let world = try FakeWorld()
+        let inner = Steps.hold(
+            Steps.loop, [say("{{ item }}", id: "leaf")], id: "inner",
+            parameters: ["items": "{{ [item, item * 10] }}", "collect": "{{ steps.leaf.text }}"])
+        let spec = job(
+            [
+                Steps.hold(
+                    Steps.loop, [inner], id: "outer",
+                    parameters: [
+                        "items": items(3), "collect": "{{ steps.inner.results }}", "concurrency": .int(3),
+                    ])
+            ], outputs: ["r": "{{ steps.outer.results }}"])
+        let list: [Value] = [.list(["0", "0"]), .list(["1", "10"]), .list(["2", "20"])]
+        #expect(try world.live(spec).outputs["r"] == .list(list))
+    }
+    @Test func environmentsReachTheStepsInside() throws {
+        let seen = Monitor<[String]>([])
+        let world = try FakeWorld(calls: [
+            "look": { (context) throws(Failure) in
+                let ending = try context.run(ProcessRequest(["sh", "-c", "echo $A $B $C"]))
+                seen.with { $0.append(String(decoding: ending.stdout, as: UTF8.self)) }
+                return [:]
+            }
+        ])
+        var inner = call("look")
+        inner.environment = ["C": "three", "B": "own"]
+        var group = Steps.hold(Steps.group, [inner])
+        group.environment = ["B": "two", "A": "{{ item }}"]
+        let spec = job([Steps.hold(Steps.loop, [group], parameters: ["items": .list(["one"])])])
+        #expect(try world.live(spec, from: RunRecord(FakeWorld.acceptance(own: true))).state == .succeeded)
+        #expect(seen.with { $0 } == ["one own three\n"])
+    }
+
+    // MARK: side by side
+
+    @Test(arguments: ["parallel", "loop", "needs"]) func sideBySide(form: String) throws {
+        let meeting = Meeting(3)
+        let world = try FakeWorld(calls: [
+            "meet": { (_) throws(Failure) in
+                if meeting.attend() { return [:] }
+                throw Failure("E-TEST", "nobody came")
+            }
+        ])
+        let steps: [StepSpec] =
+            switch form {
+            case "parallel": [Steps.hold(Steps.parallel, [call("meet"), call("meet"), call("meet")])]
+            case "loop":
+                [
+                    Steps.hold(
+                        Steps.loop, [call("meet")], parameters: ["items": items(3), "concurrency": .int(3)])
+                ]
+            default: [call("meet"), call("meet", needs: []), call("meet", needs: [])]
+            }
+        #expect(try world.live(job(steps)).state == .succeeded)
+        #expect(meeting.most == 3)
+    }
+    /// Branches in rounds in branches: never more at one time than the job allows.
+    @Test(arguments: [1, 2, 5]) func neverMoreThanTheJobAllows(most: Int) throws {
+        let meeting = Meeting(0)
+        let world = try FakeWorld(calls: [
+            "pass": { (_) throws(Failure) in
+                meeting.pass(); return [:]
+            }
+        ])
+        let inner = Steps.hold(Steps.parallel, (0..<4).map { _ in call("pass") })
+        let spec = job(
+            [
+                Steps.hold(
+                    Steps.parallel,
+                    (0..<3).map { _ in
+                        Steps.hold(
+                            Steps.loop, [inner], parameters: ["items": items(6), "concurrency": .int(4)])
+                    })
+            ], maxParallel: most)
+        #expect(try world.live(spec).state == .succeeded)
+        #expect(world.recorder.performances.count == 72)
+        #expect(meeting.most <= most && meeting.most > 0)
+    }
+    /// Each step after all that it needs, by the model: without `needs:` after all above it, but in branches at once.
+    @Test(arguments: [false, true]) func graphs(inBranches: Bool) throws {
+        for seed in UInt64(1)...60 {
+            var random = SeededRandom(seed: seed)
+            let count = 2 + random.below(10)
+            let steps = (0..<count).map { index -> StepSpec in
+                let needs = (0..<index).filter { _ in random.chance(3) }.map { "s\($0)" }
+                return Steps.spec(1, id: "s\(index)", needs: random.chance(3) ? nil : needs)
+            }
+            let world = try FakeWorld()
+            let spec = job(inBranches ? [Steps.hold(Steps.parallel, steps)] : steps)
+            #expect(try world.live(spec).state == .succeeded)
+            let story = world.recorder.story, prefix = inBranches ? "1." : ""
+            for (index, step) in steps.enumerated() {
+                let start = try #require(story.firstIndex(of: "start \(prefix)\(index + 1)#1"), "\(story)")
+                let above = inBranches ? [] : (0..<index).map { "s\($0)" }
+                for id in step.needs ?? above {
+                    let end = try #require(
+                        story.firstIndex(of: "end \(prefix)\((Int(id.dropFirst()) ?? 0) + 1)#1 succeeded"),
+                        "\(story)")
+                    #expect(end < start, "seed \(seed), \(id) before s\(index): \(story)")
+                }
+            }
+        }
+    }
+
+    // MARK: what fails
+
+    @Test func aRoundThatFailsEndsTheLoop() throws {
+        let world = try FakeWorld()
+        let steps = [say("x"), Steps.spec(1, when: "item == 1", parameters: ["do": "never"]), say("y")]
+        let spec = job([
+            Steps.hold(Steps.loop, steps, id: "each", parameters: ["items": items(4)])
+        ])
+        let outcome = try world.live(spec)
+        #expect(outcome.failure?.code == "E-NEVER" && outcome.failure?.step == "1.2.2")
+        #expect(
+            world.recorder.performances.map { $0.split(separator: "/").last ?? "" } == [
+                "1.1.1", "1.1.3", "1.2.1", "1.2.2",
+            ])
+        let loop = try #require(outcome.record.steps.first)
+        #expect(
+            loop.state == .failed && loop.outputs["failed"] == .int(1) && loop.outputs["succeeded"] == .int(1)
+        )
+    }
+    @Test func roundsThatGoOnAreCounted() throws {
+        let world = try FakeWorld()
+        let steps = [Steps.spec(1, when: "item % 2 == 1", parameters: ["do": "permanent"])]
+        let spec = job(
+            [
+                Steps.hold(
+                    Steps.loop, steps, id: "each", continueOnError: true,
+                    parameters: [
+                        "items": items(5), "continue_on_error": .bool(true), "collect": "{{ item * 10 }}",
+                        "concurrency": .int(2),
+                    ])
+            ], outputs: ["each": "{{ steps.each }}"])
+        let outcome = try world.live(spec)
+        let each = try #require(outcome.outputs["each"]?.mapValue)
+        #expect(outcome.state == .succeeded && each["failed"] == .int(2) && each["succeeded"] == .int(3))
+        #expect(each["results"] == .list([.int(0), .null, .int(20), .null, .int(40)]))
+        #expect(each["failures"]?.listValue?.compactMap { $0.mapValue?["round"]?.intValue } == [2, 4])
+        #expect(
+            outcome.record.steps.first?.failure?.message
+                == "2 of 5 rounds failed; the first, round 2: permanent")
+    }
+    /// The branch beside it finishes the step at which it is, and begins no other.
+    @Test func aBranchThatFailsLetsNothingMoreBegin() throws {
+        let meeting = Meeting(2), failed = Monitor(false)
+        let world = try FakeWorld(
+            calls: [
+                "long": { (_) throws(Failure) in
+                    _ = meeting.attend()
+                    let seen: Void? = failed.wait(until: Clocks.monotonic + 20_000_000_000) { $0 ? () : nil }
+                    return ["seen": .bool(seen != nil)]
+                },
+                "bad": { (_) throws(Failure) in
+                    _ = meeting.attend()
+                    throw Failure("E-BAD", "bad", retry: .never)
+                },
+            ],
+            hook: { event in
+                if case .stepEnded(let step) = event, step.label == "1.2" { failed.broadcast { $0 = true } }
+            })
+        let branch = Steps.hold(Steps.group, [call("long"), say("after")])
+        let outcome = try world.live(job([Steps.hold(Steps.parallel, [branch, call("bad")])]))
+        #expect(outcome.failure?.code == "E-BAD" && outcome.failure?.step == "1.2")
+        let states = Dictionary(uniqueKeysWithValues: outcome.record.steps.map { ($0.label, $0.state) })
+        #expect(states["1.1.1"] == .succeeded && states["1"] == .failed)
+        // Its next step may have begun in the moment between the failure and the news of it.
+        #expect(states["1.1"] == (states["1.1.2"] == nil ? .cancelled : .succeeded))
+        // With one thread there is no such moment.
+        let alone = try FakeWorld()
+        let one = try alone.live(
+            job([Steps.hold(Steps.parallel, [Steps.spec(1, do: "never"), say("never")])], maxParallel: 1))
+        #expect(one.state == .failed && alone.recorder.performances.count == 1)
+    }
+    @Test func aGroupIsTriedAgainAsAWhole() throws {
+        let world = try FakeWorld()
+        let group = Steps.hold(
+            Steps.group, [Steps.spec(1, Steps.once), Steps.spec(1, parameters: ["do": "transient"])], retry: 3
+        )
+        let outcome = try world.live(job([group]))
+        #expect(outcome.state == .failed && outcome.waits == [.retry, .retry])
+        #expect(world.recorder.performances.count == 6)
+        #expect(outcome.record.steps.filter { $0.label == "1" }.map(\.attempt) == [1, 2, 3])
+    }
+    @Test func branchesThatWaitForAnotherTryWaitEachForItself() throws {
+        let tries = Monitor<[String: Int]>([:])
+        @Sendable func flaky(_ name: String, _ good: Int)
+            -> @Sendable (any StepContext) throws(Failure) -> ValueMap
+        {
+            { (_) throws(Failure) in
+                let count = tries.with { tries in
+                    tries[name, default: 0] += 1
+                    return tries[name] ?? 0
+                }
+                if count >= good { return [:] }
+                throw Failure("E-FLAKY", name, retry: .transient)
+            }
+        }
+        let world = try FakeWorld(calls: ["a": flaky("a", 2), "b": flaky("b", 4)])
+        var (a, b) = (call("a"), call("b"))
+        (a.retry, b.retry) = (Steps.policy(5), Steps.policy(5))
+        let outcome = try world.live(job([Steps.hold(Steps.parallel, [a, b, say("beside")])]))
+        #expect(outcome.state == .succeeded && tries.with { $0 } == ["a": 2, "b": 4])
+        // They may have waited for the same instant or for each its own; nobody was tried before his time.
+        #expect(outcome.waits.allSatisfy { $0 == .retry } && (3...4).contains(outcome.waits.count))
+        #expect(world.recorder.performances.filter { $0.hasSuffix("1.3") }.count == 1)
+        for wait in outcome.record.waits { #expect(wait.wait.until != nil) }
+    }
+    @Test func eachUnknownStepIsAskedAboutForItself() throws {
+        let spec = job([Steps.hold(Steps.parallel, [Steps.spec(1, Steps.once), Steps.spec(1, Steps.once)])])
+        var record = try RunRecord(FakeWorld.acceptance())
+        for path in [[1], [1, 1], [1, 2]] {
+            record.apply(
+                .stepStarted(
+                    StepRecord(
+                        place: StepPlace(.main, path), title: "", id: nil,
+                        type: path == [1] ? "parallel" : "once", runAttempt: 1, attempt: 1, state: .running,
+                        startedAt: Timestamp(seconds: 3), outputs: path == [1] ? ["plan": .map([:])] : [:])))
+        }
+        let world = try FakeWorld()
+        let outcome = try world.live(spec, from: record, resolution: .retry)
+        #expect(outcome.waits == [.interrupted, .interrupted] && outcome.state == .succeeded)
+        #expect(world.recorder.performances.count == 2)
+    }
+
+    // MARK: what ends it from outside
+
+    @Test func theTimeOfAGroupIsOverForAllInside() throws {
+        let world = try FakeWorld(calls: [
+            "wait": { (context) throws(Failure) in
+                try context.pause(.seconds(600))
+                return [:]
+            }
+        ])
+        var patient = call("wait")
+        patient.continueOnError = true
+        patient.retry = Steps.policy(5)
+        let spec = job([
+            Steps.hold(Steps.group, [patient, say("after")], timeout: .milliseconds(50)), say("never"),
+        ])
+        let outcome = try world.live(spec)
+        #expect(outcome.state == .timedOut && outcome.waits.isEmpty)
+        #expect(
+            outcome.failure?.message == "step 1 (group) took longer than 50ms",
+            "\(outcome.failure?.message ?? "")")
+        #expect(world.recorder.performances.count == 1)
+    }
+    @Test(arguments: [RunSignals.Request.cancel, .stop, .hold]) func signals(request: RunSignals.Request)
+        throws
+    {
+        let meeting = Meeting(3), signals = RunSignals()
+        let world = try FakeWorld(calls: [
+            "wait": { (context) throws(Failure) in
+                if meeting.attend(), request != .hold { try context.pause(.seconds(600)) }
+                return [:]
+            },
+            "raise": { (_) throws(Failure) in
+                _ = meeting.attend()
+                signals.raise(request)
+                return [:]
+            },
+        ])
+        let branches = [
+            Steps.hold(Steps.group, [call("wait"), say("after")]),
+            Steps.hold(Steps.group, [call("wait"), say("after")]),
+            Steps.hold(Steps.group, [call("raise"), say("after")]),
+        ]
+        let spec = job([Steps.hold(Steps.parallel, branches)], finally: [say("clean")])
+        let record = try RunRecord(FakeWorld.acceptance())
+        let ending = world.driver(record, spec, signals: signals).drive()
+        switch (request, ending) {
+        case (.cancel, .ended(.cancelled, _, _)):
+            #expect(world.recorder.performances.contains { $0.hasSuffix("finally.1") })
+        case (.stop, .stopped): break
+        case (.hold, .suspended(let wait)): #expect(wait.reason == .held)
+        default: Issue.record("\(request): \(ending)")
+        }
+        // Hold lets what began before it go on to where it hears of it.
+        let after = world.recorder.performances.filter { $0.hasSuffix(request == .hold ? "1.3.2" : ".2") }
+        #expect(after.isEmpty, "\(world.recorder.story)")
+    }
+
+    // MARK: repeat
+
+    @Test func untilItHolds() throws {
+        let world = try FakeWorld()
+        func rounds(_ parameters: ValueMap) -> StepSpec {
+            Steps.hold(Steps.again, [say("{{ loop.index }}", id: "r")], id: "a", parameters: parameters)
+        }
+        let found = try world.live(
+            job(
+                [rounds(["count": .int(9), "until": "steps.r.text == '2'", "collect": "{{ loop.number }}"])],
+                outputs: ["r": "{{ steps.a.results }}"]))
+        #expect(found.outputs["r"] == .list([.int(1), .int(2), .int(3)]))
+        let never = try FakeWorld().live(job([rounds(["count": .int(3), "until": "false"])]))
+        #expect(never.failure?.code == "E-UNTIL" && never.failure?.step == "1")
+        #expect(try FakeWorld().live(job([rounds(["count": .int(0)])])).state == .succeeded)
+        let wrong = try FakeWorld().live(job([rounds(["count": .int(3), "until": "1 + 'x'"])]))
+        #expect(wrong.failure?.message.hasPrefix("`until`: ") == true, "\(wrong.failure?.message ?? "")")
+    }
+
+    // MARK: after a crash
+
+    /// What the items were is part of what was begun: the list may be another by now.
+    @Test func aLoopGoesOnWithTheItemsItBeganWith() throws {
+        func spec(_ list: [Value]) -> JobSpec {
+            job(
+                [
+                    Steps.hold(
+                        Steps.loop, [say("{{ item }}", id: "s")], id: "each",
+                        parameters: ["items": "{{ list }}", "collect": "{{ steps.s.text }}"])
+                ], variables: ["list": .list(list)], outputs: ["r": "{{ steps.each.results }}"])
+        }
+        let first = try FakeWorld()
+        _ = try first.live(spec(["a", "b", "c"]))
+        let (record, _) = try {
+            var record = try RunRecord(FakeWorld.acceptance())
+            for event in first.recorder.events.prefix(4) { record.apply(event) }
+            return (record, 0)
+        }()
+        #expect(record.openSteps.map(\.label) == ["1.2.1"])
+        let second = try FakeWorld()
+        #expect(try second.live(spec(["x"]), from: record).outputs["r"] == .list(["a", "b", "c"]))
+    }
+    /// So much that a cost for each earlier record, at each record, would be felt.
+    @Test func manyRounds() throws {
+        let world = try FakeWorld()
+        let spec = job(
+            [
+                Steps.hold(
+                    Steps.loop, [say("{{ item }}")],
+                    parameters: ["items": items(3000), "concurrency": .int(4), "collect": "{{ loop.index }}"])
+            ])
+        let outcome = try world.live(spec)
+        #expect(outcome.state == .succeeded && outcome.record.steps.count == 3001)
+    }
+}
