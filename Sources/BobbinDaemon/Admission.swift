@@ -69,6 +69,8 @@ final class Admission {
             return .arriving(why: "its name does not end in .yaml, .yml or .json", lookAgainIn: .seconds(10))
         case .job: break
         }
+        // Before it is judged: by now the file may well be counted to have two names.
+        if try remains.remove(candidate.name, from: directory) { return .settled }
         let gate = ArrivalGate(
             requireEnd: policy.requireEnd, full: candidate.evidence == .movedIn ? [] : pressure.full,
             now: Timestamp(nanoseconds: Clocks.wall))
@@ -102,7 +104,6 @@ final class Admission {
     private func judge(_ drop: Drop, _ candidate: Candidate, _ key: LaneKey, _ directory: Directory) throws
         -> AdmissionOutcome
     {
-        if try remains.remove(drop, from: directory) { return .settled }
         let reading = read(drop)
         guard let job = reading.job else {
             if drop.isTentative { return .arriving(why: "JSON that is not whole", lookAgainIn: .seconds(5)) }
@@ -203,11 +204,16 @@ final class Remains: Sendable {
     }
 
     /// True when this name was such a remainder; it is removed, since the run has its bytes already.
-    func remove(_ drop: Drop, from directory: Directory) throws -> Bool {
-        let (name, run) = DropName.withoutRunPrefix(drop.name)
-        let sign = Sign(identity: drop.identity, name: name, requeueOf: run?.text)
-        guard known.with({ !$0.isEmpty && $0.contains(sign) }) else { return false }
-        try directory.remove(drop.name)
+    func remove(_ found: String, from directory: Directory) throws -> Bool {
+        guard known.with({ !$0.isEmpty }), let status = try directory.statusIfPresent(found) else {
+            return false
+        }
+        let (name, run) = DropName.withoutRunPrefix(found)
+        let sign = Sign(
+            identity: InodeIdentity(inode: status.inode, birthNanoseconds: status.birth), name: name,
+            requeueOf: run?.text)
+        guard known.with({ $0.contains(sign) }) else { return false }
+        try directory.remove(found)
         return true
     }
 }

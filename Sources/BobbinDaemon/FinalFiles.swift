@@ -67,7 +67,8 @@ public struct FinalFiles: Sendable {
 
     public func read(_ found: Found) -> RunRecord? {
         // A result that cannot be read is shown as absent.
-        guard let bytes = try? found.directory.openForReading(found.result).read(upTo: 64 << 20) else {
+        guard let bytes = try? found.directory.openForReading(found.result).read(upTo: ResultFile.largest)
+        else {
             return nil
         }
         return ResultFile.read(bytes)

@@ -28,7 +28,8 @@ public enum IndexFiles {
                 for run in try history.missing(from: byRun.keys.sorted()).chunked(500) {
                     let records = try run.compactMap { id -> RunRecord? in
                         guard let name = byRun[id] else { return nil }
-                        let record = ResultFile.read(try directory.openForReading(name).read(upTo: 64 << 20))
+                        let record = ResultFile.read(
+                            try directory.openForReading(name).read(upTo: ResultFile.largest))
                         if record == nil { unread.append("\(directory.path)/\(name)") }
                         return record
                     }

@@ -126,6 +126,20 @@ struct Recovery {
         }
     }
 
+    /// The claim was cut off in its rename: the name in the queue is the same file, and would count as a second one.
+    private func removeRemainder(of place: Place, _ name: ClaimedName) throws {
+        guard let policy = core.policy(name.queue),
+            let claim = try place.directory.statusIfPresent(place.name)
+        else { return }
+        for (priority, lane) in try core.site.spool.dropDirectories(of: policy)
+        where priority == name.priority {
+            guard try lane.statusIfPresent(name.name)?.identity == claim.identity else { continue }
+            try lane.remove(name.name)
+            core.log.warn(
+                "recovery", "removed what the cut claim left of \(name.name) in its queue", run: name.run)
+        }
+    }
+
     /// A claim's bytes; a file that is no job by its inode is rejected and stops nobody.
     private func readClaim(_ place: Place) throws -> ([UInt8], FileStatus)? {
         let gate = ArrivalGate(requireEnd: false, now: Timestamp(nanoseconds: Clocks.wall))
@@ -149,6 +163,7 @@ struct Recovery {
         let reader = core.site.reader()
         for (run, place) in places.sorted(by: { $0.key < $1.key }) {
             guard let name = ClaimedName(place.name) else { continue }
+            try removeRemainder(of: place, name)
             guard let (bytes, status) = try readClaim(place) else { continue }
             let stem = name.name.split(separator: ".").first.map(String.init) ?? name.name
             let reading = reader.read(bytes, name: name.name, stem: stem)

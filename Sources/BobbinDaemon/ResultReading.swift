@@ -7,8 +7,10 @@ import JobModel
 import YamlText
 
 extension ResultFile {
-    private static let limits = YamlLimits(
-        maxBytes: 64 << 20, maxDepth: 64, maxNodes: 2_000_000, maxScalarBytes: 8 << 20)
+    /// What Limits.runOutputBytes and Limits.runRecords can come to, when each character has to be escaped.
+    public static let largest = 128 << 20
+    public static let limits = YamlLimits(
+        maxBytes: largest, maxDepth: 64, maxNodes: 6_000_000, maxScalarBytes: 8 << 20)
 
     public static func read(_ bytes: [UInt8]) -> RunRecord? {
         // A file that is no YAML is no result; the caller says so.

@@ -73,6 +73,7 @@ int bb_clock_is_kept(void) {
     return answer != TIME_ERROR && !(state.status & STA_UNSYNC);
 }
 void bb_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+int bb_is_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
 int bb_pipe(int ends[2]) { return outcome(pipe2(ends, O_CLOEXEC)); }
 int bb_eventfd(void) { return outcome(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 

@@ -15,23 +15,41 @@ struct StaticCheck {
     /// Names that every expression may use beside the job's variables.
     static let always = ["steps", "run", "variables", "date"]
 
+    /// Steps that are over for certain where an expression is evaluated; it grows as the list is gone through.
+    private final class Seen {
+        private let outer: Seen?
+        private(set) var ids: Set<String> = []
+        private var labels: Set<String> = []
+        init(inside outer: Seen? = nil) { self.outer = outer }
+
+        func add(_ steps: [StepSpec], inLoop: Bool) {
+            ids.formUnion(steps.compactMap(\.id))
+            // In a loop a step's place has the number of the round in it, which nobody knows here.
+            if !inLoop { labels.formUnion(steps.map(\.label)) }
+        }
+        func has(_ name: String) -> Bool {
+            ids.contains(name) || labels.contains(name) || outer?.has(name) ?? false
+        }
+        func has(label: String) -> Bool { labels.contains(label) || outer?.has(label: label) ?? false }
+        var allIDs: [String] { Array(ids) + (outer?.allIDs ?? []) }
+    }
     /// What an expression at some place may use.
     private struct View {
-        /// Steps that are over for certain when it is evaluated.
-        var earlier: [StepSpec] = []
+        var seen: Seen
         /// Of the rounds around it.
         var names: [String] = []
+        var isInLoop = false
         /// The step that it belongs to.
         var place: StepPlace?
     }
 
     func check(_ fields: FieldReader) {
         var lines: [String: Int] = [:]
-        var view = View()
+        let view = View(seen: Seen())
         for section in Section.allCases {
             let nodes = fields.field(section.rawValue)?.items ?? []
             checkIDs(job.steps(of: section), nodes, &lines)
-            view.earlier += check(job.steps(of: section), nodes, view)
+            view.seen.add(check(job.steps(of: section), nodes, view), inLoop: false)
         }
         for pair in fields.field("outputs")?.pairs ?? [] {
             check(Value(pair.value), pair.value, view)
@@ -64,23 +82,32 @@ struct StaticCheck {
     private func check(
         _ steps: [StepSpec], _ nodes: [YamlNode], _ view: View, sideBySide: Bool = false
     ) -> [StepSpec] {
-        var seen: [[StepSpec]] = []
-        /// The steps of the list that are over before each, by index.
-        var before: [Set<Int>] = []
+        let indexes = Dictionary(
+            steps.indices.compactMap { index in steps[index].id.map { ($0, index) } },
+            uniquingKeysWith: { $1 })
+        let above = Seen(inside: view.seen)
+        var left: [[StepSpec]] = []
+        /// Of steps with `needs:`, those of the list that are over before them, by index.
+        var sure: [Int: Set<Int>] = [:]
         for (index, (step, node)) in zip(steps, nodes).enumerated() {
-            var sure = sideBySide ? [] : Set(0..<index)
-            if let needs = step.needs {
-                let direct = steps.indices.filter { $0 < index && needs.contains(steps[$0].id ?? "") }
-                sure = direct.reduce(into: Set(direct)) { $0.formUnion(before[$1]) }
-            }
-            before.append(sure)
             var inner = view
-            inner.earlier += sure.sorted().flatMap { seen[$0] }
             inner.place = step.place
+            inner.seen = above
+            if step.needs != nil || sideBySide {
+                var needed: Set<Int> = []
+                for other in (step.needs ?? []).compactMap({ indexes[$0] }) where other < index {
+                    needed.insert(other)
+                    needed.formUnion(sure[other] ?? (sideBySide ? [] : Set(0..<other)))
+                }
+                sure[index] = needed
+                inner.seen = Seen(inside: view.seen)
+                for other in needed { inner.seen.add(left[other], inLoop: view.isInLoop) }
+            }
             check(step, node, inner)
-            seen.append(checkInside(step, node, inner) + [step])
+            left.append(checkInside(step, node, inner) + [step])
+            above.add(left[index], inLoop: view.isInLoop)
         }
-        return seen.flatMap { $0 }
+        return left.flatMap { $0 }
     }
 
     private func checkInside(_ step: StepSpec, _ node: YamlNode, _ view: View) -> [StepSpec] {
@@ -96,7 +123,9 @@ struct StaticCheck {
             let parameter = step.type.parameters.first { $0.name == control.nameParameter }
             let name = step.parameters[control.nameParameter ?? ""] ?? parameter?.standard
             inner.names += ["loop", name?.text].compactMap { $0 }
-            inner.earlier += check(step.steps, nodes, inner)
+            inner.isInLoop = true
+            inner.seen = Seen(inside: view.seen)
+            inner.seen.add(check(step.steps, nodes, inner), inLoop: true)
             for parameter in step.type.parameters {
                 guard let value = step.parameters[parameter.name],
                     let place = node[step.type.name]?[parameter.name]
@@ -199,9 +228,9 @@ struct StaticCheck {
         let at = mark(place, base + reference.offset)
         switch reference.members.first {
         case .name(let name)?:
-            if view.earlier.contains(where: { $0.id == name || $0.label == name }) { return }
+            if view.seen.has(name) { return }
             guard let target = everyStep.first(where: { $0.id == name }) else {
-                let near = findings.nearest(name, in: view.earlier.compactMap(\.id))
+                let near = findings.nearest(name, in: view.seen.allIDs)
                 return findings.error(
                     "E-UNDEFINED", "there is no step with the id `\(name)`",
                     hint: near.map { "did you mean `\($0)`?" } ?? "give that step an `id:`", at: at)
@@ -209,7 +238,7 @@ struct StaticCheck {
             let (why, hint) = whyUnseen(target, name, from: view.place)
             findings.error("E-UNDEFINED", why, hint: hint, at: at)
         case .index(let index)? where index >= 0:
-            if !view.earlier.contains(where: { $0.place == StepPlace(.main, [index + 1]) }) {
+            if !view.seen.has(label: StepPlace(.main, [index + 1]).text) {
                 findings.error(
                     "E-UNDEFINED", "steps[\(index)] is not above this step (counting from 0)", at: at)
             }
@@ -234,15 +263,25 @@ struct StaticCheck {
                 "keep what is needed of each round with `collect:`, then use steps.\(loop.id ?? "<id>").results"
             )
         }
-        guard let place, target.place.section == place.section, target.line <= line(of: place) else {
-            return ("step `\(name)` comes later than this one", "only steps above can be used")
+        let steps = everyStep
+        guard let place, let own = steps.firstIndex(where: { $0.place == place }),
+            let its = steps.firstIndex(where: { $0.place == target.place }),
+            its <= own || place.contains(target.place)
+        else { return ("step `\(name)` comes later than this one", "only steps above can be used") }
+        if its == own { return ("step `\(name)` is this one", "only steps above can be used") }
+        if place.contains(target.place) {
+            return (
+                "step `\(name)` is inside of this one, and has not run yet", "only steps above can be used"
+            )
+        }
+        if target.place.contains(place) {
+            return ("step `\(name)` holds this one, and is not over yet", "use it after it")
         }
         return (
             "step `\(name)` may still be running, or not have begun, when this one runs",
             "add it to `needs:`, or use it after both"
         )
     }
-    private func line(of place: StepPlace) -> Int { everyStep.first { $0.place == place }?.line ?? 0 }
 
     private func report(_ error: ExpressionError, _ place: YamlNode, base: Int) {
         findings.error(error.code, error.message, hint: error.hint, at: mark(place, base + error.offset))

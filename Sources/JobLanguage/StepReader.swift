@@ -39,14 +39,20 @@ struct StepReader {
         let ids = earlier.compactMap(\.id)
         for (index, id) in needs.enumerated() where !ids.contains(id) {
             let near = findings.nearest(id, in: ids)
+            let holder = earlier.first { StepReader.holds($0, id) }
             findings.error(
                 "E-NEEDS", "there is no step with the id `\(id)` above this one in its list",
-                hint: near.map { "did you mean `\($0)`?" }
+                hint: holder.map { "it is inside of step \($0.label): give that one an `id:`, and need it" }
+                    ?? near.map { "did you mean `\($0)`?" }
                     ?? (ids.isEmpty
                         ? "give the step that it needs an `id:`"
                         : "ids above it: \(ids.joined(separator: ", "))"),
                 at: field.items?[index].start ?? field.start)
         }
+    }
+
+    private static func holds(_ step: StepSpec, _ id: String) -> Bool {
+        step.steps.contains { $0.id == id || holds($0, id) }
     }
 
     private func read(_ node: YamlNode, at place: StepPlace) -> StepSpec? {
@@ -60,6 +66,11 @@ struct StepReader {
         var step = StepSpec(place: place, type: type, parameters: [:], line: node.start.line)
         step.parameters = parameters(pair, type, label)
         readBesides(fields, into: &step)
+        if type.control != nil, let node = fields.field("idempotent") {
+            findings.error(
+                "E-KEY", "`idempotent` does not stand beside `\(type.name)`",
+                hint: "after a crash each step inside goes on by its own rule; say it there", at: node.start)
+        }
         switch type.control {
         case .call: calls.fit(into: &step, pair.value, findings)
         case .group, .parallel, .foreach, .repeated: step.steps = readInside(pair, type, label, place)
@@ -166,6 +177,12 @@ struct StepReader {
         }
         requireAll(&map, type, pair, beside: given)
         checkName(fields, type)
+        if type.control == .repeated, map["count"] == nil, map["until"] == nil {
+            findings.error(
+                "E-STEP-PARAM", "`repeat` needs `count`, `until`, or both",
+                hint: "without them it has no end",
+                at: pair.keyStart)
+        }
         return map
     }
 
@@ -177,11 +194,24 @@ struct StepReader {
         if name.contains("{{") {
             return findings.error("E-VARIABLE", "`\(key)` must be a plain name", at: node.start)
         }
+        if !StepReader.isName(name) || node.scalar?.value != .string(name) {
+            return findings.error(
+                "E-VARIABLE", "`\(name)` cannot name a variable",
+                hint: "letters, digits and _, not a digit first", at: node.start)
+        }
         if Scope.reservedNames.contains(name) || Scope.words.contains(name) || name == "loop" {
             findings.error(
                 "E-VARIABLE", "`\(name)` cannot name a variable: it is a word of the language", at: node.start
             )
         }
+    }
+
+    private static func isName(_ name: String) -> Bool {
+        !name.isEmpty
+            && name.utf8.enumerated().allSatisfy { index, byte in
+                byte == 0x5F || (0x61...0x7A).contains(byte | 0x20)
+                    || index > 0 && (0x30...0x39).contains(byte)
+            }
     }
 
     /// A scalar or list is the shorthand; so is a map where the shorthand parameter is itself a map and none of its
@@ -209,7 +239,12 @@ struct StepReader {
         if case .list(let items) = value, items.contains(where: { $0.stringValue?.contains("{{") == true }) {
             return
         }
-        guard parameter.kind.accept(value) == nil else { return }
+        guard parameter.kind.accept(value) == nil else {
+            if let why = parameter.outOfRange(value) {
+                findings.error("E-TYPE", "`\(parameter.name)` of \(type.name) \(why)", at: node.start)
+            }
+            return
+        }
         findings.error(
             "E-TYPE",
             "`\(parameter.name)` of \(type.name) must be a \(parameter.kind.title), but is a \(node.kindName)",
@@ -252,6 +287,13 @@ struct StepReader {
 
     private func needs(_ fields: FieldReader) -> [String]? {
         guard let node = fields.field("needs") else { return nil }
+        if node.scalar?.value == .null {
+            findings.error(
+                "E-NEEDS", "`needs` is empty",
+                hint: "`needs: []` waits for nobody; without the key it waits for all above",
+                at: node.start)
+            return nil
+        }
         guard case .list(let items)? = Parameter.Kind.texts.accept(Value(node)) else {
             fields.wrong("needs", "list of step ids", node)
             return nil

@@ -11,6 +11,10 @@ public enum Limits {
     public static let steps = 1_000
     /// Of a job, with those of the templates that it calls.
     public static let allSteps = 10_000
+    /// Attempts of steps, and rounds, on record for one run.
+    public static let runRecords = 25_000
+    /// About what all steps of a run may hand on together: its result is read back whole.
+    public static let runOutputBytes = 16 << 20
     /// Templates that call templates.
     public static let callDepth = 4
     /// Steps that hold others inside of each other.

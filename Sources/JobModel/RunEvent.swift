@@ -11,7 +11,10 @@ public enum RunEvent: Hashable, Sendable {
     case parked(Wait)
     /// The wait is over: the run is queued again, with the attempt number that its wait named.
     case resumed(at: Timestamp)
+    /// A person's answer about the step that the wait names.
     case resolved(Resolution, at: Timestamp)
+    /// How the main steps of this attempt came out, for good: what comes after them may wait and begin anew.
+    case mainEnded(Failure?)
     case ended(FinalState, at: Timestamp, failure: Failure?, outputs: ValueMap, result: [UInt8])
     /// Result published and job file retired; nothing is left to do.
     case retired
@@ -29,23 +32,27 @@ extension RunRecord {
             state = .running
             startedAt = startedAt ?? step.startedAt
             // An attempt that a crash cut off ends when the next one is known.
-            if let open = open(step.place) { steps[open].state = .interrupted }
+            if let open = openIndex(step.place) { steps[open].state = .interrupted }
             steps.append(step)
-            resolution = nil
+            forgetAnswer(of: step.place)
         case .stepEnded(let step):
-            if let open = open(step.place) {
+            if let open = openIndex(step.place) {
                 steps[open] = step
             } else {
                 steps.append(step)
             }
+            forgetAnswer(of: step.place)
+        case .mainEnded(let failure): mainEnd = MainEnd(attempt: attempt, failure: failure)
         case .parked(let wait):
             closeWait(at: wait.since)
+            answer = nil
             state = .waiting(wait)
             waits.append(WaitRecord(wait: wait))
         case .resumed(let instant): goOn(at: instant)
         case .resolved(let answer, let instant):
+            let place = unknownStep?.place
             goOn(at: instant)
-            resolution = answer
+            self.answer = Answer(resolution: answer, place: place)
         case .ended(let final, let instant, let failure, let outputs, let result):
             closeWait(at: instant)
             state = .ended(final)
@@ -56,8 +63,8 @@ extension RunRecord {
         }
     }
 
-    private func open(_ place: StepPlace) -> Int? {
-        steps.lastIndex { $0.state == .running && $0.place == place }
+    private mutating func forgetAnswer(of place: StepPlace) {
+        if answer?.place == place || answer?.place == nil { answer = nil }
     }
     private mutating func goOn(at instant: Timestamp) {
         if case .waiting(let wait) = state { attempt = wait.nextAttempt }

@@ -158,7 +158,28 @@ public struct RunRecord: Hashable, Sendable {
     /// The result file's bytes once the run ended: what is published is exactly this.
     public var result: [UInt8] = []
     /// A person's answer to an interrupted step, used by the next drive of the run.
-    public var resolution: Resolution?
+    public var answer: Answer?
+    /// Once `on_failure` or `finally` may have begun: main is over, whatever its steps would say if they were asked again.
+    public var mainEnd: MainEnd?
+    private var open = OpenSteps()
+
+    public struct Answer: Hashable, Sendable {
+        public var resolution: Resolution
+        /// Nil in records of format 1: the step that is unknown.
+        public var place: StepPlace?
+        public init(resolution: Resolution, place: StepPlace?) {
+            self.resolution = resolution
+            self.place = place
+        }
+    }
+    public struct MainEnd: Hashable, Sendable {
+        public var attempt: Int
+        public var failure: Failure?
+        public init(attempt: Int, failure: Failure?) {
+            self.attempt = attempt
+            self.failure = failure
+        }
+    }
 
     public init(_ acceptance: Acceptance) { self.acceptance = acceptance }
 
@@ -178,8 +199,10 @@ public struct RunRecord: Hashable, Sendable {
         }
         return open.reversed()
     }
-    /// The step that a person is asked about, or will be: the first whose outcome nobody knows. An answer is for it alone.
+    /// The step that a person is asked about; an answer is for it alone. Where the wait names none, the first whose outcome
+    /// nobody knows.
     public var unknownStep: StepRecord? {
+        if case .waiting(let wait) = state, let place = wait.step { return last(place) }
         var last: [StepPlace: Int] = [:]
         for (index, step) in steps.enumerated() where step.runAttempt == attempt { last[step.place] = index }
         return last.values.sorted().lazy.map { steps[$0] }.first { $0.state == .interrupted }
@@ -188,3 +211,25 @@ public struct RunRecord: Hashable, Sendable {
 
 /// What a person decided about a step whose outcome nobody knows.
 public enum Resolution: String, Sendable, CaseIterable { case retry, skip, fail }
+
+/// Where in the list the steps are that have not ended. Derived: two records are the same whatever is known here.
+struct OpenSteps: Hashable, Sendable {
+    private var indexes: [Int] = []
+    /// How long the list was when that was known.
+    private var count = 0
+
+    static func == (left: OpenSteps, right: OpenSteps) -> Bool { true }
+    func hash(into hasher: inout Hasher) {}
+
+    mutating func last(_ place: StepPlace, in steps: [StepRecord]) -> Int? {
+        if count > steps.count { (indexes, count) = ([], 0) }
+        indexes += steps.indices[count...].filter { steps[$0].state == .running }
+        count = steps.count
+        indexes.removeAll { steps[$0].state != .running }
+        return indexes.last { steps[$0].place == place }
+    }
+}
+
+extension RunRecord {
+    mutating func openIndex(_ place: StepPlace) -> Int? { open.last(place, in: steps) }
+}

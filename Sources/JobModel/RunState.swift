@@ -43,9 +43,14 @@ public struct Wait: Hashable, Sendable {
     public var since: Timestamp
     /// The attempt of the run that goes on after this wait.
     public var nextAttempt: Int
+    /// The step that a person is asked about.
+    public var step: StepPlace?
 
-    public init(_ reason: Reason, until: Timestamp? = nil, since: Timestamp, nextAttempt: Int) {
+    public init(
+        _ reason: Reason, until: Timestamp? = nil, since: Timestamp, nextAttempt: Int, step: StepPlace? = nil
+    ) {
         self.reason = reason
+        self.step = step
         self.until = until
         self.since = since
         self.nextAttempt = nextAttempt

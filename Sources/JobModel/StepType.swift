@@ -10,6 +10,8 @@ public struct Parameter: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         case text, integer, number, flag, span, size, any, map
         case list
+        /// A list, or a map as a list of its entries.
+        case items
         /// A list of texts; a single text counts as a list of one.
         case texts
         case choice([String])
@@ -35,6 +37,7 @@ public struct Parameter: Hashable, Sendable {
             case .any: "any value"
             case .map: "map"
             case .list: "list"
+            case .items: "list or map"
             case .texts: "list of texts"
             case .choice(let words): words.joined(separator: " | ")
             case .script: "shell text"
@@ -48,17 +51,26 @@ public struct Parameter: Hashable, Sendable {
     public var kind: Kind
     public var required: Bool
     public var standard: Value
+    /// Of a whole number.
+    public var range: ClosedRange<Int>?
     public var summary: String
 
     public init(
         _ name: String, _ kind: Kind, required: Bool = false, default standard: Value = .null,
-        _ summary: String
+        range: ClosedRange<Int>? = nil, _ summary: String
     ) {
         self.name = name
         self.kind = kind
         self.required = required
         self.standard = standard
+        self.range = range
         self.summary = summary
+    }
+
+    /// Why a number of the right kind does not fit; nil where it does.
+    public func outOfRange(_ value: Value) -> String? {
+        guard let range, let number = value.intValue, !range.contains(number) else { return nil }
+        return "must be from \(range.lowerBound) to \(range.upperBound), but is \(number)"
     }
 }
 
@@ -141,6 +153,9 @@ public struct StepType: Sendable, Hashable {
                     "`\(parameter.name)` of \(name) must be a \(parameter.kind.title), but is a \(value.kindName): \(String(value.text.prefix(80)))",
                     retry: .never)
             }
+            if let why = parameter.outOfRange(typed) {
+                throw Failure("E-STEP-PARAM", "`\(parameter.name)` of \(name) \(why)", retry: .never)
+            }
             bound[parameter.name] = typed
         }
         return bound
@@ -158,7 +173,7 @@ extension Parameter.Kind {
         case (.condition, .bool), (.roundCondition, .bool), (.roundCondition, .string): value
         case (.script, .map): value
         case (.integer, .int), (.number, .int), (.number, .double), (.flag, .bool): value
-        case (.map, .map), (.list, .list): value
+        case (.map, .map), (.list, .list), (.items, .list), (.items, .map): value
         case (.span, _): Span(value).map { .string($0.text) }
         case (.size, _): ByteSize(value).map { .int($0.bytes) }
         case (.choice(let words), .string(let word)): words.contains(word) ? value : nil

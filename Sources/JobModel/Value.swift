@@ -109,3 +109,15 @@ public struct ValueMap: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         }
     }
 }
+
+extension Value {
+    /// About the bytes of this value as JSON, counted without writing it.
+    public var roughBytes: Int {
+        switch self {
+        case .null, .bool, .int, .double: 8
+        case .string(let text): text.utf8.count + 3
+        case .list(let items): items.reduce(2) { $0 + $1.roughBytes }
+        case .map(let map): map.entries.reduce(2) { $0 + $1.key.utf8.count + 4 + $1.value.roughBytes }
+        }
+    }
+}

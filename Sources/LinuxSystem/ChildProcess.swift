@@ -29,6 +29,8 @@ public final class ChildProcess {
     deinit {
         for fd in [input, output, error] { if let fd { close(fd) } }
         close(pidfd)
+        // One that nobody collected is the sweeper's.
+        OwnChildren.forget(pid)
     }
 
     /// Starts `path` with exactly these arguments and this environment (`NAME=value`) in a session of its own.
@@ -41,7 +43,10 @@ public final class ChildProcess {
         let stdin = hasInput ? try Pipe() : nil
         let stdout = log == nil ? try Pipe() : nil, stderr = log == nil ? try Pipe() : nil
         let nothing = hasInput ? -1 : try NullDevice.descriptor()
+        OwnChildren.begin()
         var pid: Int32 = 0
+        // Also where the spawn fails: then there is none.
+        defer { OwnChildren.end(pid) }
         let argv = CStrings(arguments), envp = CStrings(environment)
         let pidfd = try SystemCalls.wrapped(
             "spawn", path, changes: .start(arguments: arguments, environment: environment)
@@ -73,6 +78,7 @@ public final class ChildProcess {
     public func reap() throws(SystemError) -> Exit {
         var code: Int32 = 0, killed: Int32 = 0
         _ = try SystemCalls.wrapped("waitid") { bb_reap(pidfd, &code, &killed) }
+        OwnChildren.forget(pid)
         return Exit(code: code, wasKilled: killed != 0)
     }
     public func closeInput() { if let fd = input { close(fd); input = nil } }

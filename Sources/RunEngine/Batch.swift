@@ -48,8 +48,9 @@ final class Batch: Sendable {
     private struct State {
         var isStarted: [Bool]
         var isOver: [Bool]
-        /// The first that has not begun.
+        /// The first that has not begun, and the first that is not over.
         var low = 0
+        var lowOpen = 0
         var running = 0
         var outcome = Outcome()
         var breaks: [Break] = []
@@ -60,12 +61,12 @@ final class Batch: Sendable {
     struct Outcome {
         /// What ended the whole, with the least index.
         var fatal: (index: Int, failure: Failure)?
-        /// What it went on after.
+        /// All of them.
         var failures: [Int: Failure] = [:]
     }
     typealias Piece = @Sendable (Int) throws(Break) -> Failure?
-    /// Whether a piece may begin, given those that are over.
-    typealias Readiness = @Sendable (_ index: Int, _ isOver: [Bool]) -> Bool
+    /// What must be over before a piece begins.
+    enum Need: Sendable { case allAbove, these([Int]) }
 
     private let state: Monitor<State>
     private let count: Int
@@ -73,7 +74,8 @@ final class Batch: Sendable {
     private let crew: Crew
     /// Whether a failure leaves the others their turn.
     private let goesOn: @Sendable (Failure) -> Bool
-    private let isReady: Readiness
+    /// Of each piece; empty: of none.
+    private let needs: [Need]
     private let piece: Piece
     /// Raised at the first failure, unless the others go on.
     private let halt: Flag
@@ -81,7 +83,7 @@ final class Batch: Sendable {
     init(
         _ count: Int, width: Int, crew: Crew, halt: Flag,
         goesOn: @escaping @Sendable (Failure) -> Bool = { _ in false },
-        isReady: @escaping Readiness = { _, _ in true }, piece: @escaping Piece
+        needs: [Need] = [], piece: @escaping Piece
     ) {
         state = Monitor(
             State(
@@ -93,7 +95,7 @@ final class Batch: Sendable {
         self.crew = crew
         self.goesOn = goesOn
         self.halt = halt
-        self.isReady = isReady
+        self.needs = needs
         self.piece = piece
     }
 
@@ -140,7 +142,7 @@ final class Batch: Sendable {
             if state.isClosed { return .some(nil) }
             while state.low < count, state.isStarted[state.low] { state.low += 1 }
             if state.running < width {
-                for index in state.low..<count where !state.isStarted[index] && isReady(index, state.isOver) {
+                for index in state.low..<count where !state.isStarted[index] && isReady(index, &state) {
                     state.isStarted[index] = true
                     state.running += 1
                     return index
@@ -151,12 +153,20 @@ final class Batch: Sendable {
         }
     }
 
+    private func isReady(_ index: Int, _ state: inout State) -> Bool {
+        guard !needs.isEmpty else { return true }
+        switch needs[index] {
+        case .these(let others): return others.allSatisfy { state.isOver[$0] }
+        case .allAbove:
+            while state.lowOpen < count, state.isOver[state.lowOpen] { state.lowOpen += 1 }
+            return state.lowOpen >= index
+        }
+    }
+
     private func callForHelp() {
         let isWanted = state.with { state in
-            !state.isClosed && state.running < width
-                && state.isStarted.indices.dropFirst(state.low).contains {
-                    !state.isStarted[$0] && isReady($0, state.isOver)
-                }
+            guard !state.isClosed, state.running < width else { return false }
+            return (state.low..<count).contains { !state.isStarted[$0] && isReady($0, &state) }
         }
         guard isWanted, let thread = crew.hire({ self.work() }) else { return }
         state.with { $0.threads.append(thread) }
@@ -168,7 +178,8 @@ final class Batch: Sendable {
             state.running -= 1
             state.isOver[index] = goesOn
             guard let failure else { return }
-            if goesOn { return state.outcome.failures[index] = failure }
+            state.outcome.failures[index] = failure
+            if goesOn { return }
             if state.outcome.fatal.map({ index < $0.index }) ?? true {
                 state.outcome.fatal = (index, failure)
             }

@@ -86,12 +86,7 @@ final class Drive: Sendable {
             "site": .string(surroundings.sitePath), "directory": .string("\(surroundings.runsPath)/\(id)"),
         ]
         if let failure = progress.failure {
-            var error: ValueMap = [
-                "code": .string(failure.code), "message": .string(failure.message),
-                "step": .string(failure.step ?? ""),
-            ]
-            if let code = failure.exitCode { error["exit_code"] = .int(code) }
-            run["error"] = .map(error)
+            run["error"] = .map(failure.seen.merging(["step": .string(failure.step ?? "")]))
         }
         let base = surroundings.sitePath
         return Scope(
@@ -106,6 +101,15 @@ final class Drive: Sendable {
     static func failure(_ error: ExpressionError, in key: String) -> Failure {
         let place = error.path.isEmpty ? key : "\(key).\(error.path)"
         return Failure(error.code, "`\(place)`: \(error.message)", whatToDo: error.hint, retry: .never)
+    }
+}
+
+extension Failure {
+    /// What expressions see of it.
+    var seen: ValueMap {
+        var error: ValueMap = ["code": .string(code), "message": .string(message)]
+        if let exitCode { error["exit_code"] = .int(exitCode) }
+        return error
     }
 }
 

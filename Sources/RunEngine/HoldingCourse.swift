@@ -1,6 +1,6 @@
 // What this is: the inside of a step that holds others: a group, branches side by side, the rounds of a loop.
 // Owns: what each round sees, what the rounds came to.
-// Never: records anything of the steps inside; their own courses do.
+// Never: records anything of the steps inside; their own courses do. A round's end it does record.
 // On failure: a round that fails ends the loop, unless the others are to go on; then their count is the failure.
 import JobLanguage
 import JobModel
@@ -15,15 +15,20 @@ struct HoldingCourse: Sendable {
     /// Index of the step's record: what is before it belongs to an earlier try.
     private let floor: Int
     private let deadline: StepRun.Deadline?
+    /// It began in an earlier drive.
+    private let isResumed: Bool
     private static let failuresTold = 20
+    /// Of the record of a round.
+    static let roundType = "round"
     private var isLate: Bool { deadline.map { Clocks.monotonic >= $0.instant } ?? false }
 
-    init(drive: Drive, step: StepSpec, place: StepPlace, frame: Frame, entry: StepRecord) {
+    init(drive: Drive, step: StepSpec, place: StepPlace, frame: Frame, entry: StepRecord, isResumed: Bool) {
         self.drive = drive
         self.step = step
         self.place = place
         self.frame = frame
         self.entry = entry
+        self.isResumed = isResumed
         floor = drive.progress.index(place) ?? 0
         deadline = drive.deadline(holding: step, at: place, since: floor, in: frame)
     }
@@ -52,8 +57,7 @@ struct HoldingCourse: Sendable {
         do throws(ExpressionError) {
             let outputs =
                 try Value.map(step.call?.outputs ?? [:]).rendered(drive.scope(inner)).mapValue ?? [:]
-            guard let outputs = fitting(outputs) else { return ([:], tooMuch) }
-            return (outputs, nil)
+            return isFitting(outputs) ? (outputs, nil) : ([:], tooMuch)
         } catch { return ([:], Drive.failure(error, in: "outputs")) }
     }
 
@@ -71,37 +75,93 @@ struct HoldingCourse: Sendable {
             halt: halt)
     }
 
+    private enum Round {
+        /// With what `collect` kept, and whether `until` held.
+        case over(ValueMap)
+        case failed(Failure)
+    }
+
+    /// Brings a round to its end. How it ended is on record where it cannot be seen from its steps alone.
+    private func perform(
+        _ index: Int, _ plan: RoundPlan, halt: Flag, judge: @Sendable (Frame) throws(Failure) -> ValueMap
+    ) throws(Break) -> Round {
+        let place = place.inside(index + 1)
+        if let known = drive.progress.last(place, since: floor) {
+            return known.failure.map(Round.failed) ?? .over(known.outputs)
+        }
+        let started = drive.now
+        let inner = round(index, of: plan.items.count, plan.items[index], plan, halt: halt)
+        if let failure = try ListCourse(drive: drive, frame: inner).run(step.steps) {
+            return note(.failed(failure), place, started)
+        }
+        do throws(Failure) {
+            var outputs = try judge(inner)
+            if step.parameters["collect"] != nil { outputs["value"] = try collect(inner) }
+            return note(.over(outputs), place, started)
+        } catch {
+            var failure = error
+            failure.step = place.text
+            return note(.failed(failure), place, started)
+        }
+    }
+    private func note(_ round: Round, _ place: StepPlace, _ started: Timestamp) -> Round {
+        var record = StepRecord(
+            place: place, title: "round \(place.path.last ?? 0)", id: nil, type: HoldingCourse.roundType,
+            runAttempt: drive.progress.attempt, attempt: entry.attempt, state: .succeeded, startedAt: started,
+            endedAt: drive.now)
+        switch round {
+        case .over(let outputs):
+            if outputs.isEmpty { return round }
+            record.outputs = outputs
+        case .failed(let failure):
+            record.state = StepState(failure.kind)
+            record.failure = failure
+        }
+        drive.progress.note(.stepEnded(record), durable: false)
+        return round
+    }
+
     private func runItems(_ plan: RoundPlan) throws(Break) -> (outputs: ValueMap, failure: Failure?) {
         let halt = Flag()
         let results = Monitor<[Int: Value]>([:])
+        // The end of the run, or of the step's own time, is no failure that the other rounds could survive.
+        let goesOn: @Sendable (Failure) -> Bool = {
+            plan.goesOn && $0.kind != .cancelled && !($0.kind == .timedOut && isLate)
+        }
+        // What had failed before this drive lets no other round begin in it.
+        if isResumed, let (index, failure) = settledFailure(plan, goesOn) {
+            return (fitting(outputs(plan, [:], [index: failure])), failure)
+        }
         let batch = Batch(
-            plan.items.count, width: plan.concurrency, crew: drive.crew, halt: halt,
-            // The end of the run, or of the step's own time, is no failure that the other rounds could survive.
-            goesOn: { plan.goesOn && $0.kind != .cancelled && !($0.kind == .timedOut && isLate) },
+            plan.items.count, width: plan.concurrency, crew: drive.crew, halt: halt, goesOn: goesOn,
             piece: { index throws(Break) in
-                let inner = round(index, of: plan.items.count, plan.items[index], plan, halt: halt)
-                if let failure = try ListCourse(drive: drive, frame: inner).run(step.steps) {
-                    return failure
-                }
-                do throws(Failure) {
-                    let value = try collect(inner)
-                    results.with { $0[index] = value }
+                switch try perform(index, plan, halt: halt, judge: { _ in [:] }) {
+                case .over(let outputs):
+                    results.with { $0[index] = outputs["value"] ?? .null }
                     return nil
-                } catch { return error }
+                case .failed(let failure): return failure
+                }
             })
         let outcome = try batch.run()
-        var failures = outcome.failures
-        if let fatal = outcome.fatal { failures[fatal.index] = fatal.failure }
-        let outputs = outputs(plan, results.with { $0 }, failures)
-        if let fatal = outcome.fatal { return (fitting(outputs) ?? [:], fatal.failure) }
-        guard let first = failures.min(by: { $0.key < $1.key }) else {
-            guard let outputs = fitting(outputs) else { return ([:], tooMuch) }
-            return (outputs, nil)
+        let outputs = outputs(plan, results.with { $0 }, outcome.failures)
+        if let fatal = outcome.fatal { return (fitting(outputs), fatal.failure) }
+        guard let first = outcome.failures.min(by: { $0.key < $1.key }) else {
+            return isFitting(outputs) ? (outputs, nil) : (fitting(outputs), tooMuch)
         }
         var failure = first.value
         failure.message =
-            "\(failures.count) of \(plan.items.count) rounds failed; the first, round \(first.key + 1): \(failure.message)"
-        return (fitting(outputs) ?? [:], failure)
+            "\(outcome.failures.count) of \(plan.items.count) rounds failed; the first, round \(first.key + 1): \(failure.message)"
+        return (fitting(outputs), failure)
+    }
+    private func settledFailure(_ plan: RoundPlan, _ goesOn: (Failure) -> Bool) -> (Int, Failure)? {
+        for index in plan.items.indices {
+            if let failure = drive.progress.last(place.inside(index + 1), since: floor)?.failure,
+                !goesOn(failure)
+            {
+                return (index, failure)
+            }
+        }
+        return nil
     }
 
     private func outputs(_ plan: RoundPlan, _ values: [Int: Value], _ failures: [Int: Failure]) -> ValueMap {
@@ -130,8 +190,16 @@ struct HoldingCourse: Sendable {
             throw Drive.failure(error, in: "collect")
         }
     }
-    private func fitting(_ outputs: ValueMap) -> ValueMap? {
-        JSONText.write(.map(outputs)).utf8.count <= Limits.outputBytes ? outputs : nil
+    private func isFitting(_ outputs: ValueMap) -> Bool {
+        Value.map(outputs).roughBytes <= Limits.outputBytes
+    }
+    /// Of what is too much the counts are kept: a failure must not be one of two.
+    private func fitting(_ outputs: ValueMap) -> ValueMap {
+        if isFitting(outputs) { return outputs }
+        var outputs = outputs
+        outputs["results"] = nil
+        if !isFitting(outputs) { outputs["failures"] = nil }
+        return outputs
     }
     private var tooMuch: Failure {
         Failure(
@@ -140,34 +208,29 @@ struct HoldingCourse: Sendable {
     }
 
     private func runRounds(_ plan: RoundPlan) throws(Break) -> (outputs: ValueMap, failure: Failure?) {
-        let begun = drive.progress.rounds(in: place, since: floor)
+        let begun = isResumed ? drive.progress.rounds(in: place, since: floor) : 0
         let until = step.parameters["until"]
         var results: [Value] = []
         for index in plan.items.indices {
             if index >= begun, index > 0, let delay = plan.delay {
                 do throws(Failure) { try pause(delay) } catch {
                     if error.kind == .interrupted { throw .stop }
-                    return (outputs(results), error)
+                    return (fitting(outputs(results)), error)
                 }
             }
-            let inner = round(index, of: plan.items.count, plan.items[index], plan, halt: Flag())
-            if let failure = try ListCourse(drive: drive, frame: inner).run(step.steps) {
-                return (outputs(results), failure)
+            let round = try perform(index, plan, halt: Flag()) { (inner) throws(Failure) in
+                try until.map { (until) throws(Failure) in ["holds": .bool(try holds(until, inner))] } ?? [:]
             }
-            do throws(Failure) {
-                results.append(try collect(inner))
-                // A round that had begun says that the condition did not hold before it.
-                guard let until, index + 1 >= begun else { continue }
-                if try holds(until, inner) { return finish(results) }
-            } catch { return (outputs(results), error) }
+            switch round {
+            case .failed(let failure): return (fitting(outputs(results)), failure)
+            case .over(let outputs):
+                results.append(outputs["value"] ?? .null)
+                if outputs["holds"]?.boolValue == true { return finish(results) }
+            }
         }
         guard plan.mustHold else { return finish(results) }
-        return (
-            outputs(results),
-            Failure(
-                "E-UNTIL", "`until` did not hold after \(results.count) round\(results.count == 1 ? "" : "s")"
-            )
-        )
+        let rounds = "\(results.count) round\(results.count == 1 ? "" : "s")"
+        return (fitting(outputs(results)), Failure("E-UNTIL", "`until` did not hold after \(rounds)"))
     }
     private func outputs(_ results: [Value]) -> ValueMap {
         var outputs: ValueMap = ["count": .int(results.count)]
@@ -175,8 +238,8 @@ struct HoldingCourse: Sendable {
         return outputs
     }
     private func finish(_ results: [Value]) -> (ValueMap, Failure?) {
-        guard let outputs = fitting(outputs(results)) else { return ([:], tooMuch) }
-        return (outputs, nil)
+        let outputs = outputs(results)
+        return isFitting(outputs) ? (outputs, nil) : (fitting(outputs), tooMuch)
     }
     private func holds(_ until: Value, _ inner: Frame) throws(Failure) -> Bool {
         do throws(ExpressionError) {

@@ -30,23 +30,46 @@ struct ListCourse: Sendable {
         return first
     }
 
+    /// Puts what the steps left, as their records say, on the shelf; in the order in which they ended.
+    func absorbRecorded(_ steps: [StepSpec]) {
+        let ended = steps.map { step in
+            (
+                course(step, frame),
+                drive.progress.last(frame.place.inside(step.number), since: frame.floor)?.endedAt
+            )
+        }
+        for (course, _) in ended.filter({ $0.1 != nil }).sorted(by: {
+            ($0.1?.nanoseconds ?? 0) < ($1.1?.nanoseconds ?? 0)
+        }) { course.absorbRecorded() }
+    }
+
     private func runGraph(_ steps: [StepSpec], _ order: Order, _ goesOn: Bool) throws(Break) -> Failure? {
-        let needs = steps.indices.map { index -> [Int] in
-            guard let ids = steps[index].needs else { return order == .listed ? Array(0..<index) : [] }
-            return ids.compactMap { id in steps.firstIndex { $0.id == id } }
+        // What had failed before this drive lets nothing more begin in it, not even what only waited for another try.
+        if !goesOn, let failure = steps.lazy.compactMap({ course($0, frame).settledFailure }).first {
+            absorbRecorded(steps)
+            return failure
+        }
+        let indexes = Dictionary(
+            steps.indices.compactMap { index in steps[index].id.map { ($0, index) } },
+            uniquingKeysWith: { $1 })
+        let needs = steps.map { step -> Batch.Need in
+            guard let ids = step.needs else { return order == .listed ? .allAbove : .these([]) }
+            return .these(ids.compactMap { indexes[$0] })
         }
         let halt = Flag()
         let inner = Frame(inside: frame, at: frame.place, halt: halt)
         let batch = Batch(
             steps.count, width: steps.count, crew: drive.crew, halt: halt, goesOn: { _ in goesOn },
-            isReady: { index, isOver in needs[index].allSatisfy { isOver[$0] } },
+            needs: needs,
             piece: { index throws(Break) in try perform(steps[index], inner) })
         let outcome = try batch.run()
         return outcome.fatal?.failure ?? outcome.failures.min { $0.key < $1.key }?.value
     }
 
     private func perform(_ step: StepSpec, _ frame: Frame) throws(Break) -> Failure? {
-        try StepCourse(drive: drive, step: step, place: frame.place.inside(step.number), frame: frame)
-            .perform()
+        try course(step, frame).perform()
+    }
+    private func course(_ step: StepSpec, _ frame: Frame) -> StepCourse {
+        StepCourse(drive: drive, step: step, place: frame.place.inside(step.number), frame: frame)
     }
 }

@@ -12,6 +12,8 @@ final class Progress: Sendable {
         var last: [StepPlace: Int] = [:]
         var failure: Failure?
         var detached: [ChildProcess] = []
+        /// About the bytes that steps have handed on.
+        var handedOn = 0
         /// What a person said about one step.
         var answer: (place: StepPlace, resolution: Resolution)?
     }
@@ -23,11 +25,12 @@ final class Progress: Sendable {
 
     init(_ record: RunRecord, recorder: any RunRecorder) {
         var initial = State(record: record)
-        for (index, step) in record.steps.enumerated() where step.runAttempt == record.attempt {
-            initial.last[step.place] = index
+        for (index, step) in record.steps.enumerated() {
+            if step.runAttempt == record.attempt { initial.last[step.place] = index }
+            initial.handedOn += Value.map(step.outputs).roughBytes
         }
-        if let resolution = record.resolution, let step = record.unknownStep {
-            initial.answer = (step.place, resolution)
+        if let answer = record.answer, let place = answer.place ?? record.unknownStep?.place {
+            initial.answer = (place, answer.resolution)
         }
         state = Monitor(initial)
         self.recorder = recorder
@@ -70,19 +73,21 @@ final class Progress: Sendable {
     /// Applies an event to our copy and hands it to the recorder. What concerns one place comes from one thread.
     func note(_ event: RunEvent, durable: Bool) {
         state.with { state in
+            let count = state.record.steps.count
             state.record.apply(event)
             switch event {
             case .stepStarted(let step), .stepEnded(let step):
                 // An end that found no open start is a record of its own.
-                if let index = state.record.steps.lastIndex(where: { $0.place == step.place }) {
-                    state.last[step.place] = index
-                }
+                if state.record.steps.count > count { state.last[step.place] = count }
+                state.handedOn += Value.map(step.outputs).roughBytes
             default: break
             }
         }
         recorder.record(event, of: id, durable: durable)
     }
 
+    /// The code of what was cut short by what failed beside it.
+    static let halted = "E-HALTED"
     /// Ends what is still open below a place: steps that hold others, cut short because something beside them failed.
     func close(inside place: StepPlace, since floor: Int) {
         let open = state.with { state in
@@ -91,9 +96,27 @@ final class Progress: Sendable {
         for var step in open {
             step.state = .cancelled
             step.endedAt = Timestamp(nanoseconds: Clocks.wall)
-            step.outputs = ["cancelled_because": "something beside it failed"]
+            step.outputs = [:]
+            step.failure = Failure(
+                Progress.halted, "something beside it failed", kind: .cancelled, retry: .never,
+                step: step.label)
             note(.stepEnded(step), durable: false)
         }
+    }
+
+    /// What keeps another step of main from beginning: a run is one record in memory, in the journal and in its result.
+    var fullness: Failure? {
+        let (records, bytes) = state.with { ($0.record.steps.count, $0.handedOn) }
+        if records >= Limits.runRecords {
+            return Failure(
+                "E-RUN-SIZE", "the run has \(records) steps on record, and that is the limit",
+                whatToDo: "Split it: a job for each part of the list.", retry: .never)
+        }
+        guard bytes > Limits.runOutputBytes else { return nil }
+        return Failure(
+            "E-RUN-SIZE",
+            "the steps of the run have handed on about \(bytes >> 20) MiB, and \(Limits.runOutputBytes >> 20) are the limit",
+            whatToDo: "Let steps write to files, or set `capture:` lower.", retry: .never)
     }
 
     /// Why the run ends as it does; the first counts.

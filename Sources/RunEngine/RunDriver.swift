@@ -47,34 +47,58 @@ public final class RunDriver {
                 grace: common.surroundings.killGrace)
         }
         do throws(Break) {
-            progress.fail(try run(.main))
-            if let failure = progress.failure {
-                if let wait = retryOfRun(failure) { return wait }
-                if failure.kind != .cancelled { _ = try run(.onFailure) }
-            } else if signals.request == .cancel {
-                progress.fail(StepRun.cancelled)
-            }
+            if let wait = try runMain() { return wait }
+            if let failure = progress.failure, failure.kind != .cancelled { _ = try run(.onFailure) }
             let late = try run(.finally)
             return end(progress.failure ?? late)
         } catch {
             switch error {
             case .suspend(let wait): return .suspended(wait)
             case .starve(let wait, let failure): return .starved(wait, failure)
-            // Only something beside it halts a list, and beside a section there is nothing.
             case .stop, .halted: return .stopped
             }
         }
     }
 
+    /// Main comes out once: what comes after it may wait, and would find its steps, asked again, to say something else.
+    private func runMain() throws(Break) -> RunEnding? {
+        if let known = progress.record.mainEnd, known.attempt == progress.attempt {
+            progress.fail(known.failure)
+            ListCourse(drive: common, frame: frame(.main)).absorbRecorded(spec.steps)
+            return nil
+        }
+        progress.fail(try run(.main))
+        if let failure = progress.failure {
+            if let wait = retryOfRun(failure) { return wait }
+        } else if signals.request == .cancel {
+            progress.fail(StepRun.cancelled)
+        }
+        if !spec.onFailure.isEmpty || !spec.finally.isEmpty {
+            progress.note(.mainEnded(progress.failure), durable: false)
+        }
+        return nil
+    }
+
     /// Runs a section; nil when it went through, else the failure that ended it.
     private func run(_ section: Section) throws(Break) -> Failure? {
-        let frame = Frame(
-            section: section, deadline: section == .main ? common.deadline(.main) : nil, shelf: shelf)
-        // A failed clean-up step does not keep the others from running.
-        let failure = try ListCourse(drive: common, frame: frame).run(
-            spec.steps(of: section), goesOn: section != .main)
+        let frame = frame(section)
+        var failure: Failure?
+        do throws(Break) {
+            // A failed clean-up step does not keep the others from running.
+            failure = try ListCourse(drive: common, frame: frame).run(
+                spec.steps(of: section), goesOn: section != .main)
+        } catch {
+            guard case .halted = error else { throw error }
+            failure = Failure(
+                Progress.halted, "a step was cut short by a failure that nothing tells of any more",
+                retry: .never)
+        }
         if failure != nil { progress.close(inside: frame.place, since: 0) }
         return failure
+    }
+
+    private func frame(_ section: Section) -> Frame {
+        Frame(section: section, deadline: section == .main ? common.deadline(.main) : nil, shelf: shelf)
     }
 
     private func end(_ failure: Failure?) -> RunEnding {

@@ -32,12 +32,13 @@ struct StepCourse: Sendable {
             return nil
         // A step that holds others has no outcome of its own that could be unknown.
         case .running where step.type.control != nil, .interrupted where step.type.control != nil:
-            return try hold(last)
+            return try hold(last, isResumed: true)
         case .running: return try judgeInterrupted(last)
         case .interrupted: return try resolve(last)
         case .failed, .timedOut, .denied, .cancelled:
+            guard let failure = last.failure else { return nil }
             // It was cut short by what failed beside it, and will be again.
-            guard let failure = last.failure else { throw .halted }
+            if failure.code == Progress.halted { throw .halted }
             if failure.code == Failure.notSpawned, step.type.control == nil {
                 return try start(attempt: last.attempt, isRerun: false)
             }
@@ -48,6 +49,19 @@ struct StepCourse: Sendable {
             absorb(last)
             return mayContinue(after: failure) ? nil : failure
         }
+    }
+
+    /// How it failed for good, as its record says; nil where anything may still follow.
+    var settledFailure: Failure? {
+        guard let last = progress.last(place, since: frame.floor), let failure = last.failure,
+            [.failed, .timedOut, .denied, .cancelled].contains(last.state), failure.code != Progress.halted,
+            failure.code != Failure.notSpawned || step.type.control != nil
+        else { return nil }
+        return canRetry(failure, attempt: last.attempt) || mayContinue(after: failure) ? nil : failure
+    }
+    /// Hands on what its record says, without beginning anything.
+    func absorbRecorded() {
+        if let last = progress.last(place, since: frame.floor) { absorb(last) }
     }
 
     /// `continue_on_error` is about the step's own failure, not about the end of the run.
@@ -88,7 +102,7 @@ struct StepCourse: Sendable {
         throw ask
     }
     private var ask: Break {
-        .suspend(Wait(.interrupted, since: drive.now, nextAttempt: progress.attempt))
+        .suspend(Wait(.interrupted, since: drive.now, nextAttempt: progress.attempt, step: place))
     }
 
     /// A person said what to do about a step whose outcome nobody knows.
@@ -136,7 +150,10 @@ struct StepCourse: Sendable {
             place: place, title: step.title, id: step.id, type: step.type.name, runAttempt: progress.attempt,
             attempt: attempt, state: .running, startedAt: drive.now)
         let prepared: Prepared?
-        do throws(Failure) { prepared = try prepare() } catch { return try end(&entry, error) }
+        do throws(Failure) {
+            if step.section == .main, let full = progress.fullness { throw full }
+            prepared = try prepare()
+        } catch { return try end(&entry, error) }
         guard let prepared else {
             entry.state = .skipped
             entry.endedAt = drive.now
@@ -159,7 +176,7 @@ struct StepCourse: Sendable {
                 return try end(&entry, error)
             }
             progress.note(.stepStarted(entry), durable: false)
-            return try hold(entry)
+            return try hold(entry, isResumed: false)
         }
         // A step that must not run twice starts only when its start would survive a power cut.
         progress.note(.stepStarted(entry), durable: !step.isRepeatable)
@@ -197,9 +214,10 @@ struct StepCourse: Sendable {
     }
 
     /// A step that holds others: they run, wherever they are, and then it ends as they did.
-    private func hold(_ entry: StepRecord) throws(Break) -> Failure? {
+    private func hold(_ entry: StepRecord, isResumed: Bool) throws(Break) -> Failure? {
         var entry = entry
-        let course = HoldingCourse(drive: drive, step: step, place: place, frame: frame, entry: entry)
+        let course = HoldingCourse(
+            drive: drive, step: step, place: place, frame: frame, entry: entry, isResumed: isResumed)
         let (outputs, failure) = try course.run()
         entry.outputs = outputs
         if let failure {
@@ -319,14 +337,13 @@ struct StepCourse: Sendable {
 
     private func absorb(_ entry: StepRecord) {
         if step.type.control?.isOpen == true { absorbInside(step, place) }
+        frame.shelf.put(Scope.StepOutputs(label: entry.label, id: entry.id, outputs: StepCourse.seen(entry)))
+    }
+    private static func seen(_ entry: StepRecord) -> ValueMap {
         var outputs = entry.outputs
         outputs["state"] = outputs["state"] ?? .string(entry.state.rawValue)
-        if let failure = entry.failure {
-            var error: ValueMap = ["code": .string(failure.code), "message": .string(failure.message)]
-            if let code = failure.exitCode { error["exit_code"] = .int(code) }
-            outputs["error"] = .map(error)
-        }
-        frame.shelf.put(Scope.StepOutputs(label: entry.label, id: entry.id, outputs: outputs))
+        if let failure = entry.failure { outputs["error"] = .map(failure.seen) }
+        return outputs
     }
 
     /// Steps of a group are seen by those after it, also when an earlier drive ran them, or when none did.
@@ -336,9 +353,12 @@ struct StepCourse: Sendable {
             let at = place.inside(child.number)
             guard !frame.shelf.has(at.text) else { continue }
             if child.type.control?.isOpen == true { absorbInside(child, at) }
-            let record = progress.last(at, since: floor)
-            var outputs = record?.outputs ?? ["skipped_because": "what holds it did not run it"]
-            outputs["state"] = outputs["state"] ?? .string((record?.state ?? .skipped).rawValue)
+            let outputs: ValueMap =
+                progress.last(at, since: floor).map(StepCourse.seen)
+                ?? [
+                    "skipped_because": "what holds it did not run it",
+                    "state": .string(StepState.skipped.rawValue),
+                ]
             frame.shelf.put(Scope.StepOutputs(label: at.text, id: child.id, outputs: outputs))
         }
     }

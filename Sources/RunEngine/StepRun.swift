@@ -1,6 +1,6 @@
 // What this is: the surroundings of one attempt of one step: what JobModel's StepContext promises.
 // Owns: the step's deadline, its log, its processes from start to reaping.
-// Never: renders or decides on retries (RunDriver does); leaves a process of the step behind.
+// Never: renders or decides on retries (StepCourse does); leaves a process of the step behind.
 // On failure: Failure: E-CANCELLED, E-TIMEOUT, E-STOPPED, E-EXEC, E-SPAWN, E-WAIT.
 import JobModel
 import LinuxSystem

@@ -5,7 +5,8 @@
 import JobModel
 
 enum EventCoding {
-    /// 2: a step has a place instead of a section and a number, and says when it is tried again; a failure has the exit code; what was accepted holds
+    /// 2: a step has a place instead of a section and a number, and says when it is tried again; a failure has the exit code; a wait and an answer name
+    /// their step; the end of main is told; what was accepted holds
     /// the templates that its steps call.
     static let version: UInt8 = 2
 
@@ -22,6 +23,9 @@ enum EventCoding {
             out.text(resolution.rawValue)
             out.time(instant)
             return (7, out.bytes)
+        case .mainEnded(let failure):
+            out.optional(failure) { $0.failure($1) }
+            return (11, out.bytes)
         case .ended(let state, let instant, let failure, let outputs, let result):
             out.text(state.rawValue)
             out.time(instant)
@@ -53,6 +57,7 @@ enum EventCoding {
                 failure: try input.optional { try $0.failure() }, outputs: try input.map(),
                 result: try input.data())
         case 9: event = .retired
+        case 11: event = .mainEnded(try input.optional { try $0.failure() })
         case 10: event = .carried(try input.record())
         default: throw input.fail("a known kind of record, not \(kind)")
         }
@@ -87,8 +92,7 @@ extension ByteWriter {
         }
     }
     fileprivate mutating func step(_ s: StepRecord) {
-        text(s.place.section.rawValue)
-        list(s.place.path) { $0.number(UInt64($1)) }
+        place(s.place)
         text(s.title)
         optional(s.id) { $0.text($1) }
         text(s.type)
@@ -116,6 +120,11 @@ extension ByteWriter {
         optional(w.until) { $0.time($1) }
         time(w.since)
         number(UInt64(w.nextAttempt))
+        optional(w.step) { $0.place($1) }
+    }
+    fileprivate mutating func place(_ p: StepPlace) {
+        text(p.section.rawValue)
+        list(p.path) { $0.number(UInt64($1)) }
     }
     fileprivate mutating func record(_ r: RunRecord) {
         acceptance(r.acceptance)
@@ -131,7 +140,14 @@ extension ByteWriter {
         optional(r.failure) { $0.failure($1) }
         map(r.outputs)
         data(r.result)
-        optional(r.resolution) { $0.text($1.rawValue) }
+        optional(r.answer) {
+            $0.text($1.resolution.rawValue)
+            $0.optional($1.place) { $0.place($1) }
+        }
+        optional(r.mainEnd) {
+            $0.number(UInt64($1.attempt))
+            $0.optional($1.failure) { $0.failure($1) }
+        }
     }
     private mutating func state(_ state: RunState) {
         switch state {
@@ -173,16 +189,18 @@ extension ByteReader {
         try optional { try $0.time() }
     }
     fileprivate mutating func step() throws -> StepRecord {
-        let section = try word(Section.self)
-        let path = version < 2 ? [try integer()] : try list { try $0.integer() }
         return StepRecord(
-            place: StepPlace(section, path), title: try text(),
+            place: try place(), title: try text(),
             id: try optionalText(), type: try text(), runAttempt: try integer(),
             attempt: try integer(), state: try word(StepState.self),
             startedAt: try time(),
             endedAt: try optionalTime(), outputs: try map(),
             failure: try optional { try $0.failure() }, log: try optionalText(),
             retryAt: version < 2 ? nil : try optionalTime())
+    }
+    private mutating func place() throws -> StepPlace {
+        let section = try word(Section.self)
+        return StepPlace(section, version < 2 ? [try integer()] : try list { try $0.integer() })
     }
     private mutating func integer() throws -> Int { Int(truncatingIfNeeded: try number()) }
     fileprivate mutating func failure() throws -> Failure {
@@ -195,7 +213,8 @@ extension ByteReader {
         let reason = try word(Wait.Reason.self)
         let until = try optionalTime()
         return Wait(
-            reason, until: until, since: try time(), nextAttempt: try integer())
+            reason, until: until, since: try time(), nextAttempt: try integer(),
+            step: version < 2 ? nil : try optional { try $0.place() })
     }
     fileprivate mutating func record() throws -> RunRecord {
         var record = RunRecord(try acceptance())
@@ -210,7 +229,16 @@ extension ByteReader {
         record.failure = try optional { try $0.failure() }
         record.outputs = try map()
         record.result = try data()
-        record.resolution = try optional { try $0.word(Resolution.self) }
+        record.answer = try optional { r in
+            RunRecord.Answer(
+                resolution: try r.word(Resolution.self),
+                place: r.version < 2 ? nil : try r.optional { try $0.place() })
+        }
+        if version >= 2 {
+            record.mainEnd = try optional { r in
+                RunRecord.MainEnd(attempt: try r.integer(), failure: try r.optional { try $0.failure() })
+            }
+        }
         return record
     }
     private mutating func state() throws -> RunState {

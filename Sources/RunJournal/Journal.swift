@@ -84,7 +84,7 @@ public final class Journal: Sendable {
     private static func isWrittenAtOnce(_ event: RunEvent) -> Bool {
         switch event {
         case .stepEnded, .parked, .resumed, .resolved: true
-        case .accepted, .stepStarted, .ended, .retired, .carried: false
+        case .accepted, .stepStarted, .mainEnded, .ended, .retired, .carried: false
         }
     }
 

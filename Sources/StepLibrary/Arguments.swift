@@ -26,16 +26,6 @@ extension ValueMap {
 }
 
 extension Value {
-    /// About the bytes of this value as JSON, counted without writing it.
-    var roughBytes: Int {
-        switch self {
-        case .null, .bool, .int, .double: 8
-        case .string(let text): text.utf8.count + 3
-        case .list(let items): items.reduce(2) { $0 + $1.roughBytes }
-        case .map(let map): map.entries.reduce(2) { $0 + $1.key.utf8.count + 4 + $1.value.roughBytes }
-        }
-    }
-
     static func texts(_ items: some Sequence<String>) -> Value { .list(items.map(Value.string)) }
     /// What a person means by this value as the content of a file or a body: text as it is, the rest as JSON.
     var content: String {

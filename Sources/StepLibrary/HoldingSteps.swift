@@ -31,12 +31,14 @@ struct ForeachStep: StepAction {
         "foreach", "Runs its steps once for each item of a list.",
         parameters: [
             Parameter(
-                "items", .any, required: true, "a list, or a map, whose entries have `key` and `value`"),
+                "items", .items, required: true, "a list, or a map, whose entries have `key` and `value`"),
             Parameter("steps", .steps, required: true, "what is done with each"),
             Parameter("as", .text, default: .string("item"), "the name under which the steps see it"),
-            Parameter("concurrency", .integer, default: .int(1), "rounds at one time, 1 to 64"),
             Parameter(
-                "limit", .integer, default: .int(standardLimit),
+                "concurrency", .integer, default: .int(1), range: 1...Limits.mostParallelSteps,
+                "rounds at one time, 1 to \(Limits.mostParallelSteps)"),
+            Parameter(
+                "limit", .integer, default: .int(standardLimit), range: 1...Limits.rounds,
                 "more items than this are a mistake; \(Limits.rounds) at most"),
             Parameter(
                 "continue_on_error", .flag, default: .bool(false),
@@ -53,20 +55,12 @@ struct ForeachStep: StepAction {
     var type: StepType { ForeachStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        let items: [Value]
-        switch arguments["items"] {
-        case .list(let list): items = list
-        case .map(let map):
-            items = map.entries.map { .map(["key": .string($0.key), "value": $0.value]) }
-        default:
-            throw .parameter(
-                "`items` of foreach must be a list, but is a \((arguments["items"] ?? .null).kindName)",
-                whatToDo:
-                    "`\"{{ steps.found.files }}\"` alone is the list itself; `| split(',')` makes one of a text"
-            )
-        }
+        let items =
+            arguments["items"]?.listValue
+            ?? (arguments["items"]?.mapValue?.entries ?? []).map {
+                .map(["key": .string($0.key), "value": $0.value])
+            }
         let limit = arguments["limit"]?.intValue ?? ForeachStep.standardLimit
-        try Rounds.check(limit, "limit", in: 1...Limits.rounds)
         guard items.count <= limit else {
             throw Failure(
                 "E-ROUNDS", "there are \(items.count) items, and the limit is \(limit)",
@@ -75,9 +69,8 @@ struct ForeachStep: StepAction {
                 retry: .never)
         }
         let concurrency = arguments["concurrency"]?.intValue ?? 1
-        try Rounds.check(concurrency, "concurrency", in: 1...Limits.mostParallelSteps)
         let plan: ValueMap = [
-            "items": .list(items), "as": .string(try Rounds.name(arguments.text("as"))),
+            "items": .list(items), "as": .string(try RoundName.checked(arguments.text("as"))),
             "concurrency": .int(concurrency),
             "continue_on_error": arguments["continue_on_error"] ?? .bool(false),
         ]
@@ -89,7 +82,9 @@ struct RepeatStep: StepAction {
     static let table = StepType(
         "repeat", "Runs its steps again and again, so many times or until a condition holds.",
         parameters: [
-            Parameter("count", .integer, "rounds, or the most of them; without it `until` decides"),
+            Parameter(
+                "count", .integer, range: 0...Limits.rounds,
+                "rounds, or the most of them; without it \(Limits.rounds)"),
             Parameter("steps", .steps, required: true, "what is done in each round"),
             Parameter(
                 "until", .roundCondition,
@@ -111,9 +106,8 @@ struct RepeatStep: StepAction {
         guard let count = arguments["count"]?.intValue ?? (hasEnd ? Limits.rounds : nil) else {
             throw .parameter("`repeat` needs `count`, `until`, or both")
         }
-        try Rounds.check(count, "count", in: 0...Limits.rounds)
         var plan: ValueMap = [
-            "count": .int(count), "as": .string(try Rounds.name(arguments.text("loop_index"))),
+            "count": .int(count), "as": .string(try RoundName.checked(arguments.text("loop_index"))),
             "until": .bool(hasEnd),
         ]
         if let delay = arguments["delay"], !delay.isNull { plan["delay"] = delay }
@@ -136,14 +130,8 @@ struct CallStep: StepAction {
     }
 }
 
-private enum Rounds {
-    static func check(_ number: Int, _ what: String, in range: ClosedRange<Int>) throws(Failure) {
-        guard range.contains(number) else {
-            throw .parameter(
-                "`\(what)` must be from \(range.lowerBound) to \(range.upperBound), but is \(number)")
-        }
-    }
-    static func name(_ name: String) throws(Failure) -> String {
+private enum RoundName {
+    static func checked(_ name: String) throws(Failure) -> String {
         let isName =
             !name.isEmpty
             && name.utf8.enumerated().allSatisfy { index, byte in

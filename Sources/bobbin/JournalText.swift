@@ -45,6 +45,7 @@ enum JournalText {
         case .accepted(let acceptance):
             "accepted \(acceptance.dropName) in \(acceptance.queue)/\(acceptance.priority.directory), \(acceptance.snapshot.count) bytes"
         case .stepStarted(let step): "step \(step.label) started, attempt \(step.attempt) (\(step.type))"
+        case .mainEnded(let failure): "steps over\(failure.map { " [\($0.code)]" } ?? "")"
         case .stepEnded(let step):
             "step \(step.label) \(step.state.rawValue)\(step.failure.map { " [\($0.code)]" } ?? "")"
         case .parked(let wait):

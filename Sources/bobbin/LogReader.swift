@@ -45,16 +45,15 @@ struct LogReader {
         }
     }
 
-    /// `2.…` before `10.…`; the clean-up steps after the others.
+    /// `2.…` before `10.…`, rounds in their order; the clean-up steps after the others.
     private static func inOrder(_ left: String, _ right: String) -> Bool {
-        func key(_ name: String) -> (Int, Int, String) {
-            let parts = name.split(separator: ".")
-            if let number = parts.first.flatMap({ Int($0) }) { return (0, number, name) }
-            return (
-                name.hasPrefix("on_failure") ? 1 : 2, parts.dropFirst().first.flatMap { Int($0) } ?? 0, name
-            )
+        func key(_ name: String) -> [Int] {
+            let section = name.hasPrefix("on_failure") ? 1 : name.hasPrefix("finally") ? 2 : 0
+            let parts = name.split(separator: ".").dropFirst(section == 0 ? 0 : 1)
+            return [section] + parts.prefix { Int($0) != nil }.compactMap { Int($0) }
         }
-        return key(left) < key(right)
+        let keys = (key(left), key(right))
+        return keys.0 == keys.1 ? left < right : keys.0.lexicographicallyPrecedes(keys.1)
     }
 
     private func show(_ bytes: [UInt8]) {

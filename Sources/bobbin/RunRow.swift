@@ -24,7 +24,10 @@ struct RunRow {
         when = run.acceptance.acceptedAt
         took = run.startedAt.map { Terminal.now.since($0) }
         user = run.acceptance.submitter.name
-        why = run.openSteps.first.map { "step \($0.label) \($0.title)" } ?? ""
+        var step = run.openSteps.first
+        // Of a run that waits: the step that it waits for, if a person is to say something about one.
+        if case .waiting(let wait) = run.state { step = wait.reason == .interrupted ? run.unknownStep : nil }
+        why = step.map { "step \($0.label) \($0.title)" } ?? ""
     }
     init(_ run: RunSummary) {
         id = run.id.text

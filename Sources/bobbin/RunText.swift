@@ -85,7 +85,7 @@ enum RunText {
             // The result file is the one description of an ended run.
             let tree = try? YamlReader.parse(
                 ResultFile.render(run),
-                limits: YamlLimits(maxBytes: 64 << 20, maxNodes: 2_000_000, maxScalarBytes: 8 << 20))
+                limits: ResultFile.limits)
             if let tree { return Value(tree) }
         }
         let a = run.acceptance

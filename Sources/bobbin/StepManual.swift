@@ -25,7 +25,8 @@ enum StepManual {
         return parameter.standard.isNull ? "" : "default \(JSONText.write(parameter.standard))"
     }
     private static func repetition(_ type: StepType) -> String {
-        type.fixedClass == .repeatable
+        if type.control != nil { return "After a crash each step inside goes on by its own rule." }
+        return type.fixedClass == .repeatable
             ? "After a crash it is repeated by itself."
             : "At most once: after a crash a person decides (bobbin resolve), unless `idempotent: true` or `retry:` is set."
     }

@@ -108,4 +108,20 @@ import Testing
             #expect(site.count("c", "finally") == 1 && site.count("c", "never") == 0)
         }
     }
+
+    /// There the threads of the run and the main thread start programs, whose ends each must learn of.
+    @Test("in the foreground: hundreds of programs, eight at one time, and each end is known")
+    func foreground() throws {
+        try TestSite.use { site in
+            let file = site.outside("many.yaml")
+            let list = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]"
+            try Disk.write(
+                job([
+                    "foreach: {items: \(list), steps: [{foreach: {items: \(list), concurrency: 8, steps: [{run: [\"true\"]}]}}]}"
+                ]),
+                to: file)
+            let said = try site.bobbin("run", file)
+            #expect(said.code == 0 && !said.both.contains("E-WAIT"), "\(said.both.suffix(2000))")
+        }
+    }
 }

@@ -137,8 +137,13 @@ import Testing
             try site.waitForEffect("t", "gate")
             let owner = site.find("t.yaml").first?.path ?? ""
             let dead = owner.contains("/claimed/main/") ? first : site.runners[1]
+            try Disk.write("half", to: "\(site.spool)/.bobbin/runners/\(dead.name)/tmp/left")
             try dead.killNow()
             let parked = try site.parked("t.yaml", "interrupted")
+            // Nothing of it is left, or each start would look through it again.
+            try site.wait("the end of what was \(dead.name)'s", in: ["\(site.spool)/.bobbin/runners"]) {
+                Disk.exists("\(site.spool)/.bobbin/runners/\(dead.name)") ? nil : ()
+            }
             // What the dead runner's step had started was ended before its run was touched.
             #expect(Host.killAll(marked: ["BOBBIN_RUN_ID=\(parked.id)", "BOBBIN_SITE=\(site.path)"]) == 0)
             #expect(try site.bobbin("resolve", parked.id, "--skip").code == 0)

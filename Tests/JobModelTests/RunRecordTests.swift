@@ -73,7 +73,7 @@ private struct Life {
         case .stepStarted(let entry):
             starts += 1
             #expect(
-                record.state == .running && record.openSteps == [entry] && record.resolution == nil,
+                record.state == .running && record.openSteps == [entry] && record.answer == nil,
                 "life \(seed)")
             #expect(record.startedAt == (before.startedAt ?? entry.startedAt), "life \(seed)")
         case .stepEnded:

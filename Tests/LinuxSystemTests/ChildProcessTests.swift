@@ -30,6 +30,24 @@ import Testing
             path: "/usr/bin/env", arguments: ["env"], environment: ["X=1", "Y=a b", "Z="], directory: nil)
         #expect(try finish(other).lines == ["X=1", "Y=a b", "Z="])
     }
+    /// The kernel gives a child to another thread when the one that started it ends; it stays its ChildProcess's.
+    @Test func aChildOutlivesTheThreadThatStartedIt() throws {
+        let started = Monitor<[ChildProcess]>([])
+        for _ in 0..<20 {
+            try BlockingThread.start("starter") {
+                // A failure shows as a child that is missing below.
+                guard let child = try? start("exit 7") else { return }
+                started.with { $0.append(child) }
+            }.join()
+        }
+        let children = started.with { $0 }
+        #expect(children.count == 20)
+        for child in children {
+            while !child.hasEnded { child.sleep(wakenBy: -1, wantsToWrite: false, until: nil) }
+            Orphans.reap()
+            #expect(try child.reap() == .init(code: 7, wasKilled: false))
+        }
+    }
     @Test func itStandsWhereItWasTold() throws {
         let folder = try Folder()
         #expect(try finish(start("pwd", in: folder.directory)).lines == [RealPath.of(folder.path)])

@@ -85,7 +85,8 @@ private func call(_ name: String, id: String? = nil, needs: [String]? = nil) -> 
             outcome.outputs == [
                 "r": .list(["x/1/2/outside succeeded", "y/2/2/outside skipped"]), "n": .int(2),
             ])
-        #expect(outcome.record.steps.map(\.label) == ["1", "2", "2.1.1", "2.1.2", "2.2.1", "2.2.2"])
+        #expect(
+            outcome.record.steps.map(\.label) == ["1", "2", "2.1.1", "2.1.2", "2.1", "2.2.1", "2.2.2", "2.2"])
         #expect(outcome.record.steps.map(\.state.rawValue).filter { $0 == "skipped" }.count == 1)
     }
     @Test func loopsInsideOfLoops() throws {
@@ -395,24 +396,191 @@ private func call(_ name: String, id: String? = nil, needs: [String]? = nil) -> 
 
     /// What the items were is part of what was begun: the list may be another by now.
     @Test func aLoopGoesOnWithTheItemsItBeganWith() throws {
-        func spec(_ list: [Value]) -> JobSpec {
+        func spec(_ list: [Value], _ collect: Value) -> JobSpec {
             job(
                 [
                     Steps.hold(
                         Steps.loop, [say("{{ item }}", id: "s")], id: "each",
-                        parameters: ["items": "{{ list }}", "collect": "{{ steps.s.text }}"])
+                        parameters: ["items": "{{ list }}", "collect": collect])
                 ], variables: ["list": .list(list)], outputs: ["r": "{{ steps.each.results }}"])
         }
         let first = try FakeWorld()
-        _ = try first.live(spec(["a", "b", "c"]))
-        let (record, _) = try {
-            var record = try RunRecord(FakeWorld.acceptance())
-            for event in first.recorder.events.prefix(4) { record.apply(event) }
-            return (record, 0)
-        }()
+        _ = try first.live(spec(["a", "b", "c"], "{{ steps.s.text }}"))
+        var record = try RunRecord(FakeWorld.acceptance())
+        for event in first.recorder.events.prefix(5) { record.apply(event) }
         #expect(record.openSteps.map(\.label) == ["1.2.1"])
+        // What was collected of a round that is over is not asked again.
+        let again = spec(["x"], "{{ steps.s.text + '!' }}")
+        #expect(try FakeWorld().live(again, from: record).outputs["r"] == .list(["a", "b!", "c!"]))
+    }
+    /// A clean-up step that waits makes the run begin anew, and its main steps must not be asked again.
+    @Test func whatCameOutOfMainStaysSo() throws {
+        let wait = Steps.spec(1, do: "transient", retry: 3)
+        let graph = [
+            Steps.spec(1, do: "transient", id: "r", retry: 3), Steps.spec(1, id: "c", needs: ["r"]),
+            Steps.spec(1, do: "never", needs: []),
+        ]
+        let world = try FakeWorld()
+        let outcome = try world.live(job(graph, onFailure: [wait], finally: [wait], maxParallel: 1))
+        #expect(outcome.state == .failed && outcome.failure?.code == "E-NEVER" && outcome.waits.count == 4)
+        let done = world.recorder.performances.map { String($0.dropFirst(27)) }
+        #expect(
+            done == ["1", "3"] + [String](repeating: "on_failure.1", count: 3)
+                + [String](repeating: "finally.1", count: 3), "\(done)")
+    }
+    @Test func anAnswerThatEndsTheRunEndsItForGood() throws {
+        let spec = job(
+            [Steps.spec(1, Steps.once, continueOnError: true), say("after")],
+            onFailure: [Steps.spec(1, do: "transient", retry: 2)])
+        var record = try RunRecord(FakeWorld.acceptance())
+        record.apply(
+            .stepStarted(
+                StepRecord(
+                    place: StepPlace(.main, [1]), title: "", id: nil, type: "once", runAttempt: 1, attempt: 1,
+                    state: .running, startedAt: Timestamp(seconds: 3))))
+        let world = try FakeWorld()
+        let outcome = try world.live(spec, from: record, resolution: .fail)
+        #expect(outcome.state == .failed && outcome.waits == [.interrupted, .retry])
+        #expect(!world.recorder.performances.contains { $0.hasSuffix("/2") })
+    }
+    /// A branch that was cut short, and whose cause is settled otherwise, does not hang the run.
+    @Test func nothingHangsOnWhatWasCutShort() throws {
+        var record = try RunRecord(FakeWorld.acceptance())
+        for (path, type, state) in [([1], "group", StepState.cancelled), ([1, 1], "often", .succeeded)] {
+            record.apply(
+                .stepEnded(
+                    StepRecord(
+                        place: StepPlace(.main, path), title: "", id: nil, type: type, runAttempt: 1,
+                        attempt: 1,
+                        state: state, startedAt: Timestamp(seconds: 3),
+                        failure: state == .cancelled
+                            ? Failure(Progress.halted, "", kind: .cancelled, retry: .never) : nil)))
+        }
+        let spec = job([Steps.hold(Steps.group, [say("x"), say("y")])])
+        #expect(try FakeWorld().live(spec, from: record).failure?.code == Progress.halted)
+    }
+    /// `a` is asked about and answered; a hold, or a crash, comes before the answer is used or right after.
+    @Test(arguments: [true, false]) func anAnswerIsForOneStep(isHeld: Bool) throws {
+        let spec = job([
+            Steps.hold(
+                Steps.parallel,
+                [Steps.hold(Steps.group, [Steps.spec(1, Steps.once), say("a2")]), Steps.spec(1, Steps.once)])
+        ])
+        var record = try RunRecord(FakeWorld.acceptance())
+        for (path, type) in [([1], "parallel"), ([1, 1], "group"), ([1, 1, 1], "once"), ([1, 2], "once")] {
+            record.apply(
+                .stepStarted(
+                    StepRecord(
+                        place: StepPlace(.main, path), title: "", id: nil, type: type, runAttempt: 1,
+                        attempt: 1,
+                        state: .running, startedAt: Timestamp(seconds: 3))))
+        }
+        let first = try FakeWorld()
+        guard case .suspended(let wait) = first.driver(record, spec).drive() else {
+            Issue.record("not asked")
+            return
+        }
+        for event in first.recorder.events { record.apply(event) }
+        record.apply(.parked(wait))
+        let asked = try #require(wait.step)
+        #expect(record.unknownStep?.place == asked)
+        record.apply(.resolved(.skip, at: Timestamp(seconds: 5)))
+        let now = Timestamp(seconds: 6)
+        if isHeld {
+            record.apply(.parked(Wait(.held, since: now, nextAttempt: 1)))
+            record.apply(.resumed(at: now))
+            #expect(record.answer == nil)
+        } else {
+            var skipped = try #require(record.last(asked))
+            skipped.state = .skipped
+            record.apply(.stepEnded(skipped))
+            #expect(record.answer == nil)
+        }
         let second = try FakeWorld()
-        #expect(try second.live(spec(["x"]), from: record).outputs["r"] == .list(["a", "b", "c"]))
+        guard case .suspended(let next) = second.driver(record, spec).drive() else {
+            Issue.record("nobody was asked about the other")
+            return
+        }
+        #expect((next.step == asked) == isHeld)
+    }
+    /// What is left unknown in a group that has failed and was survived is nobody's question any more.
+    @Test func theQuestionIsTheOneThatTheRunWaitsFor() throws {
+        var failing = Steps.hold(
+            Steps.parallel, [Steps.spec(1, Steps.once), Steps.spec(1, do: "never")], continueOnError: true)
+        failing.id = "g"
+        let spec = job([failing, Steps.spec(1, Steps.once)])
+        var record = try RunRecord(FakeWorld.acceptance())
+        let rows: [([Int], String, StepState)] = [
+            ([1], "parallel", .running), ([1, 1], "once", .interrupted), ([1, 2], "often", .failed),
+            ([1], "parallel", .failed), ([2], "once", .running),
+        ]
+        for (path, type, state) in rows {
+            var step = StepRecord(
+                place: StepPlace(.main, path), title: "", id: nil, type: type, runAttempt: 1, attempt: 1,
+                state: state, startedAt: Timestamp(seconds: 3))
+            if state == .failed { step.failure = Failure("E-NEVER", "", retry: .never) }
+            record.apply(state == .running ? .stepStarted(step) : .stepEnded(step))
+        }
+        let outcome = try FakeWorld().live(spec, from: record, resolution: .retry)
+        #expect(outcome.state == .succeeded && outcome.waits == [.interrupted])
+    }
+    /// In a round that has failed nothing begins again, though one of its steps was waiting for another try.
+    @Test func aRoundThatFailedStaysFailed() throws {
+        let inside = [
+            Steps.spec(1, do: "transient", id: "w", needs: [], when: "item == 0", retry: 3),
+            Steps.spec(1, do: "never", needs: [], when: "item == 0"),
+            Steps.spec(1, needs: ["w"], when: "item == 0"),
+            Steps.spec(1, do: "transient", needs: [], when: "item == 1", retry: 2),
+        ]
+        let world = try FakeWorld()
+        let outcome = try world.live(
+            job(
+                [
+                    Steps.hold(
+                        Steps.loop, inside,
+                        parameters: [
+                            "items": items(2), "concurrency": .int(2), "continue_on_error": .bool(true),
+                        ])
+                ], maxParallel: 1))
+        #expect(outcome.state == .failed && outcome.waits == [.retry])
+        let first = world.recorder.performances.filter { $0.contains("/1.1.") }.map { $0.suffix(5) }
+        #expect(first == ["1.1.1", "1.1.2"], "\(world.recorder.story)")
+    }
+    @Test func errorsOfStepsInsideAreSeenAfterAWait() throws {
+        let group = Steps.hold(Steps.group, [Steps.spec(1, do: "never", id: "c", continueOnError: true)])
+        let spec = job(
+            [group, Steps.spec(1, do: "transient", retry: 2, continueOnError: true)],
+            outputs: ["why": "{{ steps.c.error.message }}"])
+        let outcome = try FakeWorld().live(spec)
+        #expect(outcome.waits == [.retry] && outcome.outputs["why"] == "never")
+    }
+    /// Of what is too much the counts are kept.
+    @Test func tooMuchIsCollected() throws {
+        let big = Value.string(String(repeating: "x", count: 200_000))
+        func loop(_ type: StepType, _ parameters: ValueMap) -> JobSpec {
+            job(
+                [
+                    Steps.hold(
+                        type, [Steps.spec(1, do: "never", when: "loop.last and fails")], id: "l",
+                        continueOnError: true,
+                        parameters: parameters.merging(["collect": "{{ big }}"]))
+                ], variables: ["big": big, "fails": .bool(true)],
+                outputs: ["n": "{{ steps.l.count }}", "has": "{{ 'results' in steps.l }}"])
+        }
+        let each = try FakeWorld().live(
+            loop(Steps.loop, ["items": items(8), "continue_on_error": .bool(true)]))
+        #expect(each.outputs == ["n": .int(8), "has": .bool(false)])
+        let again = try FakeWorld().live(loop(Steps.again, ["count": .int(8)]))
+        #expect(again.outputs == ["n": .int(7), "has": .bool(false)])
+    }
+    @Test func aRunHasABound() throws {
+        let inner = Steps.hold(Steps.loop, [say("x")], parameters: ["items": items(10_000)])
+        let spec = job(
+            [Steps.hold(Steps.loop, [inner], parameters: ["items": items(10_000)])], finally: [say("clean")])
+        let world = try FakeWorld()
+        let outcome = try world.live(spec)
+        #expect(outcome.failure?.code == "E-RUN-SIZE" && outcome.record.steps.count < Limits.runRecords + 10)
+        #expect(world.recorder.performances.last?.hasSuffix("finally.1") == true)
     }
     /// So much that a cost for each earlier record, at each record, would be felt.
     @Test func manyRounds() throws {
@@ -424,6 +592,6 @@ private func call(_ name: String, id: String? = nil, needs: [String]? = nil) -> 
                     parameters: ["items": items(3000), "concurrency": .int(4), "collect": "{{ loop.index }}"])
             ])
         let outcome = try world.live(spec)
-        #expect(outcome.state == .succeeded && outcome.record.steps.count == 3001)
+        #expect(outcome.state == .succeeded && outcome.record.steps.count == 6001)
     }
 }

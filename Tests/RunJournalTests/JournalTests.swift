@@ -184,6 +184,20 @@ import Testing
         try bench.open(segmentBytes: 32_768).close()
         #expect(try bench.folder.listing().count == 2)
     }
+    @Test func fromTheFirstOpeningOnARotationNeedsNoRoom() throws {
+        let bench = try JournalBench()
+        let journal = try bench.open(segmentBytes: 8192)
+        #expect(try bench.folder.directory.status(".spare").size == 8192)
+        journal.close()
+    }
+    /// A first start that was cut off before its header leaves a blank file; the next one does not keep it for ever.
+    @Test func aBlankSegmentGoes() throws {
+        let bench = try JournalBench()
+        try bench.folder.put("000000000001.seg", String(repeating: "\0", count: 4096))
+        try bench.open(segmentBytes: 8192).close()
+        let names = try bench.folder.listing()
+        #expect(names.count == 2 && !names.contains("000000000001.seg"), "\(names)")
+    }
     /// A segment that had to be larger, for a run of great size, gives its room back and is the next spare.
     @Test func aLargerSegmentIsCutWhenItIsSuperseded() throws {
         let bench = try JournalBench()

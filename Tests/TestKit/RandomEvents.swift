@@ -70,7 +70,7 @@ public struct RandomEvents {
     public mutating func wait() -> Wait {
         Wait(
             random.pick(Wait.Reason.allCases), until: maybe { $0.time() }, since: time(),
-            nextAttempt: 1 + random.below(100))
+            nextAttempt: 1 + random.below(100), step: maybe { $0.place() })
     }
     public mutating func acceptance(_ id: RunID) -> Acceptance {
         var acceptance = Acceptance(
@@ -103,7 +103,13 @@ public struct RandomEvents {
         record.failure = maybe { $0.failure() }
         record.outputs = map()
         record.result = data()
-        record.resolution = maybe { $0.random.pick(Resolution.allCases) }
+        record.answer = maybe { random in
+            RunRecord.Answer(
+                resolution: random.random.pick(Resolution.allCases), place: random.maybe { $0.place() })
+        }
+        record.mainEnd = maybe { random in
+            RunRecord.MainEnd(attempt: 1 + random.random.below(9), failure: random.maybe { $0.failure() })
+        }
         return record
     }
     /// Any event at all of a run.
@@ -116,7 +122,8 @@ public struct RandomEvents {
     }
     /// An event of a run that has been accepted.
     public mutating func middle() -> RunEvent {
-        switch random.below(7) {
+        switch random.below(8) {
+        case 6: .mainEnded(maybe { $0.failure() })
         case 0: .stepStarted(step(.running))
         case 1: .stepEnded(step())
         case 2: .parked(wait())

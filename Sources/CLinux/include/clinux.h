@@ -25,6 +25,7 @@ size_t bb_first_nonzero(const void *bytes, size_t from, size_t count);
 /// 1: the kernel was told that something keeps the clock in step (adjtimex without STA_UNSYNC); 0: not; negative errno.
 int bb_clock_is_kept(void);
 void bb_name_thread(const char *name);
+int bb_is_main_thread(void);
 int bb_eventfd(void);
 int bb_pipe(int ends[2]);
 int bb_signalfd(const int *signals, int count);

@@ -1,0 +1,95 @@
+// What this is: the job's own file: whose it is, who took it away, what a cut rename left of it.
+// Owns: that a job lies beside its result whatever became of the drop, and that no remainder runs again.
+// Never: tells how drops are judged (ArrivalTests do).
+// On failure: shows the log and the files.
+import Glibc
+import LinuxSystem
+import Testing
+
+@Suite("the job's file", .onSites) struct JobFileTests {
+    private func jobPath(beside result: Paper) -> String {
+        String(result.path.dropLast(".result.yaml".count)) + ".yaml"
+    }
+    private func jobBeside(_ result: Paper) -> String? {
+        Disk.text(jobPath(beside: result))
+    }
+
+    @Test("somebody took the file away while it ran: a copy of what was accepted lies beside the result")
+    func takenAway() throws {
+        try TestSite.use { site in
+            try site.up()
+            let text = try job([site.gate("a"), "log: done"])
+            try site.drop("a.yaml", text)
+            try site.waitForEffect("a", "gate")
+            let claimed = try #require(site.find("a.yaml").first?.path)
+            Disk.remove(claimed)
+            try site.open(gate: "a")
+            let result = try site.result(of: "a.yaml")
+            #expect(result.state == "succeeded" && jobBeside(result) == text, "\(result)")
+        }
+    }
+
+    /// Their file could be changed by them at any time; what lies beside the result is what ran.
+    @Test(
+        "another user's drop: a copy lies beside the result, the drop is gone", .enabled(if: geteuid() == 0))
+    func foreign() throws {
+        try TestSite.use { site in
+            let text = job(["log: hello"])
+            try site.drop("f.yaml", text)
+            let path = "\(site.lane())/f.yaml"
+            try Disk.check("chown", path, chown(path, 65534, 65534))
+            try site.up()
+            let result = try site.result(of: "f.yaml")
+            #expect(result.state == "succeeded" && jobBeside(result) == text, "\(result)")
+            #expect(result["drop.uid"] == "65534", "\(result)")
+            var facts = stat()
+            #expect(
+                lstat(jobPath(beside: result), &facts) == 0 && facts.st_uid == 0)
+            #expect(Disk.names("\(site.spool)/claimed/main").isEmpty)
+        }
+    }
+
+    /// Some file systems show a file in both directories when the power went in the middle of a rename.
+    @Test(
+        "the remainder of a claim that a power cut left in the queue is no second job",
+        arguments: [true, false])
+    func remainder(isRecorded: Bool) throws {
+        try TestSite.use { site in
+            let runner = try site.up()
+            try site.drop("r.yaml", job([try site.gate("r") + "\n    idempotent: true"]))
+            try site.waitForEffect("r", "gate")
+            let claimed = try #require(site.find("r.yaml").first?.path)
+            try runner.killNow()
+            let left = "\(site.lane())/r.yaml"
+            try Disk.check("link", left, link(claimed, left))
+            if !isRecorded {
+                // The claim was cut off before its record: it is adopted.
+                let journal = "\(site.spool)/.bobbin/runners/main/journal"
+                for name in Disk.names(journal) { Disk.remove("\(journal)/\(name)") }
+            }
+            try site.up()
+            try site.wait("the end of the remainder", in: [site.lane()]) { Disk.exists(left) ? nil : () }
+            try site.waitForEffect("r", "gate", times: 2)
+            try site.open(gate: "r")
+            // Where the record was lost nobody knows of the first life's step, which waits at the same gate.
+            try site.open(gate: "r")
+            #expect(try site.result(of: "r.yaml").state == "succeeded")
+            #expect(try site.results(of: "r.yaml").count == 1)
+        }
+    }
+
+    @Test("half-written files of processes that are gone are removed, those of the living are not")
+    func temporaries() throws {
+        try TestSite.use { site in
+            let mine = "\(site.spool)/control/.\(getpid())-1.tmp",
+                dead = "\(site.spool)/control/.99999999-1.tmp"
+            for path in [mine, dead] { try Disk.write("half", to: path) }
+            try site.up()
+            try site.wait("the end of \(dead)", in: ["\(site.spool)/control"]) {
+                Disk.exists(dead) ? nil : ()
+            }
+            #expect(Disk.exists(mine))
+            Disk.remove(mine)
+        }
+    }
+}
