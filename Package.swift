@@ -74,7 +74,10 @@ let package = Package(
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
         tests(
             "BobbinDaemonTests",
-            ["BobbinDaemon", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue", "YamlText"]),
+            [
+                "BobbinDaemon", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue",
+                "YamlText",
+            ]),
         tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"]),
     ],
     swiftLanguageModes: [.v6]

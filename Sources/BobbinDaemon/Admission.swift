@@ -70,7 +70,7 @@ final class Admission {
         case .job: break
         }
         // Before it is judged: by now the file may well be counted to have two names.
-        if try remains.remove(candidate.name, from: directory) { return .settled }
+        if try removeRemainder(candidate.name, from: directory) { return .settled }
         let gate = ArrivalGate(
             requireEnd: policy.requireEnd, full: candidate.evidence == .movedIn ? [] : pressure.full,
             now: Timestamp(nanoseconds: Clocks.wall))
@@ -93,6 +93,28 @@ final class Admission {
         let plain = DropName.withoutRunPrefix(name).name
         let inner = DropName.judge(plain)
         return inner == .job ? .job : .unfit(why: "behind the run's prefix it is no name of a job")
+    }
+
+    /// What a crash left of a claim in its queue is the file of a run that goes on, or of one that has ended and whose
+    /// file still lies where it belongs. A file that a person moved back here is in no other place: it is a new job.
+    private func removeRemainder(_ name: String, from directory: Directory) throws -> Bool {
+        guard let (found, identity) = try remains.match(name, in: directory) else { return false }
+        if journal.record(found.run)?.finalState != nil || journal.record(found.run) == nil {
+            let isThere = try spool.finalRoots().contains { root in
+                try root.names().contains { day in
+                    let status = try root.directory(day).statusIfPresent(found.finalName)
+                    return status.map { InodeIdentity(inode: $0.inode, birthNanoseconds: $0.birth) }
+                        == identity
+                }
+            }
+            guard isThere else {
+                remains.forget(name, identity)
+                return false
+            }
+        }
+        try directory.remove(name)
+        rejecter.log.warn("claim", "removed what a cut rename left of it as \(name)", run: found.run)
+        return true
     }
 
     private func refuse(_ name: String, _ directory: Directory, _ failure: Failure) throws -> AdmissionOutcome
@@ -192,28 +214,36 @@ final class Remains: Sendable {
         var name: String
         var requeueOf: String?
     }
-    private let known = Monitor<Set<Sign>>([])
+    struct Known {
+        var run: RunID
+        /// Of its job file, once it has ended.
+        var finalName: String
+    }
+    private let known = Monitor<[Sign: Known]>([:])
 
     /// Runs that an earlier life, or a runner that died, had in flight.
     func add(_ recovered: [RunRecord]) {
         known.with { known in
             for a in recovered.map(\.acceptance) {
-                known.insert(Sign(identity: a.identity, name: a.dropName, requeueOf: a.requeueOf))
+                known[Sign(identity: a.identity, name: a.dropName, requeueOf: a.requeueOf)] = Known(
+                    run: a.id, finalName: FinalName.job(a))
             }
         }
     }
 
-    /// True when this name was such a remainder; it is removed, since the run has its bytes already.
-    func remove(_ found: String, from directory: Directory) throws -> Bool {
+    /// The run whose file this name may be a second name of.
+    func match(_ found: String, in directory: Directory) throws -> (Known, InodeIdentity)? {
         guard known.with({ !$0.isEmpty }), let status = try directory.statusIfPresent(found) else {
-            return false
+            return nil
         }
+        let identity = InodeIdentity(inode: status.inode, birthNanoseconds: status.birth)
+        return known.with { $0[Remains.sign(found, identity)] }.map { ($0, identity) }
+    }
+    func forget(_ found: String, _ identity: InodeIdentity) {
+        known.with { $0[Remains.sign(found, identity)] = nil }
+    }
+    private static func sign(_ found: String, _ identity: InodeIdentity) -> Sign {
         let (name, run) = DropName.withoutRunPrefix(found)
-        let sign = Sign(
-            identity: InodeIdentity(inode: status.inode, birthNanoseconds: status.birth), name: name,
-            requeueOf: run?.text)
-        guard known.with({ $0.contains(sign) }) else { return false }
-        try directory.remove(found)
-        return true
+        return Sign(identity: identity, name: name, requeueOf: run?.text)
     }
 }

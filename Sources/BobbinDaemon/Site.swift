@@ -74,6 +74,17 @@ public final class Site: Sendable {
         }
     }
 
+    /// The step types of a site's own, by name; those with errors are left out, and told where a job uses them.
+    public static func customTypes(path: String) -> [StepType] {
+        // No such directory: the site has none.
+        let folder = try? Directory.open("\(path)/\(SpoolName.templates)").directory(JobReader.customFolder)
+        let names = ((try? folder?.names()) ?? []).filter { $0.hasSuffix(".yaml") }.map {
+            String($0.dropLast(5))
+        }
+        let reader = Site.reader(path: path)
+        return names.sorted().compactMap(reader.customType)
+    }
+
     public func configuration() throws -> Configuration {
         let bytes = try Directory.open(path).directory("ops").openForReading("orchestrator.yaml").read(
             upTo: 1 << 20)

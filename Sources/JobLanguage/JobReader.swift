@@ -21,6 +21,8 @@ public struct JobReader: Sendable {
     let catalogue: StepCatalogue
     let templates: TemplateSource
     public static let version = "1.1"
+    /// Below templates/: `steps/archive.yaml` is the step type `archive`.
+    public static let customFolder = "steps"
     static let jobKeys = [
         "dsl_version", "name", "description", "queue", "priority", "params", "variables", "template", "retry",
         "timeout", "max_parallel", "steps",
@@ -55,6 +57,16 @@ public struct JobReader: Sendable {
                 findings: findings.all + calls.findings)
         }
         return readWithTemplate(fields, node, findings, stem: stem, as: purpose, budget)
+    }
+
+    /// A step type of the site, as its template says; nil where there is none, or where it has errors.
+    public func customType(_ name: String) -> StepType? {
+        let calls = CallReader(self, CheckBudget())
+        let file = CallReader.file(of: name)
+        guard calls.isCustom(name), let bytes = templates(file) else { return nil }
+        return calls.customType(
+            name, at: SourceMark(line: 1, column: 1, offset: 0),
+            Findings(SourceFile(name: file, bytes: bytes)))
     }
 
     private func fields(_ bytes: [UInt8], _ what: String, _ findings: Findings) -> FieldReader? {
@@ -163,7 +175,7 @@ public struct JobReader: Sendable {
         checkVersion(fields, required: false)
         var call = JobSpec(name: "", steps: [])
         readHead(fields, into: &call)
-        guard let name = fields.text("template"), let bytes = template(name, node, findings) else {
+        guard let name = fields.text("template"), let bytes = template(name, at: node.start, findings) else {
             return Reading(job: nil, findings: findings.all)
         }
         let inner = Findings(SourceFile(name: "templates/\(name)", bytes: bytes))
@@ -207,20 +219,20 @@ public struct JobReader: Sendable {
         return read(fields, findings, stem: JobReader.stem(name), budget, calls)
     }
 
-    func template(_ name: String, _ node: YamlNode, _ findings: Findings) -> [UInt8]? {
+    func template(_ name: String, at mark: SourceMark, _ findings: Findings) -> [UInt8]? {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let legal = parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") }
         guard legal, name.hasSuffix(".yaml") || name.hasSuffix(".yml") else {
             findings.error(
                 "E-TEMPLATE", "`\(name)` cannot name a template",
                 hint: "a file name below templates/ that ends in .yaml",
-                at: node.start)
+                at: mark)
             return nil
         }
         guard let bytes = templates(name) else {
             findings.error(
                 "E-TEMPLATE", "there is no template `\(name)`",
-                hint: "it would be templates/\(name) of this site", at: node.start)
+                hint: "it would be templates/\(name) of this site", at: mark)
             return nil
         }
         return bytes

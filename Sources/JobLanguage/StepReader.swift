@@ -102,7 +102,7 @@ struct StepReader {
     /// The one key that is not one of the common ones must be a step type.
     private func type(_ fields: FieldReader, _ label: String) -> (YamlPair, StepType)? {
         let pairs = (fields.node.pairs ?? []).filter { !StepReader.besides.contains($0.key) }
-        let known = pairs.filter { catalogue[$0.key] != nil }
+        let known = pairs.filter { catalogue[$0.key] != nil || calls.isCustom($0.key) }
         if known.count > 1 {
             findings.error(
                 "E-STEP", "\(label) has two step types, `\(known[0].key)` and `\(known[1].key)`",
@@ -111,7 +111,11 @@ struct StepReader {
                 } ?? "each step begins with its own `- `", at: known[1].keyStart)
             return nil
         }
-        if let pair = known.first, let type = catalogue[pair.key] {
+        if let pair = known.first {
+            guard let type = catalogue[pair.key] ?? calls.customType(pair.key, at: pair.keyStart, findings)
+            else {
+                return nil
+            }
             for stray in pairs where stray.key != pair.key { refuse(stray, label, type) }
             return (pair, type)
         }

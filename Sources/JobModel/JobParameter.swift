@@ -8,7 +8,7 @@ public struct JobParameter: Hashable, Sendable {
         case string, integer, number, boolean, list, map, duration, size, any
 
         /// The same kind among those of steps' parameters, which has its words and its judgement.
-        private var ofSteps: Parameter.Kind {
+        public var ofSteps: Parameter.Kind {
             switch self {
             case .string: .text
             case .integer: .integer

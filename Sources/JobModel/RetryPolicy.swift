@@ -41,7 +41,7 @@ public struct RetryPolicy: Hashable, Sendable {
         for _ in 1..<max(attempt, 1) where delay < Double(maxDelay.nanoseconds) { delay *= backoffMultiplier }
         delay = min(delay, Double(maxDelay.nanoseconds))
         let spread = 1 + jitter * (2 * random - 1)
-        return Span(nanoseconds: Int64(delay * spread))
+        return Span(nanoseconds: Int64(min(delay * spread, Double(maxDelay.nanoseconds))))
     }
 }
 

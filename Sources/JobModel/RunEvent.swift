@@ -45,7 +45,8 @@ extension RunRecord {
         case .mainEnded(let failure): mainEnd = MainEnd(attempt: attempt, failure: failure)
         case .parked(let wait):
             closeWait(at: wait.since)
-            answer = nil
+            // A hold keeps it for when the run goes on.
+            if wait.reason != .held { answer = nil }
             state = .waiting(wait)
             waits.append(WaitRecord(wait: wait))
         case .resumed(let instant): goOn(at: instant)

@@ -79,11 +79,13 @@ final class Batch: Sendable {
     private let piece: Piece
     /// Raised at the first failure, unless the others go on.
     private let halt: Flag
+    /// Something had failed before this drive: nothing begins, but all pieces are looked at.
+    private let isSettled: Bool
 
     init(
         _ count: Int, width: Int, crew: Crew, halt: Flag,
         goesOn: @escaping @Sendable (Failure) -> Bool = { _ in false },
-        needs: [Need] = [], piece: @escaping Piece
+        needs: [Need] = [], isSettled: Bool = false, piece: @escaping Piece
     ) {
         state = Monitor(
             State(
@@ -95,7 +97,9 @@ final class Batch: Sendable {
         self.crew = crew
         self.goesOn = goesOn
         self.halt = halt
-        self.needs = needs
+        self.needs = isSettled ? [] : needs
+        self.isSettled = isSettled
+        if isSettled { halt.raise() }
         self.piece = piece
     }
 
@@ -106,6 +110,12 @@ final class Batch: Sendable {
         while let thread = state.with({ $0.threads.popLast() }) { thread.join() }
         let (outcome, breaks) = state.with { ($0.outcome, $0.breaks) }
         if breaks.contains(where: { if case .stop = $0 { true } else { false } }) { throw .stop }
+        // Of a step that a crash cut off nobody knows: a person is asked before anything follows from a failure beside it.
+        if let question = breaks.first(where: {
+            if case .suspend(let wait) = $0 { wait.reason == .interrupted } else { false }
+        }), outcome.fatal != nil {
+            throw question
+        }
         // What failed has failed; whoever waits for another try beside it gets none.
         if outcome.fatal == nil, let first = Batch.nearest(breaks) { throw first }
         return outcome
@@ -183,7 +193,7 @@ final class Batch: Sendable {
             if state.outcome.fatal.map({ index < $0.index }) ?? true {
                 state.outcome.fatal = (index, failure)
             }
-            state.isClosed = true
+            state.isClosed = !isSettled
             halt.raise()
         }
     }
@@ -195,7 +205,7 @@ final class Batch: Sendable {
             case .stop: state.isClosed = true
             case .suspend(let wait) where wait.reason == .held: state.isClosed = true
             // One after the other: the next must not overtake the one that waits.
-            default: if width == 1 { state.isClosed = true }
+            default: if width == 1, !isSettled { state.isClosed = true }
             }
         }
     }

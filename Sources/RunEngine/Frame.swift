@@ -13,6 +13,8 @@ final class Frame: Sendable {
     let place: StepPlace
     /// Names that only this list sees, such as `item`; those of the outer ones are in it.
     let names: ValueMap
+    /// How much of a place is that of the template's caller: a template counts its steps from 1.
+    private let origin: Int
     /// Those of the template that is called; nil: the job's.
     let variables: ValueMap?
     let environment: ValueMap
@@ -27,6 +29,7 @@ final class Frame: Sendable {
         parent = nil
         place = StepPlace(section, [])
         names = [:]
+        origin = 0
         variables = nil
         environment = [:]
         floor = 0
@@ -42,6 +45,7 @@ final class Frame: Sendable {
         self.parent = parent
         self.place = place
         self.names = parent.names.merging(names)
+        origin = parent.origin
         variables = parent.variables
         self.environment = parent.environment.merging(environment)
         self.floor = floor ?? parent.floor
@@ -58,12 +62,18 @@ final class Frame: Sendable {
         self.parent = parent
         self.place = place
         names = [:]
+        origin = place.path.count
         self.variables = variables
         self.environment = parent.environment.merging(environment)
         self.floor = floor
         self.deadline = deadline ?? parent.deadline
         shelf = Shelf()
         halt = nil
+    }
+
+    /// Under which a step of this list is seen by the others.
+    func label(_ place: StepPlace) -> String {
+        origin == 0 ? place.text : StepPlace(.main, Array(place.path.dropFirst(origin))).text
     }
 
     var isHalted: Bool { halt?.isRaised ?? false || parent?.isHalted ?? false }

@@ -126,14 +126,14 @@ struct HoldingCourse: Sendable {
         let results = Monitor<[Int: Value]>([:])
         // The end of the run, or of the step's own time, is no failure that the other rounds could survive.
         let goesOn: @Sendable (Failure) -> Bool = {
-            plan.goesOn && $0.kind != .cancelled && !($0.kind == .timedOut && isLate)
+            plan.goesOn && $0.kind != .cancelled && $0.code != Progress.full
+                && !($0.kind == .timedOut && isLate)
         }
         // What had failed before this drive lets no other round begin in it.
-        if isResumed, let (index, failure) = settledFailure(plan, goesOn) {
-            return (fitting(outputs(plan, [:], [index: failure])), failure)
-        }
+        let isSettled = isResumed && hasSettledFailure(plan, goesOn)
         let batch = Batch(
             plan.items.count, width: plan.concurrency, crew: drive.crew, halt: halt, goesOn: goesOn,
+            isSettled: isSettled,
             piece: { index throws(Break) in
                 switch try perform(index, plan, halt: halt, judge: { _ in [:] }) {
                 case .over(let outputs):
@@ -153,15 +153,10 @@ struct HoldingCourse: Sendable {
             "\(outcome.failures.count) of \(plan.items.count) rounds failed; the first, round \(first.key + 1): \(failure.message)"
         return (fitting(outputs), failure)
     }
-    private func settledFailure(_ plan: RoundPlan, _ goesOn: (Failure) -> Bool) -> (Int, Failure)? {
-        for index in plan.items.indices {
-            if let failure = drive.progress.last(place.inside(index + 1), since: floor)?.failure,
-                !goesOn(failure)
-            {
-                return (index, failure)
-            }
+    private func hasSettledFailure(_ plan: RoundPlan, _ goesOn: (Failure) -> Bool) -> Bool {
+        plan.items.indices.contains { index in
+            drive.progress.last(place.inside(index + 1), since: floor)?.failure.map { !goesOn($0) } ?? false
         }
-        return nil
     }
 
     private func outputs(_ plan: RoundPlan, _ values: [Int: Value], _ failures: [Int: Failure]) -> ValueMap {

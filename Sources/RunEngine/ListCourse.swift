@@ -45,10 +45,7 @@ struct ListCourse: Sendable {
 
     private func runGraph(_ steps: [StepSpec], _ order: Order, _ goesOn: Bool) throws(Break) -> Failure? {
         // What had failed before this drive lets nothing more begin in it, not even what only waited for another try.
-        if !goesOn, let failure = steps.lazy.compactMap({ course($0, frame).settledFailure }).first {
-            absorbRecorded(steps)
-            return failure
-        }
+        let isSettled = !goesOn && steps.contains { course($0, frame).settledFailure != nil }
         let indexes = Dictionary(
             steps.indices.compactMap { index in steps[index].id.map { ($0, index) } },
             uniquingKeysWith: { $1 })
@@ -60,7 +57,7 @@ struct ListCourse: Sendable {
         let inner = Frame(inside: frame, at: frame.place, halt: halt)
         let batch = Batch(
             steps.count, width: steps.count, crew: drive.crew, halt: halt, goesOn: { _ in goesOn },
-            needs: needs,
+            needs: needs, isSettled: isSettled,
             piece: { index throws(Break) in try perform(steps[index], inner) })
         let outcome = try batch.run()
         return outcome.fatal?.failure ?? outcome.failures.min { $0.key < $1.key }?.value

@@ -89,10 +89,10 @@ final class Progress: Sendable {
     /// The code of what was cut short by what failed beside it.
     static let halted = "E-HALTED"
     /// Ends what is still open below a place: steps that hold others, cut short because something beside them failed.
-    func close(inside place: StepPlace, since floor: Int) {
+    func close(inside place: StepPlace, since floor: Int, _ isHolding: (StepPlace) -> Bool) {
         let open = state.with { state in
             state.record.steps.dropFirst(floor).filter { $0.state == .running && place.contains($0.place) }
-        }
+        }.filter { isHolding($0.place) }
         for var step in open {
             step.state = .cancelled
             step.endedAt = Timestamp(nanoseconds: Clocks.wall)
@@ -104,17 +104,21 @@ final class Progress: Sendable {
         }
     }
 
-    /// What keeps another step of main from beginning: a run is one record in memory, in the journal and in its result.
-    var fullness: Failure? {
+    /// The code of a run that is too large to go on.
+    static let full = "E-RUN-SIZE"
+    /// What keeps another step from beginning: a run is one record in memory, in the journal and in its result. The clean-up has
+    /// some room of its own.
+    func fullness(_ section: Section) -> Failure? {
         let (records, bytes) = state.with { ($0.record.steps.count, $0.handedOn) }
-        if records >= Limits.runRecords {
+        let more = section == .main ? 1.0 : section == .onFailure ? 1.1 : 1.2
+        if Double(records) >= Double(Limits.runRecords) * more {
             return Failure(
-                "E-RUN-SIZE", "the run has \(records) steps on record, and that is the limit",
+                Progress.full, "the run has \(records) steps on record, and that is the limit",
                 whatToDo: "Split it: a job for each part of the list.", retry: .never)
         }
-        guard bytes > Limits.runOutputBytes else { return nil }
+        guard Double(bytes) > Double(Limits.runOutputBytes) * more else { return nil }
         return Failure(
-            "E-RUN-SIZE",
+            Progress.full,
             "the steps of the run have handed on about \(bytes >> 20) MiB, and \(Limits.runOutputBytes >> 20) are the limit",
             whatToDo: "Let steps write to files, or set `capture:` lower.", retry: .never)
     }

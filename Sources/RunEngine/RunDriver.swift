@@ -64,6 +64,11 @@ public final class RunDriver {
     private func runMain() throws(Break) -> RunEnding? {
         if let known = progress.record.mainEnd, known.attempt == progress.attempt {
             progress.fail(known.failure)
+            // Cancelled while its clean-up waited; kept, so that a crash from here on does not forget it.
+            if known.failure == nil, signals.request == .cancel {
+                progress.fail(StepRun.cancelled)
+                progress.note(.mainEnded(StepRun.cancelled), durable: false)
+            }
             ListCourse(drive: common, frame: frame(.main)).absorbRecorded(spec.steps)
             return nil
         }
@@ -93,7 +98,7 @@ public final class RunDriver {
                 Progress.halted, "a step was cut short by a failure that nothing tells of any more",
                 retry: .never)
         }
-        if failure != nil { progress.close(inside: frame.place, since: 0) }
+        if failure != nil { progress.close(inside: frame.place, since: 0) { !spec.isLeaf($0) } }
         return failure
     }
 

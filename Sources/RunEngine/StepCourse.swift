@@ -66,7 +66,8 @@ struct StepCourse: Sendable {
 
     /// `continue_on_error` is about the step's own failure, not about the end of the run.
     private func mayContinue(after failure: Failure) -> Bool {
-        step.continueOnError && failure.kind != .cancelled && !isTimeUp(failure)
+        step.continueOnError && failure.kind != .cancelled && failure.code != Progress.full
+            && !isTimeUp(failure)
     }
     /// Of the run, or of what holds the step.
     private func isTimeUp(_ failure: Failure) -> Bool { failure.kind == .timedOut && frame.isLate }
@@ -151,7 +152,7 @@ struct StepCourse: Sendable {
             attempt: attempt, state: .running, startedAt: drive.now)
         let prepared: Prepared?
         do throws(Failure) {
-            if step.section == .main, let full = progress.fullness { throw full }
+            if let full = progress.fullness(step.section) { throw full }
             prepared = try prepare()
         } catch { return try end(&entry, error) }
         guard let prepared else {
@@ -166,9 +167,15 @@ struct StepCourse: Sendable {
         if step.type.control != nil {
             do throws(Failure) {
                 try context.checkpoint()
-                var plan = try prepared.action.perform(prepared.arguments, context)
+                var plan = ValueMap()
                 if let call = step.call {
-                    plan["variables"] = .map(try call.bind(plan["variables"]?.mapValue ?? [:]))
+                    // Of a step type of the site all parameters are the template's.
+                    let given =
+                        prepared.action == nil
+                        ? prepared.arguments : prepared.arguments["variables"]?.mapValue
+                    plan["variables"] = .map(try call.bind(given ?? [:]))
+                } else if let action = prepared.action {
+                    plan = try action.perform(prepared.arguments, context)
                 }
                 entry.outputs = RoundPlan.outputs(plan, environment: prepared.environment)
             } catch {
@@ -194,7 +201,7 @@ struct StepCourse: Sendable {
     {
         do throws(Failure) {
             try context.checkpoint()
-            entry.outputs = try prepared.action.perform(prepared.arguments, context)
+            entry.outputs = try prepared.action?.perform(prepared.arguments, context) ?? [:]
             entry.state = .succeeded
         } catch {
             close(context, &entry)
@@ -221,7 +228,7 @@ struct StepCourse: Sendable {
         let (outputs, failure) = try course.run()
         entry.outputs = outputs
         if let failure {
-            progress.close(inside: place, since: progress.index(place) ?? 0)
+            progress.close(inside: place, since: progress.index(place) ?? 0) { !drive.spec.isLeaf($0) }
             return try end(&entry, failure)
         }
         entry.state = .succeeded
@@ -287,7 +294,8 @@ struct StepCourse: Sendable {
     // MARK: preparing
 
     private struct Prepared {
-        var action: any StepAction
+        /// Nil of a step type of the site: its steps are all that it does.
+        var action: (any StepAction)?
         var arguments: ValueMap
         var environment: ValueMap
     }
@@ -295,7 +303,8 @@ struct StepCourse: Sendable {
     /// Renders and binds; nil when the step's condition is false. Rendering happens here and never earlier, so that a
     /// step sees what the steps before it left.
     private func prepare() throws(Failure) -> Prepared? {
-        guard let action = drive.actions[step.type.name] else {
+        let action = drive.actions[step.type.name]
+        guard action != nil || step.call != nil else {
             throw Failure("E-STEP-TYPE", "this runner has no step type `\(step.type.name)`", retry: .never)
         }
         let scope = drive.scope(frame)
@@ -337,7 +346,8 @@ struct StepCourse: Sendable {
 
     private func absorb(_ entry: StepRecord) {
         if step.type.control?.isOpen == true { absorbInside(step, place) }
-        frame.shelf.put(Scope.StepOutputs(label: entry.label, id: entry.id, outputs: StepCourse.seen(entry)))
+        frame.shelf.put(
+            Scope.StepOutputs(label: frame.label(entry.place), id: entry.id, outputs: StepCourse.seen(entry)))
     }
     private static func seen(_ entry: StepRecord) -> ValueMap {
         var outputs = entry.outputs
@@ -351,7 +361,7 @@ struct StepCourse: Sendable {
         let floor = progress.index(self.place) ?? 0
         for child in group.steps {
             let at = place.inside(child.number)
-            guard !frame.shelf.has(at.text) else { continue }
+            guard !frame.shelf.has(frame.label(at)) else { continue }
             if child.type.control?.isOpen == true { absorbInside(child, at) }
             let outputs: ValueMap =
                 progress.last(at, since: floor).map(StepCourse.seen)
@@ -359,7 +369,7 @@ struct StepCourse: Sendable {
                     "skipped_because": "what holds it did not run it",
                     "state": .string(StepState.skipped.rawValue),
                 ]
-            frame.shelf.put(Scope.StepOutputs(label: at.text, id: child.id, outputs: outputs))
+            frame.shelf.put(Scope.StepOutputs(label: frame.label(at), id: child.id, outputs: outputs))
         }
     }
 }

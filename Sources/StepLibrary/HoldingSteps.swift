@@ -125,9 +125,7 @@ struct CallStep: StepAction {
         shorthand: "template", outputs: [("<name>", "each of the template's `outputs`")],
         example: "call: {template: deploy.yaml, variables: {target: staging}}", control: .call)
     var type: StepType { CallStep.table }
-    func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        ["variables": arguments["variables"] ?? .map([:])]
-    }
+    func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap { [:] }
 }
 
 private enum RoundName {

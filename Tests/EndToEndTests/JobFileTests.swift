@@ -78,6 +78,28 @@ import Testing
         }
     }
 
+    /// It has the inode and the name of a file that a crash might have left; but it lies nowhere else.
+    @Test("a job of a recovered run, moved back from failed/, runs again") func movedBack() throws {
+        try TestSite.use { site in
+            let runner = try site.up()
+            try site.drop("b.yaml", job([site.gate("b"), "fail: on purpose"]))
+            try site.waitForEffect("b", "gate")
+            try runner.killNow()
+            try site.up()
+            let parked = try site.parked("b.yaml", "interrupted")
+            #expect(try site.bobbin("resolve", parked.id, "--skip").code == 0)
+            let result = try site.result(of: "b.yaml")
+            #expect(result.state == "failed", "\(result)")
+            try Disk.move(jobPath(beside: result), to: "\(site.lane())/b.yaml")
+            try site.waitForEffect("b", "gate", times: 2)
+            try site.open(gate: "b")
+            let second = try site.result(of: "b.yaml")
+            #expect(second.path != result.path && second.state == "failed", "\(second)")
+            // It has no job beside it any more, since that was moved alone.
+            Disk.remove(result.path)
+        }
+    }
+
     @Test("half-written files of processes that are gone are removed, those of the living are not")
     func temporaries() throws {
         try TestSite.use { site in

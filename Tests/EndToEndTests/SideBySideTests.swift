@@ -109,6 +109,42 @@ import Testing
         }
     }
 
+    /// What was accepted is what runs: also of the step types of the site, and of the templates they call.
+    @Test("a step type of the site that is changed while a run of it is cut off") func changedTemplate()
+        throws
+    {
+        try TestSite.use { site in
+            let folder = "\(site.path)/templates/steps"
+            if !Disk.exists(folder) { try Disk.makeDirectory(folder) }
+            func write(_ word: String) throws {
+                let text = try job(
+                    [site.gate("c"), site.effect("c", "\"{{ what }}-\(word)\"")],
+                    head: "params: {what: {type: string}}\n", tail: "outputs: {done: \"\(word)\"}\n")
+                try Disk.write(text, to: "\(folder)/work.yaml")
+            }
+            try write("old")
+            let runner = try site.up()
+            try site.drop(
+                "c.yaml",
+                job(["{work: once, id: w}"], tail: "outputs: {done: \"{{ steps.w.done }}\"}\n"))
+            try site.waitForEffect("c", "gate")
+            try runner.killNow()
+            try write("new")
+            try site.up()
+            let parked = try site.parked("c.yaml", "interrupted")
+            #expect(try site.bobbin("show", parked.id).out.contains("step 1.1 (run) may or may not"))
+            #expect(try site.bobbin("resolve", parked.id, "--skip").code == 0)
+            let result = try site.result(of: "c.yaml")
+            #expect(result.state == "succeeded" && result["outputs.done"] == "old", "\(result)")
+            #expect(site.count("c", "once-old") == 1 && site.count("c", "once-new") == 0)
+            // The next drop gets the new one; and who asks is told of it.
+            let listed = try site.bobbin("steps")
+            #expect(listed.out.contains("work"), "\(listed)")
+            let said = try site.bobbin("steps", "work")
+            #expect(said.code == 0 && said.out.contains("what"), "\(said)")
+        }
+    }
+
     /// There the threads of the run and the main thread start programs, whose ends each must learn of.
     @Test("in the foreground: hundreds of programs, eight at one time, and each end is known")
     func foreground() throws {

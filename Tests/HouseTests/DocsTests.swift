@@ -100,7 +100,8 @@ private func documents() throws -> [URL] {
             let file = FileManager.default.temporaryDirectory.appendingPathComponent(
                 "bobbin-example-\(UUID().uuidString).yaml")
             try job.write(to: file, atomically: true, encoding: .utf8)
-            defer { try? FileManager.default.removeItem(at: file) }  // the temporary directory is tidied anyway
+            // Where that fails, the temporary directory is tidied anyway.
+            defer { try? FileManager.default.removeItem(at: file) }
             let (_, out) = try bobbin(["check", file.path])
             let complaints = out.components(separatedBy: "\n").filter {
                 $0.contains(": error:") && !$0.contains("E-UNDEFINED")

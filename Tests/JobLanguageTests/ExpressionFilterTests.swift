@@ -148,7 +148,8 @@ import Testing
 
     /// In some zones the clocks go forward at midnight: there is no such hour on that day, but there is the day.
     @Test func aDayWithoutItsMidnight() throws {
-        let change: Int64 = 1_788_667_200  // 2026-09-06T04:00:00Z, when America/Santiago goes from -04:00 to -03:00
+        // 2026-09-06T04:00:00Z, when America/Santiago goes from -04:00 to -03:00.
+        let change: Int64 = 1_788_667_200
         let scope = Scope(
             now: Timestamp(seconds: 0), localDate: "", zoneOffset: { $0 < change ? -4 * 3600 : -3 * 3600 })
         #expect(

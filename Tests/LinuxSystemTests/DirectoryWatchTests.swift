@@ -20,6 +20,18 @@ import Testing
         try watch.drain().hints.map(\.hint)
     }
 
+    /// So many of them: children that other tests start hold copies of a writer's descriptor until their exec, and a file
+    /// is closed with the last.
+    private func hints(_ watch: DirectoryWatch, _ count: Int) throws -> [DirectoryWatch.Hint] {
+        var all = try hints(watch)
+        let end = Clocks.monotonic + 20_000_000_000
+        while all.count < count, Clocks.monotonic < end {
+            sched_yield()
+            all += try hints(watch)
+        }
+        return all
+    }
+
     @Test func eachWayOfArrivingHasItsHint() throws {
         let folder = try Folder()
         let outside = try Folder()
@@ -34,7 +46,7 @@ import Testing
             try file.append([1])
             #expect(try hints(watch).isEmpty, "writing alone is no news")
         }
-        #expect(try hints(watch) == [.closed(name: "written.yaml")])
+        #expect(try hints(watch, 1) == [.closed(name: "written.yaml")])
         #expect(link(folder.path + "/written.yaml", folder.path + "/linked.yaml") == 0)
         #expect(try hints(watch) == [.appeared(name: "linked.yaml")])
         _ = try folder.directory.openForReading("linked.yaml")
@@ -102,7 +114,7 @@ import Testing
         #expect(try hints(watch) == [.gone])
         try folder.put("other/x", "")
         #expect(
-            try hints(watch) == [.appeared(name: "x"), .closed(name: "x")],
+            try hints(watch, 2) == [.appeared(name: "x"), .closed(name: "x")],
             "it is still watched, whatever its path")
     }
     @Test func theWatchFollowsTheHeldDirectoryNotThePath() throws {
@@ -114,7 +126,7 @@ import Testing
         try folder.put("queue/new", "")
         #expect(try hints(watch).isEmpty)
         try folder.put("old/x", "")
-        #expect(try hints(watch).contains(.closed(name: "x")))
+        #expect(try hints(watch, 2).contains(.closed(name: "x")))
         _ = fresh
     }
     private static let queued =

@@ -141,20 +141,23 @@ struct StepsVerb: ParsableCommand {
     @Argument(help: "A step type.", completion: .custom { _, _, _ in Site.standardCatalogue.names }) var type:
         String?
     @Flag(help: "The whole reference as Markdown (docs/STEPS.md).") var markdown = false
+    @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
     func run() throws {
         let catalogue = Site.standardCatalogue
         if markdown { return print(StepManual.markdown(catalogue), terminator: "") }
+        // Without a site: the program's own alone.
+        let customs = (try? SiteFinder.find(option: site.site)).map { Site.customTypes(path: $0) } ?? []
         if let type {
-            guard let found = catalogue[type] else {
+            guard let found = catalogue[type] ?? customs.first(where: { $0.name == type }) else {
                 Terminal.complain(
                     "there is no step type `\(Terminal.escape(type))`; `bobbin steps` lists them")
                 throw ExitCode(Exit.usage)
             }
             return json.json ? Terminal.print(json: StepManual.value(found)) : print(StepManual.text(found))
         }
-        if json.json { return Terminal.print(json: .list(catalogue.types.map(StepManual.value))) }
-        print(Terminal.table(catalogue.types.map { [$0.name, $0.summary] }))
+        if json.json { return Terminal.print(json: .list((catalogue.types + customs).map(StepManual.value))) }
+        print(Terminal.table((catalogue.types + customs).map { [$0.name, $0.summary] }))
     }
 }
