@@ -95,17 +95,14 @@ final class Admission {
         return inner == .job ? .job : .unfit(why: "behind the run's prefix it is no name of a job")
     }
 
-    /// What a crash left of a claim in its queue is the file of a run that goes on, or of one that has ended and whose
-    /// file still lies where it belongs. A file that a person moved back here is in no other place: it is a new job.
+    /// What a crash left of a claim in its queue belongs to a run that goes on, or whose job lies beside its result. Where it
+    /// does not lie there, a person has moved it back here, and it is a new job: its inode and its name are the same.
     private func removeRemainder(_ name: String, from directory: Directory) throws -> Bool {
         guard let (found, identity) = try remains.match(name, in: directory) else { return false }
-        if journal.record(found.run)?.finalState != nil || journal.record(found.run) == nil {
+        if journal.record(found.run) == nil {
+            // Perhaps as a copy: of another user's drop, or written again because the claim's name did not survive.
             let isThere = try spool.finalRoots().contains { root in
-                try root.names().contains { day in
-                    let status = try root.directory(day).statusIfPresent(found.finalName)
-                    return status.map { InodeIdentity(inode: $0.inode, birthNanoseconds: $0.birth) }
-                        == identity
-                }
+                try root.names().contains { try root.directory($0).statusIfPresent(found.finalName) != nil }
             }
             guard isThere else {
                 remains.forget(name, identity)
