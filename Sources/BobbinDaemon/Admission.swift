@@ -102,7 +102,11 @@ final class Admission {
         if journal.record(found.run) == nil {
             // Perhaps as a copy: of another user's drop, or written again because the claim's name did not survive.
             let isThere = try spool.finalRoots().contains { root in
-                try root.names().contains { try root.directory($0).statusIfPresent(found.finalName) != nil }
+                // What somebody put beside the days is none of ours; a day that cannot be read is no answer.
+                try root.names().contains {
+                    try root.statusIfPresent($0)?.kind == .directory
+                        && root.directory($0).statusIfPresent(found.finalName) != nil
+                }
             }
             guard isThere else {
                 remains.forget(name, identity)

@@ -29,7 +29,7 @@ public enum ResultFile {
 
     private static func heading(_ run: RunRecord) -> String {
         let took = run.endedAt.map { end in brief(end.since(run.startedAt ?? end)) } ?? ""
-        let steps = Set(run.steps.filter { $0.type != "round" }.map(\.label)).count
+        let steps = Set(run.steps.filter { $0.type != StepRecord.roundType }.map(\.label)).count
         return
             "\(run.acceptance.jobName.filter { !$0.isNewline }): \(run.finalState?.rawValue ?? "") after \(took), \(steps) step\(steps == 1 ? "" : "s")\(run.attempt > 1 ? ", \(run.attempt) attempts" : "")"
     }

@@ -78,6 +78,7 @@ public final class Site: Sendable {
     public static func customTypes(path: String) -> [StepType] {
         // No such directory: the site has none.
         let folder = try? Directory.open("\(path)/\(SpoolName.templates)").directory(JobReader.customFolder)
+        // One that cannot be read is shown as empty; a job that uses a step of it is told so.
         let names = ((try? folder?.names()) ?? []).filter { $0.hasSuffix(".yaml") }.map {
             String($0.dropLast(5))
         }

@@ -25,6 +25,8 @@ public struct Failure: Error, Hashable, Sendable {
 
     /// The host had no process, memory or descriptor to start a program with: nothing has begun.
     public static let notSpawned = "E-SPAWN"
+    /// A step that holds others was cut short by what failed beside it: it has no failure of its own.
+    public static let halted = "E-HALTED"
 
     public init(
         _ code: String, _ message: String, whatToDo: String = "", kind: Kind = .failed,

@@ -132,6 +132,8 @@ public struct StepRecord: Hashable, Sendable {
     }
 
     public var label: String { place.text }
+    /// The type of the record of a loop's round, which is no step.
+    public static let roundType = "round"
 }
 
 /// A finished or open wait.

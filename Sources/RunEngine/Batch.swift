@@ -26,14 +26,12 @@ final class Crew: Sendable {
     /// Nil when all are at work, or the system has none to give.
     func hire(_ work: @escaping @Sendable () -> Void) -> BlockingThread? {
         let free = free
-        guard
-            free.with({ count in
-                count > 0
-                    ? {
-                        count -= 1; return true
-                    }() : false
-            })
-        else { return nil }
+        let isFree = free.with { count -> Bool in
+            guard count > 0 else { return false }
+            count -= 1
+            return true
+        }
+        guard isFree else { return nil }
         // Without the thread the work is done all the same, by those who are there.
         let thread = try? BlockingThread.start(name) {
             work()

@@ -18,8 +18,6 @@ struct HoldingCourse: Sendable {
     /// It began in an earlier drive.
     private let isResumed: Bool
     private static let failuresTold = 20
-    /// Of the record of a round.
-    static let roundType = "round"
     private var isLate: Bool { deadline.map { Clocks.monotonic >= $0.instant } ?? false }
 
     init(drive: Drive, step: StepSpec, place: StepPlace, frame: Frame, entry: StepRecord, isResumed: Bool) {
@@ -106,7 +104,7 @@ struct HoldingCourse: Sendable {
     }
     private func note(_ round: Round, _ place: StepPlace, _ started: Timestamp) -> Round {
         var record = StepRecord(
-            place: place, title: "round \(place.path.last ?? 0)", id: nil, type: HoldingCourse.roundType,
+            place: place, title: "round \(place.path.last ?? 0)", id: nil, type: StepRecord.roundType,
             runAttempt: drive.progress.attempt, attempt: entry.attempt, state: .succeeded, startedAt: started,
             endedAt: drive.now)
         switch round {

@@ -86,8 +86,6 @@ final class Progress: Sendable {
         recorder.record(event, of: id, durable: durable)
     }
 
-    /// The code of what was cut short by what failed beside it.
-    static let halted = "E-HALTED"
     /// Ends what is still open below a place: steps that hold others, cut short because something beside them failed.
     func close(inside place: StepPlace, since floor: Int, _ isHolding: (StepPlace) -> Bool) {
         let open = state.with { state in
@@ -98,7 +96,7 @@ final class Progress: Sendable {
             step.endedAt = Timestamp(nanoseconds: Clocks.wall)
             step.outputs = [:]
             step.failure = Failure(
-                Progress.halted, "something beside it failed", kind: .cancelled, retry: .never,
+                Failure.halted, "something beside it failed", kind: .cancelled, retry: .never,
                 step: step.label)
             note(.stepEnded(step), durable: false)
         }

@@ -95,7 +95,7 @@ public final class RunDriver {
         } catch {
             guard case .halted = error else { throw error }
             failure = Failure(
-                Progress.halted, "a step was cut short by a failure that nothing tells of any more",
+                Failure.halted, "a step was cut short by a failure that nothing tells of any more",
                 retry: .never)
         }
         if failure != nil { progress.close(inside: frame.place, since: 0) { !spec.isLeaf($0) } }

@@ -38,7 +38,7 @@ struct StepCourse: Sendable {
         case .failed, .timedOut, .denied, .cancelled:
             guard let failure = last.failure else { return nil }
             // It was cut short by what failed beside it, and will be again.
-            if failure.code == Progress.halted { throw .halted }
+            if failure.code == Failure.halted { throw .halted }
             if failure.code == Failure.notSpawned, step.type.control == nil {
                 return try start(attempt: last.attempt, isRerun: false)
             }
@@ -54,7 +54,7 @@ struct StepCourse: Sendable {
     /// How it failed for good, as its record says; nil where anything may still follow.
     var settledFailure: Failure? {
         guard let last = progress.last(place, since: frame.floor), let failure = last.failure,
-            [.failed, .timedOut, .denied, .cancelled].contains(last.state), failure.code != Progress.halted,
+            [.failed, .timedOut, .denied, .cancelled].contains(last.state), failure.code != Failure.halted,
             failure.code != Failure.notSpawned || step.type.control != nil
         else { return nil }
         return canRetry(failure, attempt: last.attempt) || mayContinue(after: failure) ? nil : failure

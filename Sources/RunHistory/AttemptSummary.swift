@@ -33,7 +33,8 @@ public struct AttemptSummary: Hashable, Sendable {
 
     /// How an attempt that was followed by another ended: as its last main step that went wrong.
     private static func brokenState(_ steps: [StepRecord]) -> FinalState {
-        for step in steps.reversed() where step.place.section == .main {
+        for step in steps.reversed() where step.place.section == .main && step.failure?.code != Failure.halted
+        {
             switch step.state {
             case .timedOut: return .timedOut
             case .denied: return .denied

@@ -78,6 +78,28 @@ import Testing
         }
     }
 
+    /// The rename did not survive, the record did: the claim is written anew, and the drop is a remainder.
+    @Test("a claim whose rename was lost is one run") func lostRename() throws {
+        try TestSite.use { site in
+            let runner = try site.up()
+            // Not repeatable: its start is on the disk, and the acceptance before it.
+            try site.drop("l.yaml", job([site.gate("l"), site.effect("l")]))
+            try site.waitForEffect("l", "gate")
+            let claimed = try #require(site.find("l.yaml").first?.path)
+            try runner.killNow()
+            let left = "\(site.lane())/l.yaml"
+            try Disk.move(claimed, to: left)
+            try site.up()
+            let parked = try site.parked("l.yaml", "interrupted")
+            try site.wait("the end of the remainder", in: [site.lane()]) { Disk.exists(left) ? nil : () }
+            #expect(try site.bobbin("resolve", parked.id, "--skip").code == 0)
+            #expect(try site.result(of: "l.yaml").state == "succeeded")
+            try site.fence("after.yaml")
+            #expect(site.count("l", "gate") == 1 && site.count("l", "once") == 1)
+            #expect(try site.results(of: "l.yaml").count == 1)
+        }
+    }
+
     /// It has the inode and the name of a file that a crash might have left; but it lies nowhere else.
     @Test("a job of a recovered run, moved back from failed/, runs again") func movedBack() throws {
         try TestSite.use { site in

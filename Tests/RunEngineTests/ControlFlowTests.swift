@@ -482,10 +482,10 @@ private func call(_ name: String, id: String? = nil, needs: [String]? = nil) -> 
                         attempt: 1,
                         state: state, startedAt: Timestamp(seconds: 3),
                         failure: state == .cancelled
-                            ? Failure(Progress.halted, "", kind: .cancelled, retry: .never) : nil)))
+                            ? Failure(Failure.halted, "", kind: .cancelled, retry: .never) : nil)))
         }
         let spec = job([Steps.hold(Steps.group, [say("x"), say("y")])])
-        #expect(try FakeWorld().live(spec, from: record).failure?.code == Progress.halted)
+        #expect(try FakeWorld().live(spec, from: record).failure?.code == Failure.halted)
     }
     /// `a` is asked about and answered; a hold, or a crash, comes before the answer is used or right after.
     @Test(arguments: [true, false]) func anAnswerIsForOneStep(isHeld: Bool) throws {

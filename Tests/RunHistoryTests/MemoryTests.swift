@@ -120,6 +120,18 @@ import Testing
         #expect(try !history.contains(sampleID(4)))
     }
 
+    /// A branch that was cut short says nothing of how the attempt ended, though its record is the last.
+    @Test func whatWasCutShortIsNotHowItEnded() throws {
+        var run = retried()
+        var cut = run.steps[0]
+        cut.place = StepPlace(.main, [2])
+        cut.state = .cancelled
+        cut.failure = Failure(Failure.halted, "something beside it failed", kind: .cancelled, retry: .never)
+        run.steps.insert(cut, at: 1)
+        try history.add([run])
+        #expect(try history.attempts(of: run.id).map(\.state) == [.timedOut, .succeeded])
+    }
+
     /// One timed out attempt, a wait, and one that succeeded.
     private func retried() -> RunRecord {
         var run = sampleRun(9)
