@@ -147,8 +147,14 @@ struct StepsVerb: ParsableCommand {
     func run() throws {
         let catalogue = Site.standardCatalogue
         if markdown { return print(StepManual.markdown(catalogue), terminator: "") }
-        // Without a site: the program's own alone.
-        let customs = (try? SiteFinder.find(option: site.site)).map { Site.customTypes(path: $0) } ?? []
+        var base: String?
+        if site.site != nil {
+            base = try SiteFinder.find(option: site.site)
+        } else {
+            // Here is no site, and none was asked for: the program's own alone.
+            base = try? SiteFinder.find(option: nil)
+        }
+        let customs = base.map { Site.customTypes(path: $0) } ?? []
         if let type {
             guard let found = catalogue[type] ?? customs.first(where: { $0.name == type }) else {
                 Terminal.complain(
