@@ -8,6 +8,7 @@ import PackageDescription
 
 let house: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -40,12 +41,13 @@ let package = Package(
         room("RunEngine", ["JobModel", "JobLanguage", "LinuxSystem"]),
         room("StepLibrary", ["JobModel", "LinuxSystem", crypto]),
         room("Archives", ["LinuxSystem", "CArchive"]),
+        room("Databases", ["JobModel", grdb, sqlite]),
         room("RunHistory", ["JobModel", grdb]),
         room(
             "BobbinDaemon",
             [
                 "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
-                "StepLibrary", "Archives", "RunHistory", crypto,
+                "StepLibrary", "Archives", "Databases", "RunHistory", crypto,
             ]),
         .executableTarget(
             name: "bobbin",
@@ -69,7 +71,9 @@ let package = Package(
         tests(
             "RunEngineTests",
             ["RunEngine", "JobLanguage", "JobModel", "LinuxSystem", "StepLibrary", "TestKit"]),
-        tests("StepLibraryTests", ["StepLibrary", "Archives", "JobModel", "LinuxSystem", crypto]),
+        tests(
+            "StepLibraryTests",
+            ["StepLibrary", "BobbinDaemon", "Archives", "JobModel", "LinuxSystem", crypto]),
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
         tests(

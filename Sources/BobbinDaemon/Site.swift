@@ -56,7 +56,7 @@ public final class Site: Sendable {
     }
 
     /// Every step type of this program; the catalogue is the same for every site.
-    public static let allActions: [any StepAction] = StepLibrary.actions(ports: StepPorts(zip: ZipPort.zip))
+    public static let allActions: [any StepAction] = StepLibrary.actions(ports: StepConnections.ports)
     public static let standardCatalogue = StepCatalogue(allActions.map(\.type))
 
     /// The checker of this site, with its templates.

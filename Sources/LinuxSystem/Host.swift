@@ -104,7 +104,7 @@ public enum Host {
         return nil
     }
 
-    private static func isDirectory(_ path: String) -> Bool {
+    static func isDirectory(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
@@ -136,6 +136,8 @@ public enum Host {
 extension Host {
     /// Whether a path leads to anything, links followed.
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    /// Whether it leads to a program that this account may run.
+    public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 && !isDirectory(path) }
 }
 
 extension Host {

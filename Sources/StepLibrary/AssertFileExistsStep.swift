@@ -15,11 +15,21 @@ struct AssertFileExistsStep: StepAction {
             Parameter("min_bytes", .size, default: .int(0), "the least size of a file"),
         ],
         shorthand: "path",
-        outputs: [("path", "the absolute path"), ("bytes", "its size"), ("kind", "file or directory")],
+        outputs: [("path", "the absolute path"), ("bytes", "its size"), ("kind", "file or directory")]
+            + Verification.outputs,
         example: "assert_file_exists: {path: out/report.pdf, min_bytes: 1KiB}")
     var type: StepType { AssertFileExistsStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
+        // One look: what should be there by now and is not is for the job's own `retry:`.
+        try Verification.perform(retryAfter: .zero, context) { () throws(Failure) in
+            try look(arguments, context)
+        }
+    }
+
+    private func look(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> (
+        message: String, outputs: ValueMap
+    ) {
         let path = try SitePath(arguments.text("path"), context)
         let status: FileStatus
         do { status = try FileStatus.following(path.absolute) } catch {
@@ -34,7 +44,10 @@ struct AssertFileExistsStep: StepAction {
         guard status.kind != .regular || status.size >= least else {
             throw refusal("\(path.absolute) has \(status.size) bytes; at least \(least) were expected")
         }
-        return ["path": .string(path.absolute), "bytes": .int(status.size), "kind": .string(status.kindName)]
+        return (
+            "\(path.absolute) is there",
+            ["path": .string(path.absolute), "bytes": .int(status.size), "kind": .string(status.kindName)]
+        )
     }
 
     private func refusal(_ message: String) -> Failure {

@@ -11,7 +11,7 @@ final class CurlExchange {
     private let context: any StepContext
     private let sizeLimit: Int
     private var files: [SitePath] = []
-    private var download: (final: SitePath, part: SitePath, directory: Directory)?
+    private var download: PartFile?
     /// Before the line curl adds to its standard error.
     static let mark = "bobbin-http "
 
@@ -24,13 +24,7 @@ final class CurlExchange {
         guard request.method != "HEAD" else {
             throw .parameter("the answer to HEAD has no body for `save_to`")
         }
-        let final = try SitePath(text, context).named()
-        let directories = try OpenDirectories(context)
-        _ = try directories.made(final.parent)
-        let directory = try directories.writable(final)
-        let part = final.parent.appending(TemporaryName.of(final.name, context))
-        try TemporaryName.clear(part.name, directory)
-        download = (final, part, directory)
+        download = try PartFile(SitePath(text, context), context)
     }
 
     func perform() throws(Failure) -> HttpAnswer {
@@ -46,8 +40,7 @@ final class CurlExchange {
         if let failure = HttpAnswer.failure(ending, request, sizeLimit) { throw failure }
         var answer = try HttpAnswer(ending, headers: SourceFile(reading: headers), context)
         if let download {
-            // No file: the answer had no body.
-            answer.bytes = (try? FileStatus.of(download.part.absolute).size) ?? 0
+            answer.bytes = try download.size()
         }
         guard answer.bytes <= sizeLimit else { throw HttpAnswer.tooLarge(request, sizeLimit) }
         return answer
@@ -90,21 +83,13 @@ final class CurlExchange {
     /// Gives the download its name; nil where the body is not saved.
     func keepBody() throws(Failure) -> String? {
         guard let download else { return nil }
-        try onDisk("write \(download.final.absolute)") { () throws(SystemError) in
-            if try download.directory.statusIfPresent(download.part.name) == nil {
-                _ = try download.directory.create(download.part.name)
-            }
-            try download.directory.openForReading(download.part.name).sync()
-            try download.directory.renameReplacing(
-                download.part.name, to: download.directory, download.final.name)
-            try download.directory.sync()
-        }
+        try download.commit()
         return download.final.absolute
     }
 
     func removeFiles() {
         // What is already gone, or cannot be removed, is no reason to fail a request that was made.
         for file in files { try? Directory.open(file.parent.absolute).remove(file.name) }
-        if let download { try? download.directory.remove(download.part.name) }
+        download?.discard()
     }
 }

@@ -34,6 +34,8 @@ enum ProgramParameters {
 struct ProgramCall {
     var title: String
     var request: ProcessRequest
+    /// What the exit code 255 of ssh says.
+    var unreached: Failure?
     private var accepted: Set<Int> = []
     private var parse: String
 
@@ -96,10 +98,12 @@ struct ProgramCall {
         switch ending.exit {
         case .code(let code) where accepted.contains(code): return code
         case .running: return 0
-        case .code(let code):
-            throw Failure(
-                "E-EXIT", "\(title) exited with \(code)\(last)", whatToDo: advice(code), retry: .transient,
-                exitCode: code)
+        case .code(255):
+            guard var failure = unreached else { throw exit(255, last) }
+            failure.message += last
+            failure.exitCode = 255
+            throw failure
+        case .code(let code): throw exit(code, last)
         case .signal(_, let name):
             throw Failure(
                 "E-SIGNAL", "\(title) was killed by \(name)\(last)",
@@ -107,6 +111,11 @@ struct ProgramCall {
         }
     }
 
+    private func exit(_ code: Int, _ last: String) -> Failure {
+        Failure(
+            "E-EXIT", "\(title) exited with \(code)\(last)", whatToDo: advice(code), retry: .transient,
+            exitCode: code)
+    }
     private func advice(_ code: Int) -> String {
         switch code {
         case 126: "126 usually means that a program is not executable"

@@ -20,21 +20,24 @@ struct ReadFileStep: StepAction {
             Parameter(
                 "ragged", .choice(CSVTable.Ragged.allCases.map(\.rawValue)), default: .string("fail"),
                 "csv: rows longer or shorter than the header"),
+            Parameter(
+                "types", .map, default: .map([:]),
+                "csv: kinds of columns: text, integer, number, flag or date; others are texts"),
         ],
         shorthand: "path",
         outputs: [
             ("path", "the absolute path"), ("bytes", "its size"), ("sha256", "its checksum"),
             ("text", "parse: text"),
             ("lines", "parse: lines"), ("json", "parse: json"),
-            ("rows", "parse: csv, a list of maps of texts"),
+            ("rows", "parse: csv, a list of maps by column"),
             ("columns", "parse: csv, the header"), ("count", "how many lines or rows"),
         ],
-        example: "read_file: {path: in/customers.csv, parse: csv}")
+        example: "read_file: {path: in/customers.csv, parse: csv, types: {id: integer}}")
     var type: StepType { ReadFileStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let path = try SitePath(arguments.text("path"), context)
-        let bytes = try read(path, arguments.bytes("limit"), context)
+        let bytes = try ReadFileStep.bytes(of: path, limit: arguments.bytes("limit"), context)
         var outputs: ValueMap = [
             "path": .string(path.absolute), "bytes": .int(bytes.count),
             "sha256": .string(RunningSum.sha256(bytes)),
@@ -43,7 +46,11 @@ struct ReadFileStep: StepAction {
         return try outputs.withinLimit(instead: "let a program read the file (run, shell) and hand on less")
     }
 
-    private func read(_ path: SitePath, _ limit: Int, _ context: any StepContext) throws(Failure) -> [UInt8] {
+    /// A whole file as UTF-8 text.
+    static func text(of path: SitePath, limit: Int, _ context: any StepContext) throws(Failure) -> String {
+        try TextLines.strict(bytes(of: path, limit: limit, context), path.absolute)
+    }
+    static func bytes(of path: SitePath, limit: Int, _ context: any StepContext) throws(Failure) -> [UInt8] {
         let source = try SourceFile(reading: path)
         var bytes: [UInt8] = []
         // Counted while reading, too: a file may grow, and files of /proc say 0.
@@ -75,7 +82,8 @@ struct ReadFileStep: StepAction {
                 throw Failure("E-JSON", "\(path), \(error)", whatToDo: "correct the file")
             }
         case "csv":
-            let table = try table(text, arguments)
+            let kinds = try CellKind.read(arguments["types"]?.mapValue ?? [:])
+            let table = try table(text, arguments).typed(kinds)
             if table.skipped > 0 { try context.log("\(table.skipped) ragged rows were skipped") }
             return [
                 "rows": .list(table.rows), "columns": .texts(table.columns), "count": .int(table.rows.count),
@@ -85,10 +93,7 @@ struct ReadFileStep: StepAction {
     }
 
     private func table(_ text: String, _ arguments: ValueMap) throws(Failure) -> CSVTable {
-        let word = arguments.text("separator")
-        guard let separator = word == "tab" ? 9 : word.utf8.first, word == "tab" || word.utf8.count == 1,
-            ![10, 13, 0x22].contains(separator)
-        else { throw .parameter("`separator` is one character such as , or ; or the word tab") }
+        let separator = try CSVTable.separator(arguments.text("separator"))
         return try CSVTable(
             text, separator: separator, ragged: CSVTable.Ragged(rawValue: arguments.text("ragged")) ?? .fail)
     }

@@ -11,8 +11,13 @@ public enum StepLibrary {
         [
             RunStep(), ShellStep(), MakeRequestStep(),
             FindFilesStep(), CopyToStep(), MoveToStep(), RenameStep(), ZipFolderStep(zip: ports.zip),
-            ReadFileStep(), WriteFileStep(), ChecksumStep(), AssertFileExistsStep(),
-            AssertStep(), FailStep(), SetStep(), LogStep(), SleepStep(),
+            ExtractStep(extract: ports.extract),
+            ReadFileStep(), WriteFileStep(), RenderStep(render: ports.render), ChecksumStep(),
+            AssertFileExistsStep(), AssertTextStep(), WaitForFileStep(),
+            PdfMergeStep(), PdfExtractPagesStep(), AssertPdfPagesStep(),
+            ComposeMailStep(), AttachFilesStep(), SaveDraftStep(), SendEmailStep(),
+            SqlStep(query: ports.query), SshStep(), NotifyStep(),
+            AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
     }
@@ -23,8 +28,79 @@ public struct StepPorts: Sendable {
     /// Writes an archive and reads it back. After one of the request's closures returned false it may throw
     /// anything: the step knows the reason and reports its own.
     public var zip: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome
+    /// Reads an archive from its beginning; what the request's closures throw, it throws.
+    public var extract: @Sendable (ExtractRequest) throws(Failure) -> Void
+    /// Asks or changes an SQLite file.
+    public var query: @Sendable (SQLiteQuery) throws(Failure) -> SQLiteAnswer
+    /// Renders a text whose expressions see these values and nothing of the run.
+    public var render:
+        @Sendable (_ text: String, _ name: String, _ values: ValueMap) throws(Failure) -> String
 
-    public init(zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome) { self.zip = zip }
+    public init(
+        zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome,
+        extract: @escaping @Sendable (ExtractRequest) throws(Failure) -> Void,
+        query: @escaping @Sendable (SQLiteQuery) throws(Failure) -> SQLiteAnswer,
+        render:
+            @escaping @Sendable (_ text: String, _ name: String, _ values: ValueMap) throws(Failure) ->
+            String
+    ) {
+        self.zip = zip
+        self.extract = extract
+        self.query = query
+        self.render = render
+    }
+}
+
+public struct ExtractRequest {
+    public enum Kind: Sendable { case file, directory, other(String) }
+    public struct Entry: Sendable {
+        /// As the archive says it.
+        public var name: String
+        public var kind: Kind
+        public var mode: UInt32
+        /// Nanoseconds since 1970.
+        public var modified: Int64
+        public init(name: String, kind: Kind, mode: UInt32, modified: Int64) {
+            self.name = name
+            self.kind = kind
+            self.mode = mode
+            self.modified = modified
+        }
+    }
+    public var archive: OpenFile
+    /// A new entry begins.
+    public var entry: (Entry) throws(Failure) -> Void
+    /// The next bytes of that entry.
+    public var piece: (UnsafeRawBufferPointer) throws(Failure) -> Void
+}
+
+public struct SQLiteQuery {
+    public enum Values: Sendable { case list([Value]), map(ValueMap) }
+    public var path: String
+    public var sql: String
+    public var values: Values
+    public var mayWrite: Bool
+    /// Whether the file is made where it is missing.
+    public var mayCreate: Bool
+    public var mostRows: Int
+    /// Called again and again while a statement runs; what it throws ends the statement.
+    public var checkpoint: () throws(Failure) -> Void
+}
+
+public struct SQLiteAnswer: Sendable {
+    public var columns: [String]
+    public var rows: [ValueMap]
+    /// Rows that were changed.
+    public var changes: Int
+    /// Whether there were more rows than wanted.
+    public var isCut: Bool
+
+    public init(columns: [String], rows: [ValueMap], changes: Int, isCut: Bool) {
+        self.columns = columns
+        self.rows = rows
+        self.changes = changes
+        self.isCut = isCut
+    }
 }
 
 public struct ZipRequest {

@@ -11,6 +11,15 @@ struct WriteFileStep: StepAction {
         parameters: [
             Parameter("path", .text, required: true, "the file"),
             Parameter("content", .any, required: true, "text; a list or map is written as JSON"),
+            Parameter(
+                "format", .choice(["auto", "text", "json", "lines", "csv"]), default: .string("auto"),
+                "how to write it; auto: text as it is, the rest as JSON; csv: a list of maps or lists"),
+            Parameter(
+                "columns", .texts, "csv: which columns, in which order; absent: those of the first row"),
+            Parameter(
+                "separator", .text, default: .string(","), "csv: the character between cells; `tab` for a tab"
+            ),
+            Parameter("header", .flag, default: .bool(true), "csv: begin with the names of the columns"),
             Parameter("mode", .text, default: .string("0644"), "permissions of a new file, octal"),
             Parameter(
                 "append", .flag, default: .bool(false),
@@ -31,7 +40,7 @@ struct WriteFileStep: StepAction {
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let path = try SitePath(arguments.text("path"), context).named()
-        let bytes = Array((arguments["content"] ?? .null).content.utf8)
+        let bytes = Array(try text(arguments).utf8)
         let mode = try mode(arguments.text("mode"))
         let directories = try OpenDirectories(context)
         if arguments.flag("create_dest") { _ = try directories.made(path.parent) }
@@ -45,6 +54,36 @@ struct WriteFileStep: StepAction {
             "path": .string(path.absolute), "bytes": .int(bytes.count),
             "sha256": .string(RunningSum.sha256(bytes)),
         ]
+    }
+
+    private func text(_ arguments: ValueMap) throws(Failure) -> String {
+        let content = arguments["content"] ?? .null
+        switch arguments.text("format") {
+        case "json": return JSONText.write(content, pretty: true) + "\n"
+        case "text": return content.text
+        case "lines":
+            guard let lines = content.listValue else { throw .parameter("`format: lines` writes a list") }
+            return lines.map { $0.text + "\n" }.joined()
+        case "csv": return try table(content, arguments)
+        default: return content.content
+        }
+    }
+    private func table(_ content: Value, _ arguments: ValueMap) throws(Failure) -> String {
+        guard let rows = content.listValue else { throw .parameter("`format: csv` writes a list of rows") }
+        let writer = CSVWriter(separator: try CSVTable.separator(arguments.text("separator")))
+        var columns = arguments.texts("columns")
+        if columns.isEmpty { columns = rows.first?.mapValue?.keys ?? [] }
+        for case .map(let row) in rows {
+            if arguments["columns"]?.isNull ?? true,
+                let stray = row.keys.first(where: { !columns.contains($0) })
+            {
+                throw .parameter(
+                    "a row has a column `\(stray)` that the first row does not have",
+                    whatToDo: "say which columns are written: `columns: [\(columns.joined(separator: ", "))]`"
+                )
+            }
+        }
+        return writer.text(columns: columns, rows: rows, header: arguments.flag("header"))
     }
 
     private func mode(_ text: String) throws(Failure) -> UInt32 {

@@ -15,11 +15,12 @@ private let rooms: [String: Set<String>] = [
     "RunEngine": ["JobModel", "JobLanguage", "LinuxSystem"],
     "StepLibrary": ["JobModel", "LinuxSystem", "Crypto", "FoundationEssentials"],
     "Archives": ["LinuxSystem", "CArchive"],
+    "Databases": ["JobModel", "GRDB", "GRDBSQLite", "Foundation"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
     "BobbinDaemon": [
         "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
         "StepLibrary",
-        "Archives", "RunHistory", "Crypto",
+        "Archives", "Databases", "RunHistory", "Crypto",
     ],
     "bobbin": [
         "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunHistory",

@@ -16,6 +16,10 @@ final class FakeContext: StepContext {
     private(set) var requests: [ProcessRequest] = []
     /// Thrown by the checkpoint after this many have passed.
     var checkpointsLeft = Int.max
+    /// What happens while a step pauses.
+    var onPause: () -> Void = {}
+    /// Whether a pause ends as a checkpoint does.
+    var pauseChecks = false
     /// Where programs are looked up.
     var searchPath = Host.environment("PATH") ?? "/usr/bin:/bin"
     private let runs: String
@@ -44,7 +48,11 @@ final class FakeContext: StepContext {
         guard checkpointsLeft > 0 else { throw Failure("E-STOPPED", "the runner stops", kind: .interrupted) }
         checkpointsLeft -= 1
     }
-    func pause(_ span: Span) throws(Failure) { pauses.append(span) }
+    func pause(_ span: Span) throws(Failure) {
+        pauses.append(span)
+        onPause()
+        if pauseChecks { try checkpoint() }
+    }
 
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
         requests.append(request)
@@ -52,6 +60,8 @@ final class FakeContext: StepContext {
         else {
             throw Failure("E-EXEC", "\(request.arguments[0]) was not found", whatToDo: "install it")
         }
+        var request = request
+        request.workingDirectory = request.workingDirectory ?? baseDirectory
         do { return try FakeContext.finish(path, request) } catch {
             throw Failure("E-EXEC", error.description)
         }

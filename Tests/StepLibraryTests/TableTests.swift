@@ -29,7 +29,9 @@ import Testing
 
     @Test func stepsThatMayActTwiceAreAtMostOnce() {
         let never = TableTests.types.filter { $0.retryClass([:]) == .atMostOnce }.map(\.name)
-        #expect(Set(never) == ["run", "shell"])
+        #expect(Set(never) == ["run", "shell", "ssh", "notify", "send_email"])
+        #expect(SqlStep.table.retryClass(["write": .bool(true)]) == .atMostOnce)
+        #expect(SqlStep.table.retryClass(["write": .string("{{ w }}")]) == .atMostOnce)
         let request = MakeRequestStep.table
         #expect(request.retryClass(["method": .string("POST")]) == .atMostOnce)
         #expect(request.retryClass(["method": .string("{{ m }}")]) == .atMostOnce)

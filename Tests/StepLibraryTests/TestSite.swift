@@ -2,10 +2,10 @@
 // Owns: one directory below /tmp, removed with its content when the test ends.
 // Never: is shared between tests.
 // On failure: the fixture throws, and the test with it.
-import Archives
 import JobModel
 import LinuxSystem
 
+@testable import BobbinDaemon
 @testable import StepLibrary
 
 final class TestSite {
@@ -50,6 +50,13 @@ final class TestSite {
         if let age { try file.setModified(Clocks.wall - age * 1_000_000_000) }
         return path + "/" + relative
     }
+    /// An executable in `bin/`, for a context whose `searchPath` is that.
+    func program(_ name: String, _ script: String) throws {
+        let file = try folder("bin").create(name, mode: 0o755)
+        try file.append(Array(("#!/bin/sh\n" + script + "\n").utf8))
+    }
+    var programs: String { path + "/bin" }
+
     func text(_ relative: String) -> String? {
         guard let file = try? OpenFile.open(path + "/" + relative), let size = try? file.status().size else {
             return nil
@@ -92,17 +99,6 @@ final class TestSite {
         }
     }
 
-    static let actions = StepLibrary.actions(ports: StepPorts(zip: packs))
-
-    /// The port as the roof connects it.
-    static let packs: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome = { (request) throws(Failure) in
-        do throws(ArchiveError) {
-            let sources = request.entries.map { ZipArchive.Source(name: $0.name, path: $0.path) }
-            try ZipArchive.write(sources, to: request.output, packed: request.packed)
-            let entries = request.readBack ? try ZipArchive.read(request.output, piece: request.unpacked) : []
-            return ZipOutcome(entries: entries.map { ($0.name, $0.size) })
-        } catch {
-            throw Failure("E-ZIP", error.description, retry: .transient)
-        }
-    }
+    /// With the ports as the roof connects them.
+    static let actions = StepLibrary.actions(ports: StepConnections.ports)
 }

@@ -7,6 +7,7 @@ import JobModel
 import LinuxSystem
 import Testing
 
+@testable import BobbinDaemon
 @testable import StepLibrary
 
 @Suite struct ZipFolderTests {
@@ -104,7 +105,7 @@ import Testing
         let site = try TestSite()
         try filled(site)
         let step = ZipFolderStep { (request) throws(Failure) in
-            var outcome = try TestSite.packs(request)
+            var outcome = try StepConnections.ports.zip(request)
             _ = [UInt8(1)].withUnsafeBytes { request.unpacked("b.txt", $0) }
             outcome.entries = outcome.entries.map { $0 }
             return outcome
@@ -124,7 +125,7 @@ import Testing
         let data = site.path + "/data"
         try filled(site)
         let step = ZipFolderStep { (request) throws(Failure) in
-            let outcome = try TestSite.packs(request)
+            let outcome = try StepConnections.ports.zip(request)
             try onDisk("change b.txt") { () throws(SystemError) in
                 try Directory.open(data).openForAppending("b.txt").append([1])
             }

@@ -1,0 +1,129 @@
+// What this is: the links between the steps and the rooms that serve them, which do not know each other.
+// Owns: the translation of their words and errors.
+// Never: opens a file or reads a value itself.
+// On failure: Failure in the step's words.
+import Archives
+import Databases
+import JobLanguage
+import JobModel
+import LinuxSystem
+import StepLibrary
+
+enum StepConnections {
+    static let ports = StepPorts(zip: zip, extract: extract, query: query, render: render)
+
+    @Sendable private static func zip(_ request: ZipRequest) throws(Failure) -> ZipOutcome {
+        let sources = request.entries.map { ZipArchive.Source(name: $0.name, path: $0.path) }
+        do {
+            try ZipArchive.write(sources, to: request.output, packed: request.packed)
+            guard request.readBack else { return ZipOutcome(entries: []) }
+            let entries = try ZipArchive.read(request.output, piece: request.unpacked)
+            return ZipOutcome(entries: entries.map { ($0.name, $0.size) })
+        } catch {
+            throw Failure(
+                "E-ARCHIVE", "the archive could not be written: \(error)",
+                whatToDo: "Check the disk's free space.", retry: .transient)
+        }
+    }
+
+    @Sendable private static func extract(_ request: ExtractRequest) throws(Failure) {
+        var refusal: Failure?
+        do {
+            try ArchiveReader.read(request.archive) { entry in
+                do throws(Failure) {
+                    let kind: ExtractRequest.Kind =
+                        switch entry.kind {
+                        case .file: .file
+                        case .directory: .directory
+                        case .other(let name): .other(name)
+                        }
+                    try request.entry(
+                        .init(name: entry.name, kind: kind, mode: entry.mode, modified: entry.modified))
+                    return true
+                } catch {
+                    refusal = error
+                    return false
+                }
+            } piece: { bytes in
+                do throws(Failure) {
+                    try request.piece(bytes)
+                    return true
+                } catch {
+                    refusal = error
+                    return false
+                }
+            }
+        } catch {
+            throw refusal
+                ?? Failure(
+                    "E-ARCHIVE", "the archive cannot be read: \(error)",
+                    whatToDo: "it may be cut off, damaged, encrypted, or no archive")
+        }
+    }
+
+    @Sendable private static func query(_ request: SQLiteQuery) throws(Failure) -> SQLiteAnswer {
+        var refusal: Failure?
+        let values: SQLiteFile.Values =
+            switch request.values {
+            case .list(let items): .list(items)
+            case .map(let map): .map(map)
+            }
+        do {
+            let found = try SQLiteFile(path: request.path, mayWrite: request.mayWrite).perform(
+                request.sql, values, mostRows: request.mostRows
+            ) {
+                do throws(Failure) {
+                    try request.checkpoint()
+                    return true
+                } catch {
+                    refusal = error
+                    return false
+                }
+            }
+            return SQLiteAnswer(
+                columns: found.columns, rows: found.rows, changes: found.changes, isCut: found.isCut)
+        } catch {
+            if let refusal { throw refusal }
+            switch error.kind {
+            case .readOnly:
+                throw Failure(
+                    "E-SQL", "the database is read-only: \(error)",
+                    whatToDo: "a step that changes data says `write: true`", retry: .never)
+            case .busy:
+                throw Failure(
+                    "E-SQL", "the database is in use: \(error)",
+                    whatToDo: "find who holds it: fuser \(request.path)",
+                    retry: .transient)
+            case .sql, .stopped:
+                throw Failure("E-SQL", error.description, whatToDo: "correct the query or its `params`")
+            }
+        }
+    }
+
+    @Sendable private static func render(_ text: String, _ name: String, _ values: ValueMap) throws(Failure)
+        -> String
+    {
+        do throws(TemplateError) {
+            let instant = Timestamp(nanoseconds: Clocks.wall)
+            let local = instant.civil(
+                offsetSeconds: Clocks.zoneOffset(atSeconds: instant.seconds), withMilliseconds: false)
+            let scope = Scope(
+                variables: values, now: instant, localDate: String(local.prefix(10)),
+                zoneOffset: { Clocks.zoneOffset(atSeconds: $0) })
+            return try Template.parse(text).render(scope).text
+        } catch {
+            let (line, column) = place(error.offset, in: text)
+            throw Failure(
+                error.code, "\(name):\(line):\(column): \(error.message)", whatToDo: error.hint, retry: .never
+            )
+        }
+    }
+
+    private static func place(_ offset: Int, in text: String) -> (line: Int, column: Int) {
+        var (line, column) = (1, 1)
+        for scalar in text.unicodeScalars.prefix(offset) {
+            if scalar == "\n" { (line, column) = (line + 1, 1) } else { column += 1 }
+        }
+        return (line, column)
+    }
+}
