@@ -28,6 +28,7 @@ final class Admission {
     private let remains: Remains
     private let pressure: Pressure
     private let announce: (RunID) -> Void
+    private let environment: () -> String?
     /// The job read last: a script that drops the same job a thousand times is checked once.
     private var last: (bytes: [UInt8], reading: JobReader.Reading)?
     private var userName: (uid: UInt32, name: String)?
@@ -35,8 +36,10 @@ final class Admission {
     init(
         spool: Spool, reader: JobReader, journal: Journal, claimed: Directory, runner: String,
         rejecter: Rejecter,
-        remains: Remains, pressure: Pressure, announce: @escaping (RunID) -> Void
+        remains: Remains, pressure: Pressure, environment: @escaping () -> String?,
+        announce: @escaping (RunID) -> Void
     ) {
+        self.environment = environment
         self.spool = spool
         self.reader = reader
         self.journal = journal
@@ -135,12 +138,19 @@ final class Admission {
                 sha256: Digest.sha256(drop.bytes))
             return .settled
         }
-        if let failure = Admission.misplacement(job, key) {
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        var terms = Terms()
+        var failure = Admission.misplacement(job, key)
+        do throws(Failure) {
+            terms = try JobTerms.agreed(job, key, at: now)
+            failure = failure ?? JobTerms.misfit(terms, site: environment())
+        } catch { failure = failure ?? error }
+        if let failure {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
             return .settled
         }
-        return try claim(drop, job, reading, candidate, key, directory)
+        return try claim(drop, job, terms, at: now, reading, candidate, key, directory)
     }
 
     private func read(_ drop: Drop) -> JobReader.Reading {
@@ -169,8 +179,8 @@ final class Admission {
     }
 
     private func claim(
-        _ drop: Drop, _ job: JobSpec, _ reading: JobReader.Reading, _ candidate: Candidate, _ key: LaneKey,
-        _ directory: Directory
+        _ drop: Drop, _ job: JobSpec, _ terms: Terms, at now: Timestamp, _ reading: JobReader.Reading,
+        _ candidate: Candidate, _ key: LaneKey, _ directory: Directory
     ) throws -> AdmissionOutcome {
         let (plainName, requeueOf) = DropName.withoutRunPrefix(drop.name)
         let id = Identities.fresh()
@@ -183,7 +193,6 @@ final class Admission {
             try Move(spool).unclaim(name, from: claimed, to: directory, drop.name)
             return .settled
         }
-        let now = Timestamp(nanoseconds: Clocks.wall)
         var acceptance = Acceptance(
             id: id, queue: key.queue, priority: key.priority, dropName: plainName, jobName: job.name,
             submitter: submitter(drop.status.uid), acceptedAt: now,
@@ -193,6 +202,7 @@ final class Admission {
             templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: plainName),
             requeueOf: requeueOf?.text, runner: runner)
         acceptance.calledTemplates = reading.called
+        acceptance.terms = terms
         announce(id)
         journal.append(.accepted(acceptance), of: id)
         return .accepted(RunRecord(acceptance), job)

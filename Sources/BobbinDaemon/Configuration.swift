@@ -12,6 +12,8 @@ public struct Configuration: Hashable, Sendable {
     public var shutdownGrace: Span
     /// Between SIGTERM and SIGKILL of a step.
     public var killGrace: Span
+    /// What jobs with an `environment` must name; nil: this site takes all.
+    public var environment: String? = nil
 
     public static let standard = Configuration(
         queues: [QueuePolicy(name: .standard, maxConcurrent: 3)], shutdownGrace: .seconds(30),
@@ -61,7 +63,7 @@ public struct ConfigurationProblem: Error, Hashable, Sendable {
 private final class ConfigurationSheet {
     let source: SourceFile
     private(set) var problems: [String] = []
-    private static let topKeys = ["queues", "shutdown_grace", "kill_grace"]
+    private static let topKeys = ["queues", "shutdown_grace", "kill_grace", "environment"]
     private static let queueKeys = [
         "max_concurrent", "priority_levels", "retry_policy", "require_end", "timeout",
     ]
@@ -80,6 +82,13 @@ private final class ConfigurationSheet {
         var configuration = Configuration.standard
         configuration.shutdownGrace = span(tree, "shutdown_grace") ?? configuration.shutdownGrace
         configuration.killGrace = span(tree, "kill_grace") ?? configuration.killGrace
+        if let field = tree["environment"] {
+            guard case .string(let name)? = field.scalar?.value, !name.isEmpty else {
+                problem("`environment` must be a name such as production", field.start)
+                return nil
+            }
+            configuration.environment = name
+        }
         guard let node = tree["queues"] else { return configuration }
         guard let entries = node.pairs else {
             problem("`queues` must be a map of queue names", node.start)

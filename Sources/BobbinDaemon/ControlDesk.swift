@@ -145,9 +145,13 @@ final class ControlDesk {
     private func hold(_ record: RunRecord) -> (String, String) {
         switch record.state {
         case .waiting(let wait) where wait.reason == .held: return ("refused", "the run is held already")
-        case .waiting(let wait) where wait.reason == .retry:
+        case .waiting(let wait) where wait.reason.endsByItself:
             core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
-            return ("done", "held instead of its next attempt")
+            return (
+                "done",
+                wait.reason == .retry
+                    ? "held instead of its next attempt" : "held; it waited (\(wait.reason.rawValue))"
+            )
         case .waiting(let wait):
             return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
         default:
@@ -157,7 +161,7 @@ final class ControlDesk {
     }
 
     private func release(_ record: RunRecord) -> (String, String) {
-        guard case .waiting(let wait) = record.state, wait.reason == .held || wait.reason == .retry else {
+        guard case .waiting(let wait) = record.state, [.held, .retry, .rate].contains(wait.reason) else {
             return ("refused", "the run is not held: it is \(record.state.text)")
         }
         return wakeUp(record, .resumed(at: now)) { core.makeReady(record) } ?? ("done", "released")

@@ -21,6 +21,11 @@ public struct FinalFiles: Sendable {
         let start = run.time.utcDay
         return search(days: { $0 >= start }, newestFirst: false) { $0.hasPrefix(run.text) }.first
     }
+    /// The ended run of a drop, by its ticket: it ended on the ticket's day or later.
+    func find(ticket: RunID) -> Found? {
+        let start = ticket.time.utcDay
+        return search(days: { $0 >= start }, newestFirst: false) { $0.contains(".\(ticket).") }.first
+    }
     /// Every ended run whose id begins with the prefix, or whose ticket it is.
     public func find(prefix: String, limit: Int = 10) -> [Found] {
         let needle = prefix.uppercased()

@@ -70,9 +70,10 @@ public final class ForegroundRun: Sendable {
                 .ended(state, at: now, failure: failure, outputs: outputs, result: []), of: run,
                 durable: false)
             return recorder.record.with { $0 }
-        case .suspended(let wait) where wait.reason == .retry, .starved(let wait, _):
+        case .suspended(let wait) where wait.reason.endsByItself, .starved(let wait, _):
             recorder.record(.parked(wait), of: run, durable: false)
-            let due = wait.until.map { $0.since(now).nanoseconds } ?? 0
+            // A submitted job: nobody tells here when it has ended.
+            let due = wait.until.map { $0.since(now).nanoseconds } ?? 300_000_000
             signals.pause(until: Clocks.monotonic + max(0, due))
             recorder.record(.resumed(at: Timestamp(nanoseconds: Clocks.wall)), of: run, durable: false)
             return nil

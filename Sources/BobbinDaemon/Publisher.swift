@@ -24,6 +24,7 @@ final class Publisher: Sendable {
     private let claimed: Directory
     private let publish: Publish
     private let log: DaemonLog
+    private let settle: @Sendable (RunRecord) throws -> Void
     private let told: @Sendable ([RunRecord]) -> Void
     private let halt: @Sendable (any Error) -> Never
     private let days = Monitor<[String: Directory]>([:])
@@ -35,13 +36,15 @@ final class Publisher: Sendable {
 
     init(
         spool: Spool, journal: Journal, claimed: Directory, temporary: Directory, log: DaemonLog,
-        isBusy: @escaping @Sendable () -> Bool, told: @escaping @Sendable ([RunRecord]) -> Void,
+        isBusy: @escaping @Sendable () -> Bool, settle: @escaping @Sendable (RunRecord) throws -> Void,
+        told: @escaping @Sendable ([RunRecord]) -> Void,
         halt: @escaping @Sendable (any Error) -> Never
     ) throws {
         self.spool = spool
         self.journal = journal
         self.claimed = claimed
         self.log = log
+        self.settle = settle
         self.told = told
         self.isBusy = isBusy
         self.halt = halt
@@ -83,11 +86,12 @@ final class Publisher: Sendable {
             } catch {
                 halt(error)
             }
+            // First told, then idle: who looks whether all is over finds the one or the other.
+            told(records)
             state.with {
                 $0.inHand = 0
                 $0.isStuck = false
             }
-            told(records)
         }
     }
 
@@ -132,6 +136,7 @@ final class Publisher: Sendable {
                 acceptance: record.acceptance, bytes: record.result, directory: try directory(of: record))
         }
         try publish.publish(items)
+        for record in records { try settle(record) }
         for (record, item) in zip(records, items) {
             try retire(record, to: item.directory)
             journal.append(.retired, of: record.id)
@@ -158,7 +163,7 @@ final class Publisher: Sendable {
     private func directory(of record: RunRecord) throws -> Directory {
         let state = record.finalState ?? .failed
         let day = (record.endedAt ?? record.acceptance.acceptedAt).utcDay
-        let key = (state == .succeeded ? "d" : "f") + day
+        let key = (state.isGood ? "d" : "f") + day
         if let open = days.with({ $0[key] }) { return open }
         let opened = try spool.finalDirectory(state, day: day)
         // The new day's own entry must survive as well as what will be in it.

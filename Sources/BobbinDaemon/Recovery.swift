@@ -173,6 +173,14 @@ struct Recovery {
                 continue
             }
             let now = Timestamp(nanoseconds: Clocks.wall)
+            let terms: Terms
+            do throws(Failure) {
+                terms = try JobTerms.agreed(job, LaneKey(queue: name.queue, priority: name.priority), at: now)
+            } catch {
+                try Rejecter(spool: core.site.spool, log: core.log).reject(
+                    place.name, from: core.claimed, Rejection(error))
+                continue
+            }
             var acceptance = Acceptance(
                 id: run, queue: name.queue, priority: name.priority, dropName: name.name, jobName: job.name,
                 submitter: Submitter(uid: status.uid, name: Host.userName(status.uid)), acceptedAt: now,
@@ -182,6 +190,7 @@ struct Recovery {
                 templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name),
                 runner: core.name)
             acceptance.calledTemplates = reading.called
+            acceptance.terms = terms
             core.journal.append(.accepted(acceptance), of: run)
             // A cut in the middle of the claim may have left the drop's name as well.
             core.remains.add([RunRecord(acceptance)])
@@ -247,6 +256,7 @@ struct Takeover {
         }
         try spool.runners.sync()
         core.remains.add(records)
+        core.gate.restore(records)
         try recovery.resume(records, adoptable: moved)
         if !records.isEmpty {
             core.log.info(

@@ -17,8 +17,11 @@ public enum ResultFile {
         ]
         if let failure = run.failure { map.append(("error", .map(failureFields(failure)))) }
         if !run.outputs.isEmpty { map.append(("outputs", out(.map(run.outputs)))) }
+        let kept = artifacts(run)
+        if !kept.isEmpty { map.append(("artifacts", .list(kept))) }
         map.append(("queue", .string(a.queue.text)))
         map.append(("priority", .int(a.priority.level)))
+        map += a.terms.fields.entries.map { ($0.key, out($0.value)) }
         map += times(run)
         map.append(("attempts", .int(run.attempt)))
         map.append(("steps", .list(run.steps.map(step))))
@@ -89,6 +92,22 @@ public enum ResultFile {
         if !step.outputs.isEmpty { map.append(("outputs", out(.map(step.outputs)))) }
         if let log = step.log { map.append(("log", .string(log))) }
         return .map(map)
+    }
+
+    /// What steps have kept, as their outputs say.
+    private static func artifacts(_ run: RunRecord) -> [YamlOut] {
+        var kept: [YamlOut] = []
+        for step in run.steps where step.type == "keep_artifacts" && step.state == .succeeded {
+            for file in step.outputs["files"]?.listValue ?? [] {
+                guard let file = file.mapValue, let name = file["name"]?.stringValue else { continue }
+                kept.append(
+                    .map([
+                        ("path", .string("runs/\(run.id)/artifacts/\(name)")),
+                        ("bytes", out(file["bytes"] ?? .null)), ("sha256", out(file["sha256"] ?? .null)),
+                    ]))
+            }
+        }
+        return kept
     }
 
     private static func wait(_ entry: WaitRecord) -> YamlOut {

@@ -37,7 +37,7 @@ extension ResultFile {
             let priority = map["priority"]?.intValue.flatMap(Priority.init),
             let accepted = time(map["accepted_at"])
         else { return nil }
-        return Acceptance(
+        var acceptance = Acceptance(
             id: id, queue: queue, priority: priority, dropName: drop["name"]?.text ?? "",
             jobName: map["job"]?.text ?? "",
             submitter: Submitter(
@@ -47,6 +47,8 @@ extension ResultFile {
             sha256: drop["sha256"]?.text ?? "",
             templateName: drop["template"]?.stringValue, ticket: drop["ticket"]?.stringValue,
             requeueOf: drop["requeue_of"]?.stringValue, runner: drop["runner"]?.text ?? "")
+        acceptance.terms = Terms(map)
+        return acceptance
     }
 
     private static func step(_ map: ValueMap) -> StepRecord? {

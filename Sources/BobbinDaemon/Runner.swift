@@ -93,7 +93,8 @@ public final class Runner {
         self.core = core
         publisher = try Publisher(
             spool: spool, journal: journal, claimed: claimed, temporary: temporary, log: log,
-            isBusy: { core.scheduler.isBusy }, told: { core.post(.ended($0)) }, halt: halt)
+            isBusy: { core.scheduler.isBusy }, settle: { try core.gate.settle($0) },
+            told: { core.post(.ended($0)) }, halt: halt)
         core.setPublisher(publisher)
         drops = try DropWatch(core)
         desk = ControlDesk(core)
@@ -103,6 +104,7 @@ public final class Runner {
         for name in try temporary.names() { try temporary.removeIfPresent(name) }
         let recovery = Recovery(core: core)
         recovery.killLeftovers(recovered)
+        core.gate.restore(recovered)
         Takeover(core: core).sweep()
         try recovery.resume(recovered)
         // Whatever an interrupted recovery moved or removed is durable before anything of it runs again.
@@ -233,6 +235,10 @@ public final class Runner {
             nextLookForRoom = now + Span.seconds(1).nanoseconds
             core.lookForRoom()
         }
+        if core.gate.hasLinesElsewhere, now >= nextLookAtKeys {
+            nextLookAtKeys = now + Span.milliseconds(500).nanoseconds
+            core.gate.lookAgain()
+        }
         for key in core.scheduler.takeWantedScans() { drops.rescan(key) }
         if now >= inbox.lookAgain { inbox.sweep() }
         if now >= desk.lookAgain { desk.sweep(isLeader: leaderLock != nil) }
@@ -242,12 +248,15 @@ public final class Runner {
     }
     private var contendedUntil: Int64?
     private var nextLookForRoom: Int64 = 0
+    private var nextLookAtKeys: Int64 = 0
+    private lazy var parents = Parents(core) { [unowned self] run in resume(run, where: Parents.mayWake) }
 
     private var deadline: Int64 {
         var nearest = min(drops.deadline, nextHousekeeping, inbox.lookAgain, desk.lookAgain)
         if let stopAt { nearest = min(nearest, stopAt) }
         if core.scheduler.isHeldUp { nearest = min(nearest, nextLookForRoom) }
         if let contendedUntil { nearest = min(nearest, contendedUntil) }
+        if core.gate.hasLinesElsewhere { nearest = min(nearest, nextLookAtKeys) }
         if let due = parked.values.min() {
             nearest = min(nearest, Clocks.monotonic + max(0, due.nanoseconds - Clocks.wall))
         }
@@ -294,9 +303,16 @@ public final class Runner {
             case .arriving(let candidate, let key, let why, let span):
                 drops.stillArriving(candidate, key, why: why, lookAgainIn: span)
             case .parked(let run, let wait):
-                if wait.reason == .retry { parked[run] = wait.until } else { parked[run] = nil }
+                parked[run] = wait.reason.endsByItself ? wait.until : nil
+                if let record = core.journal.record(run) {
+                    if wait.reason == .key { core.gate.enqueue(record) }
+                    // Its child may have ended while it went aside.
+                    if wait.reason == .child { parents.look(for: [run]) }
+                }
+            case .called(let run): resume(run, where: { $0 == .key })
             case .ended(let records):
                 indexer?.add(records)
+                for record in records { parents.ended(record) }
                 core.log.write(
                     records.map { record in
                         let failure = record.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
@@ -314,28 +330,33 @@ public final class Runner {
     private func resumeDue() {
         guard !parked.isEmpty else { return }
         let now = Timestamp(nanoseconds: Clocks.wall)
-        for (run, due) in parked where due <= now {
-            parked[run] = nil
-            guard let record = core.journal.record(run), case .waiting(let wait) = record.state,
-                wait.reason == .retry
-            else { continue }
-            do {
-                try core.unpark(record, with: .resumed(at: now))
-                core.makeReady(record)
-            } catch {
-                core.diskTrouble("resuming \(run)", error)
-                parked[run] = now.adding(.seconds(5))
-            }
+        for (run, due) in parked where due <= now { resume(run, where: \.endsByItself) }
+    }
+
+    /// Ends a wait that is over. A run that waits for something else by now stays where it is.
+    private func resume(_ run: RunID, where fits: (Wait.Reason) -> Bool) {
+        parked[run] = nil
+        guard let record = core.journal.record(run), case .waiting(let wait) = record.state, fits(wait.reason)
+        else { return }
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        do {
+            try core.unpark(record, with: .resumed(at: now))
+            core.makeReady(record)
+        } catch {
+            core.diskTrouble("resuming \(run)", error)
+            parked[run] = now.adding(.seconds(5))
         }
     }
 
     private func keepHouse() throws {
         nextHousekeeping = Clocks.monotonic + Runner.housekeepingEvery
+        core.gate.lookAgain()
         Orphans.reap()
         // The heart's beat, for `bobbin status`: a full disk does not stop it. Without it the runner only looks silent.
         do { try lock.file.setModified(Clocks.wall) } catch { core.diskTrouble("the heartbeat", error) }
         // Also while nothing comes: since when the disk had no room matters for what comes then.
         if core.mayBegin(), !core.scheduler.isHeldUp { core.pressure.tell("") }
+        parents.look()
         if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }
         do { try reopenReplaced() } catch { core.diskTrouble("a directory of the spool", error) }
         desk.sweep(isLeader: leaderLock != nil)
@@ -433,8 +454,11 @@ public final class Runner {
             else { return }
             // What a thread of ours has just moved into a queue is known to the watch alone.
             guard try takeHints() == 0 else { return }
+            // A child that was sent back has no end that anybody is told of.
+            parents.look()
+            guard core.scheduler.isIdle, !core.hasMail else { return }
             isStopped =
-                !core.isPublishing
+                !core.isPublishing && !core.hasMail
                 && core.journal.liveRecords.allSatisfy { if case .waiting = $0.state { true } else { false } }
         }
     }

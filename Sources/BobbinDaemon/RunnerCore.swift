@@ -15,6 +15,8 @@ import SpoolQueue
 enum Message: Sendable {
     case arriving(Candidate, LaneKey, why: String, lookAgainIn: Span)
     case parked(RunID, Wait)
+    /// It has its concurrency key now.
+    case called(RunID)
     case ended([RunRecord])
     case quiet
 }
@@ -30,9 +32,10 @@ final class RunnerCore: Sendable {
     let remains: Remains
     let pressure: Pressure
     let waker: Waker
+    let gate: StartGate
     private let publisher = Monitor<Publisher?>(nil)
     private let settings: Monitor<Settings>
-    private let mail = Monitor<[Message]>([])
+    private let mail: Monitor<[Message]>
     /// Commands on drops that are not whole yet, by ticket: they hold from the moment the drop is accepted.
     private let expected = Monitor<[String: Expected]>([:])
     private struct Expected {
@@ -57,7 +60,24 @@ final class RunnerCore: Sendable {
         self.log = log
         self.claimed = claimed
         let waker = try Waker()
+        let mail = Monitor<[Message]>([])
         self.waker = waker
+        self.mail = mail
+        let control = site.spool
+        gate = try StartGate(
+            site.spool, journal,
+            callUp: { run in
+                mail.with { $0.append(.called(run)) }
+                waker.wake()
+            },
+            cancel: { run in
+                // The command of a person who wants the same; whose run it is, finds out who carries it out.
+                let name = ControlFile.command(.cancel, subject: run.text).name
+                do { try AtomicFile.write(Array("replaced\n".utf8), to: name, in: control.control) } catch {
+                    // It stands there already, or cannot be written: then the run ends by itself.
+                    log.warn("runner", "cannot ask for the end of \(run): \(error)")
+                }
+            })
         scheduler = Scheduler { waker.wake() }
         remains = Remains()
         pressure = Pressure(root: site.spool.root, spool: site.spool.id, home: home)
@@ -74,6 +94,7 @@ final class RunnerCore: Sendable {
     var configuration: Configuration { settings.with { $0.configuration } }
     func policy(_ queue: QueueName) -> QueuePolicy? { settings.with { $0.configuration.policy(queue) } }
     func lane(_ key: LaneKey) -> Directory? { settings.with { $0.lanes[key] } }
+    var lanes: [Directory] { settings.with { Array($0.lanes.values) } }
     func update(_ change: (inout Settings) -> Void) { settings.with { change(&$0) } }
     func setPublisher(_ publisher: Publisher) { self.publisher.with { $0 = publisher } }
     var isPublishing: Bool { publisher.with { $0.map { !$0.isIdle } ?? false } }
@@ -83,7 +104,8 @@ final class RunnerCore: Sendable {
         Admission(
             spool: site.spool, reader: site.reader(), journal: journal, claimed: claimed, runner: name,
             rejecter: Rejecter(spool: site.spool, log: log), remains: remains,
-            pressure: pressure, announce: announce)
+            pressure: pressure, environment: { [settings] in settings.with { $0.configuration.environment } },
+            announce: announce)
     }
 
     /// The job of an accepted run, from its snapshot and the templates accepted with it.
@@ -167,6 +189,7 @@ final class RunnerCore: Sendable {
             .ended(state, at: now, failure: failure, outputs: outputs, result: result), of: run)
         scheduler.forget(run)
         publish(run, sequence)
+        gate.release(record)
     }
     func publish(_ run: RunID, _ sequence: Journal.Sequence) { publisher.with { $0?.add(run, sequence) } }
 
@@ -201,7 +224,7 @@ final class RunnerCore: Sendable {
     private func obey(_ pending: RunSignals.Request, _ run: RunID, _ wait: Wait) -> Bool {
         let now = Timestamp(nanoseconds: Clocks.wall)
         switch pending {
-        case .hold where wait.reason == .retry:
+        case .hold where wait.reason.endsByItself:
             park(run, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
             return true
         case .cancel:

@@ -95,6 +95,7 @@ final class Worker: Sendable {
 
     private func drive(_ record: RunRecord, _ spec: JobSpec) {
         let signals = core.scheduler.begin(record.id)
+        guard mayDrive(record, signals) else { return }
         let driver = RunDriver(
             record: record, spec: spec, actions: core.site.actions,
             recorder: JournalRecorder(journal: core.journal),
@@ -110,5 +111,34 @@ final class Worker: Sendable {
             core.strike(failure)
         case .stopped: break
         }
+    }
+
+    /// Asks the gate; what does not go on now is parked or has ended when this comes back.
+    private func mayDrive(_ record: RunRecord, _ signals: RunSignals) -> Bool {
+        guard record.acceptance.terms.bindStart else { return true }
+        if signals.request == .cancel {
+            // What has begun ends in the way it says; what has not, was never let in.
+            guard record.startedAt == nil else { return true }
+            core.end(
+                record.id, .cancelled,
+                Failure("E-CANCELLED", "cancelled before it began", kind: .cancelled, retry: .never),
+                outputs: [:])
+            return false
+        }
+        do throws(SystemError) {
+            switch try core.gate.decide(record) {
+            case .go: return true
+            case .wait(let wait): core.park(record.id, wait)
+            case .end(let state, let failure, let outputs):
+                core.end(record.id, state, failure, outputs: outputs)
+            }
+        } catch {
+            core.diskTrouble("the start of \(record.id)", error)
+            let now = Timestamp(nanoseconds: Clocks.wall)
+            core.park(
+                record.id,
+                Wait(.retry, until: now.adding(.seconds(5)), since: now, nextAttempt: record.attempt))
+        }
+        return false
     }
 }

@@ -101,6 +101,7 @@ final class CallReader {
         }
         step.call = CallSpec(
             template: name, variables: job.variables, parameters: job.parameters, outputs: job.outputs)
+        step.call?.outputKinds = job.outputKinds
         step.steps = job.steps.map { $0.moved(inside: step.place) }
         step.retry = step.retry ?? job.retry
         step.timeout = step.timeout ?? job.timeout

@@ -23,12 +23,12 @@ public struct JobReader: Sendable {
     public static let version = "1.1"
     /// Below templates/: `steps/archive.yaml` is the step type `archive`.
     public static let customFolder = "steps"
-    static let jobKeys = [
-        "dsl_version", "name", "description", "queue", "priority", "params", "variables", "template", "retry",
-        "timeout", "max_parallel", "steps",
-        "on_failure", "finally", "outputs",
-    ]
-    static let laterKeys = ["concurrency_key", "idempotency_key", "execution"]
+    static let jobKeys =
+        [
+            "dsl_version", "name", "description", "queue", "priority", "params", "variables", "template",
+            "retry", "timeout", "max_parallel", "steps", "on_failure", "finally", "outputs", "artifacts",
+        ] + TermReader.keys
+    static let laterKeys = ["execution"]
 
     public init(catalogue: StepCatalogue, templates: @escaping TemplateSource) {
         self.catalogue = catalogue
@@ -97,6 +97,7 @@ public struct JobReader: Sendable {
         job.parameters = ParameterReader(findings: findings, budget: budget).read(fields)
         takeParameters(&job, fields, budget)
         job.description = fields.text("description") ?? ""
+        job.terms = TermReader(fields: fields).read()
         job.retry = fields.retry("retry", standard: .standard)
         job.timeout = fields.span("timeout")
         job.maxParallel =
@@ -114,7 +115,8 @@ public struct JobReader: Sendable {
         }
         job.onFailure = steps.read(fields, .onFailure)
         job.finally = steps.read(fields, .finally)
-        job.outputs = fields.map("outputs") ?? [:]
+        (job.outputs, job.outputKinds) = OutputReader(fields: fields).read()
+        if let step = artifacts(fields, number: job.finally.count + 1) { job.finally.append(step) }
         if !findings.hasErrors {
             StaticCheck(job: job, findings: findings, budget: budget).check(fields)
         }
@@ -165,7 +167,8 @@ public struct JobReader: Sendable {
 
     // MARK: a job that names a template
 
-    private static let callKeys = ["dsl_version", "name", "template", "variables", "queue", "priority"]
+    private static let callKeys =
+        ["dsl_version", "name", "template", "variables", "queue", "priority"] + TermReader.keys
 
     private func readWithTemplate(
         _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String,
@@ -201,6 +204,10 @@ public struct JobReader: Sendable {
         job.name = fields.text("name") ?? job.name
         job.queue = call.queue ?? job.queue
         job.priority = call.priority ?? job.priority
+        job.terms = TermReader(fields: fields).read().over(job.terms)
+        if purpose != .accepted, !findings.hasErrors {
+            StaticCheck(job: job, findings: findings, budget: budget).checkTerms(fields)
+        }
         findings.append(inner.all + calls.findings)
         return Reading(
             job: findings.hasErrors ? nil : job, template: (name, bytes), called: calls.called,

@@ -54,8 +54,18 @@ struct StaticCheck {
         for pair in fields.field("outputs")?.pairs ?? [] {
             check(Value(pair.value), pair.value, view)
         }
+        if let node = fields.field("artifacts") { check(Value(node), node, view) }
+        checkTerms(fields)
         for key in ["variables", "params"] {
             if let node = fields.field(key) { StaticCheck.refuseTemplates(node, findings) }
+        }
+    }
+
+    /// What is agreed before any step has run.
+    func checkTerms(_ fields: FieldReader) {
+        let view = View(seen: Seen())
+        for key in TermReader.rendered {
+            if let node = fields.field(key) { check(Value(node), node, view) }
         }
     }
 
@@ -161,6 +171,8 @@ struct StaticCheck {
             case (.script, .string(let text)): check(script: text, place, view)
             // At the end of each round, where more can be seen.
             case (.roundCondition, _), (.roundValue, _): break
+            // Not ours.
+            case (.literal, _): break
             default: check(value, place, view)
             }
         }

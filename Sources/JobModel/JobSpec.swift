@@ -20,6 +20,10 @@ public struct JobSpec: Hashable, Sendable {
     public var outputs: ValueMap
     /// How many of its steps may run at one time.
     public var maxParallel = Limits.parallelSteps
+    /// When and beside whom it runs, and its labels.
+    public var terms = TermSpec()
+    /// What its outputs must be, where it says so.
+    public var outputKinds: [String: JobParameter.Kind] = [:]
 
     public init(
         name: String, description: String = "", queue: QueueName? = nil, priority: Priority? = nil,
@@ -72,6 +76,7 @@ public struct CallSpec: Hashable, Sendable {
     public var parameters: [JobParameter]
     /// As written, unrendered.
     public var outputs: ValueMap
+    public var outputKinds: [String: JobParameter.Kind] = [:]
 
     public init(template: String, variables: ValueMap, parameters: [JobParameter], outputs: ValueMap) {
         self.template = template

@@ -17,6 +17,8 @@ public enum Limits {
     public static let runOutputBytes = 16 << 20
     /// Templates that call templates.
     public static let callDepth = 4
+    /// Runs that submit runs that submit runs.
+    public static let submitDepth = 8
     /// Steps that hold others inside of each other.
     public static let stepDepth = 8
     /// Steps of a run that run at one time, unless `max_parallel` says otherwise, and the most it may say.

@@ -55,6 +55,7 @@ public struct Acceptance: Hashable, Sendable {
     public var ticket: String?
     public var requeueOf: String?
     public var runner: String
+    public var terms = Terms()
 
     public init(
         id: RunID, queue: QueueName, priority: Priority, dropName: String, jobName: String,

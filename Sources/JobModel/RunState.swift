@@ -23,6 +23,11 @@ public enum RunState: Hashable, Sendable {
 /// How a run ended.
 public enum FinalState: String, Sendable, CaseIterable {
     case succeeded, failed, denied, timedOut = "timed_out", cancelled
+    /// It did not run, and was not to: another run has done, or is doing, what it asks for.
+    case skipped
+
+    /// Whether nobody has to look at it.
+    public var isGood: Bool { self == .succeeded || self == .skipped }
 
     public init(_ kind: Failure.Kind) {
         switch kind {
@@ -36,7 +41,25 @@ public enum FinalState: String, Sendable, CaseIterable {
 
 /// Why a run holds no slot, and until when.
 public struct Wait: Hashable, Sendable {
-    public enum Reason: String, Sendable, CaseIterable { case retry, held, interrupted, approval }
+    public enum Reason: String, Sendable, CaseIterable {
+        case retry, held, interrupted, approval
+        /// For an instant that the job names: `not_before`, `wait_until`.
+        case scheduled
+        /// For its turn: `rate_limit`.
+        case rate
+        /// For the run that has its `concurrency_key`.
+        case key
+        /// For a run that a step of it submitted.
+        case child
+
+        /// Whether the run comes back without anybody's doing, at `until` or when what it waits for is over.
+        public var endsByItself: Bool {
+            switch self {
+            case .retry, .scheduled, .rate, .key, .child: true
+            case .held, .interrupted, .approval: false
+            }
+        }
+    }
     public var reason: Reason
     /// The instant a retry is due; nil waits for a person.
     public var until: Timestamp?
@@ -60,6 +83,8 @@ public struct Wait: Hashable, Sendable {
 /// How one attempt of a step stands.
 public enum StepState: String, Sendable, CaseIterable {
     case running, succeeded, failed, skipped, timedOut = "timed_out", cancelled, denied, interrupted
+    /// It has begun something, and the run waits without a slot until it can go on.
+    case waiting
 
     public init(_ kind: Failure.Kind) {
         switch kind {

@@ -29,6 +29,16 @@ public protocol StepContext: AnyObject {
     func checkpoint() throws(Failure)
     /// Waits, unless something ends the step first.
     func pause(_ span: Span) throws(Failure)
+    /// After this the step has only to return: the run waits without a slot, until that instant or until what it waits for
+    /// is over, and then the step is performed again. What it returned is then in `before`.
+    func suspend(_ reason: Wait.Reason, until: Timestamp?)
+    /// What the step returned before the run waited for its sake; nil at its first start.
+    var before: ValueMap? { get }
+    /// When this attempt of the step began, waits and all.
+    var began: Timestamp { get }
+    /// What the job was accepted on.
+    var terms: Terms { get }
+    var submitter: Submitter { get }
     /// Runs a program to its end within the step's time, its whole process group included.
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding
 }

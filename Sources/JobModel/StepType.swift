@@ -23,6 +23,8 @@ public struct Parameter: Hashable, Sendable {
         case roundCondition, roundValue
         /// A list of steps.
         case steps
+        /// A map that is taken as it is written: its expressions are not this job's.
+        case literal
 
         public var isCondition: Bool { self == .condition || self == .roundCondition }
 
@@ -44,6 +46,7 @@ public struct Parameter: Hashable, Sendable {
             case .condition, .roundCondition: "condition"
             case .roundValue: "any value"
             case .steps: "list of steps"
+            case .literal: "map, as written"
             }
         }
     }
@@ -173,7 +176,7 @@ extension Parameter.Kind {
         case (.condition, .bool), (.roundCondition, .bool), (.roundCondition, .string): value
         case (.script, .map): value
         case (.integer, .int), (.number, .int), (.number, .double), (.flag, .bool): value
-        case (.map, .map), (.list, .list), (.items, .list), (.items, .map): value
+        case (.map, .map), (.literal, .map), (.list, .list), (.items, .list), (.items, .map): value
         case (.span, _): Span(value).map { .string($0.text) }
         case (.size, _): ByteSize(value).map { .int($0.bytes) }
         case (.choice(let words), .string(let word)): words.contains(word) ? value : nil

@@ -98,7 +98,12 @@ import Glibc
             return table
         }()
         static func translate(_ raw: inout bb_status) {
-            guard !table.isEmpty, let known = table[raw.inode] else { return }
+            guard !table.isEmpty else { return }
+            guard let known = table[raw.inode] else {
+                // Made by this process, and perhaps part of the next copy, which can know its inode alone.
+                raw.birth_ns = 1_000_000_000 + Int64(truncatingIfNeeded: raw.inode)
+                return
+            }
             raw.inode = known.inode
             raw.birth_ns = known.birth
             // Two names of one inode are a rename that the power cut in two: the link count never knew of it.

@@ -52,11 +52,14 @@ struct HoldingCourse: Sendable {
             floor: floor,
             deadline: deadline)
         if let failure = try ListCourse(drive: drive, frame: inner).run(step.steps) { return ([:], failure) }
+        var outputs: ValueMap
         do throws(ExpressionError) {
-            let outputs =
-                try Value.map(step.call?.outputs ?? [:]).rendered(drive.scope(inner)).mapValue ?? [:]
-            return isFitting(outputs) ? (outputs, nil) : ([:], tooMuch)
+            outputs = try Value.map(step.call?.outputs ?? [:]).rendered(drive.scope(inner)).mapValue ?? [:]
         } catch { return ([:], Drive.failure(error, in: "outputs")) }
+        do throws(Failure) { outputs = try outputs.judged(as: step.call?.outputKinds ?? [:]) } catch {
+            return ([:], error)
+        }
+        return isFitting(outputs) ? (outputs, nil) : ([:], tooMuch)
     }
 
     // MARK: rounds
@@ -242,6 +245,7 @@ struct HoldingCourse: Sendable {
     private func pause(_ span: Span) throws(Failure) {
         try StepRun(
             drive: drive, step: step, place: place, attempt: entry.attempt, isRerun: false, environment: [:],
+            waited: nil,
             deadline: deadline
         ).pause(span)
     }

@@ -41,6 +41,15 @@ final class Progress: Sendable {
     var id: RunID { acceptance.id }
     var record: RunRecord { state.with { $0.record } }
 
+    /// When this attempt of a step began, before the run waited for its sake.
+    func began(_ place: StepPlace, attempt: Int, since floor: Int) -> Timestamp? {
+        state.with { state in
+            state.record.steps.dropFirst(floor).first {
+                $0.place == place && $0.attempt == attempt && $0.runAttempt == self.attempt
+            }?.startedAt
+        }
+    }
+
     /// Records before `floor` belong to an earlier round or try of what holds the step.
     func last(_ place: StepPlace, since floor: Int) -> StepRecord? {
         state.with { state in

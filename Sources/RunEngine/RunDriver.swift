@@ -108,11 +108,16 @@ public final class RunDriver {
 
     private func end(_ failure: Failure?) -> RunEnding {
         if let failure { return .ended(FinalState(failure.kind), failure, outputs: whatCanBeSaid()) }
+        let outputs: ValueMap
         do throws(ExpressionError) {
-            let outputs = try Value.map(spec.outputs).rendered(scope)
-            return .ended(.succeeded, nil, outputs: outputs.mapValue ?? [:])
+            outputs = try Value.map(spec.outputs).rendered(scope).mapValue ?? [:]
         } catch {
             return .ended(.failed, Drive.failure(error, in: "outputs"), outputs: [:])
+        }
+        do throws(Failure) {
+            return .ended(.succeeded, nil, outputs: try outputs.judged(as: spec.outputKinds))
+        } catch {
+            return .ended(.failed, error, outputs: outputs)
         }
     }
 

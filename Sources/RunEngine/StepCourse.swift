@@ -35,6 +35,8 @@ struct StepCourse: Sendable {
             return try hold(last, isResumed: true)
         case .running: return try judgeInterrupted(last)
         case .interrupted: return try resolve(last)
+        // It has done nothing since, and goes on where it was.
+        case .waiting: return try start(attempt: last.attempt, isRerun: true, waited: last)
         case .failed, .timedOut, .denied, .cancelled:
             guard let failure = last.failure else { return nil }
             // It was cut short by what failed beside it, and will be again.
@@ -142,7 +144,7 @@ struct StepCourse: Sendable {
 
     // MARK: from start to end
 
-    private func start(attempt: Int, isRerun: Bool) throws(Break) -> Failure? {
+    private func start(attempt: Int, isRerun: Bool, waited: StepRecord? = nil) throws(Break) -> Failure? {
         if frame.isHalted { throw .halted }
         // A cancelled run still cleans up.
         if step.section == .finally { signals.forgiveCancel() }
@@ -163,7 +165,7 @@ struct StepCourse: Sendable {
             absorb(entry)
             return nil
         }
-        let context = context(prepared, attempt: attempt, isRerun: isRerun)
+        let context = context(prepared, attempt: attempt, isRerun: isRerun, waited: waited)
         if step.type.control != nil {
             do throws(Failure) {
                 try context.checkpoint()
@@ -190,19 +192,24 @@ struct StepCourse: Sendable {
         return try execute(&entry, prepared, context)
     }
 
-    private func context(_ prepared: Prepared, attempt: Int, isRerun: Bool) -> StepRun {
+    private func context(_ prepared: Prepared, attempt: Int, isRerun: Bool, waited: StepRecord?) -> StepRun {
         StepRun(
             drive: drive, step: step, place: place, attempt: attempt, isRerun: isRerun,
-            environment: prepared.environment, deadline: drive.deadline(step, at: place, in: frame))
+            environment: prepared.environment,
+            waited: waited.map {
+                ($0.outputs, progress.began(place, attempt: attempt, since: frame.floor) ?? $0.startedAt)
+            },
+            deadline: drive.deadline(step, at: place, in: frame))
     }
 
     private func execute(_ entry: inout StepRecord, _ prepared: Prepared, _ context: StepRun) throws(Break)
         -> Failure?
     {
         do throws(Failure) {
-            try context.checkpoint()
+            // One that waited is asked even if the run is cancelled: it may have to call back what it began.
+            if context.before == nil { try context.checkpoint() }
             entry.outputs = try prepared.action?.perform(prepared.arguments, context) ?? [:]
-            entry.state = .succeeded
+            entry.state = context.wish == nil ? .succeeded : .waiting
         } catch {
             close(context, &entry)
             // Nothing is recorded: the next start finds the step open and judges it by its rule.
@@ -210,6 +217,15 @@ struct StepCourse: Sendable {
             return try end(&entry, error)
         }
         close(context, &entry)
+        if let wish = context.wish {
+            entry.endedAt = drive.now
+            // Parking makes it durable.
+            progress.note(.stepEnded(entry), durable: false)
+            throw .suspend(
+                Wait(
+                    wish.reason, until: wish.until, since: drive.now, nextAttempt: progress.attempt,
+                    step: place))
+        }
         succeed(&entry)
         return nil
     }
@@ -338,6 +354,7 @@ struct StepCourse: Sendable {
             return .map(["script": .string(shell.script), "values": .map(ValueMap(distinct: values))])
         // Those are for the end of each round.
         case (.roundCondition, _), (.roundValue, _): return value
+        case (.literal, _): return value
         default: return try value.rendered(scope)
         }
     }

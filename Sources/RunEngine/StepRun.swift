@@ -12,6 +12,12 @@ final class StepRun: StepContext {
     let isRerun: Bool
     let baseDirectory: String
     let log: StepLog
+    let before: ValueMap?
+    let began: Timestamp
+    let terms: Terms
+    let submitter: Submitter
+    /// What the step asked for: the run is to wait.
+    private(set) var wish: (reason: Wait.Reason, until: Timestamp?)?
     /// What goes on beside the next steps.
     private(set) var detached: [ChildProcess] = []
     private let place: StepPlace
@@ -29,8 +35,12 @@ final class StepRun: StepContext {
 
     init(
         drive: Drive, step: StepSpec, place: StepPlace, attempt: Int, isRerun: Bool, environment: ValueMap,
-        deadline: Deadline?
+        waited: (outputs: ValueMap, began: Timestamp)?, deadline: Deadline?
     ) {
+        before = waited?.outputs
+        began = waited?.began ?? drive.now
+        terms = drive.progress.acceptance.terms
+        submitter = drive.progress.acceptance.submitter
         let (run, tries) = (drive.id, (drive.progress.attempt, attempt))
         runID = run
         self.place = place
@@ -84,6 +94,8 @@ final class StepRun: StepContext {
         signals.pause(until: min(end, deadline?.instant ?? end))
         try checkpoint()
     }
+
+    func suspend(_ reason: Wait.Reason, until: Timestamp?) { wish = (reason, until) }
 
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
         try checkpoint()

@@ -40,7 +40,7 @@ public struct AttemptSummary: Hashable, Sendable {
             case .denied: return .denied
             case .cancelled: return .cancelled
             case .failed, .interrupted: return .failed
-            case .running, .succeeded, .skipped: continue
+            case .running, .succeeded, .skipped, .waiting: continue
             }
         }
         return .failed

@@ -1,5 +1,5 @@
 // What this is: run events as bytes and back.
-// Owns: the numbers of event kinds and the order of their fields: format version 2; version 1 is read.
+// Owns: the numbers of event kinds and the order of their fields: format version 3; versions 1 and 2 are read.
 // Never: changes the meaning of an existing number; a new field is a new kind or a new version.
 // On failure: DecodeError.
 import JobModel
@@ -8,7 +8,8 @@ enum EventCoding {
     /// 2: a step has a place instead of a section and a number, and says when it is tried again; a failure has the exit code; a wait and an answer name
     /// their step; the end of main is told; what was accepted holds
     /// the templates that its steps call.
-    static let version: UInt8 = 2
+    /// 3: what was accepted holds its terms.
+    static let version: UInt8 = 3
 
     static func encode(_ event: RunEvent, of run: RunID) -> (kind: UInt8, payload: [UInt8]) {
         var out = ByteWriter()
@@ -90,6 +91,7 @@ extension ByteWriter {
             $0.text($1.name)
             $0.data($1.bytes)
         }
+        map(a.terms.fields)
     }
     fileprivate mutating func step(_ s: StepRecord) {
         place(s.place)
@@ -180,6 +182,7 @@ extension ByteReader {
                 CalledTemplate(name: try $0.text(), bytes: try $0.data())
             }
         }
+        if version >= 3 { acceptance.terms = Terms(try map()) }
         return acceptance
     }
     private mutating func optionalText() throws -> String? {

@@ -40,6 +40,8 @@ public enum SpoolName {
     public static let runners = "runners"
     public static let slots = "slots"
     public static let keys = "keys"
+    public static let once = "once"
+    public static let rates = "rates"
     public static let journal = "journal"
     public static let orders = "orders"
     public static let temporary = "tmp"
@@ -49,13 +51,16 @@ public enum SpoolName {
     static let all: [(String, UInt32)] = [
         ("spool", 0o755), ("spool/inbox", 0o755), ("spool/claimed", 0o755), ("spool/parked", 0o755),
         ("spool/parked/approval", 0o755), ("spool/parked/retry", 0o755), ("spool/parked/held", 0o755),
-        ("spool/parked/interrupted", 0o755), ("spool/done", 0o755), ("spool/failed", 0o755),
+        ("spool/parked/interrupted", 0o755), ("spool/parked/scheduled", 0o755), ("spool/parked/rate", 0o755),
+        ("spool/parked/key", 0o755), ("spool/parked/child", 0o755), ("spool/done", 0o755),
+        ("spool/failed", 0o755),
         ("spool/rejected", 0o755),
         ("spool/runs", 0o755), ("spool/approvals", 0o755), ("spool/approvals/requests", 0o755),
         ("spool/approvals/responses", 0o755), ("spool/approvals/closed", 0o755), ("spool/events", 0o755),
         ("spool/control", 0o755), ("spool/control/closed", 0o755), ("spool/history", 0o755),
         ("spool/log", 0o755),
         ("spool/.bobbin", 0o700), ("spool/.bobbin/slots", 0o700), ("spool/.bobbin/slots/keys", 0o700),
+        ("spool/.bobbin/once", 0o700), ("spool/.bobbin/rates", 0o700),
         ("spool/.bobbin/runners", 0o700), ("templates", 0o755), ("secrets", 0o700), ("reports", 0o755),
         ("ops", 0o755),
     ]
@@ -259,7 +264,7 @@ public final class Spool: Sendable {
     }
     /// `done/<day>` or `failed/<day>`.
     public func finalDirectory(_ state: FinalState, day: String) throws -> Directory {
-        try (state == .succeeded ? done : failed).makeDirectory(day)
+        try (state.isGood ? done : failed).makeDirectory(day)
     }
     /// Opens, and makes where it is missing, what a person has replaced or removed since; returns their paths below
     /// the spool.

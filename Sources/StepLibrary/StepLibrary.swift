@@ -18,6 +18,7 @@ public enum StepLibrary {
             ComposeMailStep(), AttachFilesStep(), SaveDraftStep(), SendEmailStep(),
             SqlStep(query: ports.query), SshStep(), NotifyStep(),
             AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
+            WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
     }
@@ -36,18 +37,66 @@ public struct StepPorts: Sendable {
     public var render:
         @Sendable (_ text: String, _ name: String, _ values: ValueMap) throws(Failure) -> String
 
+    /// The instant that a text means in the site's zone; nil where it means none.
+    public var instant: @Sendable (String) -> Timestamp?
+    public var jobs: JobPorts
+
     public init(
         zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome,
         extract: @escaping @Sendable (ExtractRequest) throws(Failure) -> Void,
         query: @escaping @Sendable (SQLiteQuery) throws(Failure) -> SQLiteAnswer,
         render:
             @escaping @Sendable (_ text: String, _ name: String, _ values: ValueMap) throws(Failure) ->
-            String
+            String,
+        instant: @escaping @Sendable (String) -> Timestamp?, jobs: JobPorts
     ) {
         self.zip = zip
         self.extract = extract
         self.query = query
         self.render = render
+        self.instant = instant
+        self.jobs = jobs
+    }
+}
+
+/// What a step may ask of the spool that its run is in.
+public struct JobPorts: Sendable {
+    /// Checks a job and drops it under its ticket; says where it lies. A job that is no good is a Failure.
+    public var drop: @Sendable (_ site: String, JobDrop) throws(Failure) -> String
+    /// What became of the drop with this ticket; nil where there was none.
+    public var find: @Sendable (_ site: String, _ ticket: String) throws(Failure) -> JobFound?
+    public var cancel: @Sendable (_ site: String, _ ticket: String) throws(Failure) -> Void
+
+    public init(
+        drop: @escaping @Sendable (_ site: String, JobDrop) throws(Failure) -> String,
+        find: @escaping @Sendable (_ site: String, _ ticket: String) throws(Failure) -> JobFound?,
+        cancel: @escaping @Sendable (_ site: String, _ ticket: String) throws(Failure) -> Void
+    ) {
+        self.drop = drop
+        self.find = find
+        self.cancel = cancel
+    }
+}
+
+public struct JobDrop: Sendable {
+    /// As it is to stand in the file; queue and priority decide the directory.
+    public var job: ValueMap
+    public var ticket: String
+    public var stem: String
+}
+
+public struct JobFound: Sendable {
+    public enum State: Sendable { case waiting, running, ended(FinalState), rejected }
+    public var state: State
+    public var run: String?
+    public var outputs: ValueMap
+    /// Why it did not succeed.
+    public var failure: Failure?
+    public init(state: State, run: String? = nil, outputs: ValueMap = [:], failure: Failure? = nil) {
+        self.state = state
+        self.run = run
+        self.outputs = outputs
+        self.failure = failure
     }
 }
 

@@ -1,6 +1,6 @@
-// What this is: the step `wait_for_file`.
-// Owns: its table entry, E-WAIT-FILE, what counts as a whole file.
-// Never: opens the file; keeps the processor busy (it looks every `every`).
+// What this is: the steps `wait_for_file` and `wait_until`.
+// Owns: their table entries, E-WAIT-FILE, what counts as a whole file.
+// Never: opens the file; keeps the processor busy, or a slot through a long wait for a time.
 // On failure: E-WAIT-FILE when `within` is over.
 import JobModel
 import LinuxSystem
@@ -77,5 +77,42 @@ struct WaitForFileStep: StepAction {
                     "seconds": .double(Double(Clocks.monotonic - began) / 1e9),
                 ]
             ))
+    }
+}
+
+struct WaitUntilStep: StepAction {
+    let instant: @Sendable (String) -> Timestamp?
+    static let table = StepType(
+        "wait_until", "Waits until an instant; a long wait holds no slot and outlives a restart.",
+        parameters: [
+            Parameter(
+                "time", .text, required: true,
+                "2026-11-21T09:00:00Z, or in the site's zone 2026-11-21 09:00 or 09:00 (the next one)")
+        ],
+        shorthand: "time", outputs: [("time", "the instant"), ("seconds", "how long it waited")],
+        example: "wait_until: \"06:00\"")
+    var type: StepType { WaitUntilStep.table }
+    /// A shorter wait is not worth a park.
+    private static let short = Span.seconds(5)
+
+    func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
+        try context.checkpoint()
+        let text = arguments.text("time")
+        // Decided once: the next nine o'clock is another one after it.
+        let known = context.before?.optionalText("time").flatMap(Timestamp.init(rfc3339:))
+        guard let due = known ?? instant(text) else {
+            throw .parameter(
+                "`\(text.prefix(80))` is no instant",
+                whatToDo: "write 2026-11-21T09:00:00Z, 2026-11-21 09:00 or 09:00")
+        }
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        let left = due.since(now)
+        if left > WaitUntilStep.short {
+            context.suspend(.scheduled, until: due)
+        } else if left > .zero {
+            try context.pause(left)
+        }
+        let waited = Timestamp(nanoseconds: Clocks.wall).since(context.began)
+        return ["time": .string(due.rfc3339), "seconds": .double(max(0, waited.inSeconds))]
     }
 }

@@ -111,8 +111,7 @@ enum RunText {
     /// The exit code that stands for a run's state.
     static func code(_ run: RunRecord) -> Int32 {
         switch run.state {
-        case .ended(.succeeded): 0
-        case .ended: Exit.failed
+        case .ended(let state): state.isGood ? 0 : Exit.failed
         case .waiting(let wait) where wait.reason == .approval || wait.reason == .interrupted: Exit.needsHuman
         default: 0
         }

@@ -29,7 +29,7 @@ private func run(
         surroundings: world.surroundings, signals: signals, timeout: nil)
     let context = StepRun(
         drive: drive, step: step, place: step.place, attempt: 1, isRerun: false, environment: environment,
-        deadline: deadline)
+        waited: nil, deadline: deadline)
     do throws(Failure) {
         let ending = try context.run(request)
         box.with { $0 = .success(ending) }

@@ -86,7 +86,7 @@ import Testing
 
     @Test func countsByState() throws {
         let counts = try history.counts(since: instant(4000))
-        #expect(counts == [.succeeded: 6, .failed: 3, .denied: 0, .timedOut: 0, .cancelled: 0])
+        #expect(counts == [.succeeded: 6, .failed: 3, .denied: 0, .timedOut: 0, .cancelled: 0, .skipped: 0])
     }
 
     private func numbers(_ runs: [RunSummary]) -> [Int] {

@@ -63,7 +63,7 @@ import Testing
         let final = try site.spool.finalDirectory(.succeeded, day: "2026-01-02")
         #expect(try site.move.retire(accepted, from: other, to: final))
         #expect(try site.text("done/2026-01-02/" + FinalName.job(accepted)) == "text\n")
-        for state in FinalState.allCases where state != .succeeded {
+        for state in FinalState.allCases where !state.isGood {
             #expect(
                 try site.spool.finalDirectory(state, day: "2026-01-02").path.hasSuffix("failed/2026-01-02"))
         }

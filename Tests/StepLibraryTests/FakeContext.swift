@@ -16,6 +16,12 @@ final class FakeContext: StepContext {
     private(set) var requests: [ProcessRequest] = []
     /// Thrown by the checkpoint after this many have passed.
     var checkpointsLeft = Int.max
+    var before: ValueMap?
+    var began = Timestamp(seconds: 1_795_247_712)
+    var terms = Terms()
+    let submitter = Submitter(uid: 1000, name: "test")
+    /// What the step wished the run to wait for.
+    private(set) var wish: (reason: Wait.Reason, until: Timestamp?)?
     /// What happens while a step pauses.
     var onPause: () -> Void = {}
     /// Whether a pause ends as a checkpoint does.
@@ -53,6 +59,8 @@ final class FakeContext: StepContext {
         onPause()
         if pauseChecks { try checkpoint() }
     }
+
+    func suspend(_ reason: Wait.Reason, until: Timestamp?) { wish = (reason, until) }
 
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
         requests.append(request)

@@ -87,7 +87,24 @@ public struct RandomEvents {
         acceptance.calledTemplates = (0..<random.below(3)).map { _ in
             CalledTemplate(name: text(), bytes: data())
         }
+        acceptance.terms = terms()
         return acceptance
+    }
+    /// As a journal keeps them: whole milliseconds, spans that have a text of their own.
+    public mutating func terms() -> Terms {
+        var terms = Terms()
+        guard random.chance(3) else { return terms }
+        terms.concurrencyKey = maybe { "k" + $0.text() }
+        terms.whenBusy = random.pick(BusyKey.allCases)
+        terms.idempotencyKey = maybe { "i" + $0.text() }
+        terms.within = maybe { .seconds(Int64(1 + $0.random.below(1000))) }
+        terms.notBefore = maybe { Timestamp(seconds: Int64($0.random.below(1 << 31))) }
+        terms.expiresAt = maybe { Timestamp(seconds: Int64($0.random.below(1 << 31))) }
+        terms.rate = maybe { Terms.Rate(key: $0.text(), limit: 1 + $0.random.below(9), per: .seconds(60)) }
+        terms.tags = (0..<random.below(3)).map { "t\($0)" }
+        terms.environment = maybe { $0.text() }
+        terms.parent = maybe { Parent(run: $0.text(), step: $0.text(), depth: 1 + $0.random.below(8)) }
+        return terms
     }
     public mutating func record(_ id: RunID) -> RunRecord {
         var record = RunRecord(acceptance(id))

@@ -309,9 +309,9 @@ def build(state, disk, births, where):
             file.write(filled)
             file.truncate(len(content))         # what was preallocated costs nothing here
         os.chmod(target, disk.modes.get(inode, 0o644))
-        known = births.get(inode)
-        if known:
-            table.append(f"{os.stat(target).st_ino} {known[0]} {known[1]}")
+        # One that the program made has the birth that the program says of it (Recorder.CopiedDisk).
+        known = births.get(inode, (inode, 1_000_000_000 + inode))
+        table.append(f"{os.stat(target).st_ino} {known[0]} {known[1]}")
     with open(os.path.join(where, "effects"), "w") as file:
         file.write("".join(line + "\n" for line in effects))
     for path in directories:

@@ -11,6 +11,8 @@ final class TestSite {
     /// Name of a drop as our own names show it, and how many runs or rejections it must end in.
     private(set) var book: [String: Int] = [:]
     private(set) var runners: [RunnerProcess] = []
+    /// Whether jobs of this site submit jobs, which are in no book.
+    var mayHaveChildren = false
     /// Added to the environment of every runner started from now on.
     var environment: [String: String] = [:]
 

@@ -1,0 +1,115 @@
+// What this is: what the step `submit` asks of the spool: to drop a job, to find it again, to have it cancelled.
+// Owns: where a ticket is looked for, in which order.
+// Never: claims, waits, or runs anything.
+// On failure: E-CHILD-JOB where the job is no good; E-DISK where the spool cannot be read.
+import JobLanguage
+import JobModel
+import LinuxSystem
+import SpoolQueue
+import StepLibrary
+import YamlText
+
+enum ChildJobs {
+    static let ports = JobPorts(drop: drop, find: find, cancel: cancel)
+
+    private static func onDisk<Out>(_ body: () throws -> Out) throws(Failure) -> Out {
+        do { return try body() } catch let failure as Failure { throw failure } catch {
+            throw Failure("E-DISK", "the spool cannot be used: \(error)", retry: .transient)
+        }
+    }
+
+    @Sendable private static func drop(_ path: String, _ drop: JobDrop) throws(Failure) -> String {
+        try onDisk {
+            let site = try Site(path: path, mayFoundSpool: false)
+            let bytes = Array((JSONText.write(.map(drop.job), pretty: true) + "\n").utf8)
+            let reading = site.reader().read(bytes, name: "\(drop.stem).yaml", stem: drop.stem)
+            guard let job = reading.job else {
+                let first = reading.errors.first?.diagnostic
+                throw Failure(
+                    "E-CHILD-JOB",
+                    "the submitted job is not valid: \(first?.message ?? "") [\(first?.code ?? "")]",
+                    whatToDo: first?.hint ?? "", retry: .never)
+            }
+            let (queue, priority) = (job.queue ?? .standard, job.priority ?? .normal)
+            guard let policy = try site.configuration().policy(queue),
+                let lane = try site.spool.dropDirectories(of: policy).first(where: { $0.0 == priority })?.1
+            else {
+                throw Failure(
+                    "E-CHILD-JOB", "this site has no queue \(queue) with priority \(priority.level)",
+                    whatToDo: "`bobbin queues` lists them", retry: .never)
+            }
+            let name = "\(DropName.escaped(drop.stem, limit: 100)).\(drop.ticket).yaml"
+            // An earlier start of the step may have written it.
+            try writeOnce(bytes, name, lane)
+            return "spool/\(queue)/\(priority.directory)/\(name)"
+        }
+    }
+
+    private static func writeOnce(_ bytes: [UInt8], _ name: String, _ directory: Directory) throws {
+        do { try AtomicFile.write(bytes, to: name, in: directory) } catch {
+            guard error.isExisting else { throw error }
+        }
+    }
+
+    @Sendable private static func cancel(_ path: String, _ ticket: String) throws(Failure) {
+        try onDisk {
+            let site = try Site(path: path, mayFoundSpool: false)
+            let name = ControlFile.command(.cancel, subject: ticket).name
+            // Somebody may have asked for the same.
+            try writeOnce(Array("its parent was cancelled\n".utf8), name, site.spool.control)
+        }
+    }
+
+    @Sendable private static func find(_ path: String, _ text: String) throws(Failure) -> JobFound? {
+        guard let ticket = RunID(text) else { return nil }
+        return try onDisk {
+            let site = try Site(path: path, mayFoundSpool: false)
+            let spool = site.spool
+            let isIt: (String) -> Bool = { DropName.ticket(in: ClaimedName($0)?.name ?? $0) == text }
+            // In the order in which a job moves on, and those places twice between which it goes to and fro.
+            if try spool.inbox.names().contains(where: isIt) { return JobFound(state: .waiting) }
+            for policy in try site.configuration().queues {
+                for (_, lane) in try spool.dropDirectories(of: policy)
+                where try lane.names().contains(where: isIt) {
+                    return JobFound(state: .waiting)
+                }
+            }
+            for _ in 0..<2 {
+                for runner in try spool.claimed.names() {
+                    // A runner that was just taken over has no directory any more.
+                    let names = (try? spool.claimed.directory(runner).names()) ?? []
+                    if let name = names.first(where: isIt) { return running(name) }
+                }
+                for parked in spool.parked.values {
+                    if let name = try parked.names().first(where: isIt) { return running(name) }
+                }
+            }
+            if let found = ended(ticket, spool) { return found }
+            return try rejected(text, spool)
+        }
+    }
+
+    private static func running(_ name: String) -> JobFound {
+        JobFound(state: .running, run: ClaimedName(name)?.run.text)
+    }
+    private static func ended(_ ticket: RunID, _ spool: Spool) -> JobFound? {
+        let files = FinalFiles(spool)
+        guard let found = files.find(ticket: ticket), let record = files.read(found),
+            let state = record.finalState
+        else { return nil }
+        return JobFound(
+            state: .ended(state), run: record.id.text, outputs: record.outputs, failure: record.failure)
+    }
+    private static func rejected(_ ticket: String, _ spool: Spool) throws -> JobFound? {
+        let names = try spool.rejected.names().filter { $0.contains(".\(ticket).") && !$0.hasPrefix(".") }
+        guard let reason = names.first(where: { $0.hasSuffix(FinalName.reasonEnding) }) else {
+            return names.isEmpty ? nil : JobFound(state: .rejected)
+        }
+        let bytes = try spool.rejected.openForReading(reason).read(upTo: 1 << 20)
+        // A reason that cannot be read is still a rejection.
+        let map = (try? YamlReader.parse(bytes)).flatMap { Value($0).mapValue } ?? [:]
+        let failure = Failure(
+            map["code"]?.text ?? "E-REJECTED", map["message"]?.text ?? "see spool/rejected/\(reason)")
+        return JobFound(state: .rejected, failure: failure)
+    }
+}
