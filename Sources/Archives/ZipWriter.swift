@@ -88,7 +88,8 @@ final class ZipWriter {
     }
     /// Relative, without `..`, so that no tool that unpacks it leaves its directory.
     private static func isLegal(_ name: String) -> Bool {
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        let parts = name.utf8.split(separator: 0x2F, omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
         let last = parts.last == "" ? parts.dropLast() : parts[...]
         return !last.isEmpty
             && last.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." && !$0.utf8.contains(0) }

@@ -31,8 +31,11 @@ enum ChildJobs {
                     whatToDo: first?.hint ?? "", retry: .never)
             }
             let (queue, priority) = (job.queue ?? .standard, job.priority ?? .normal)
-            guard let policy = try site.configuration().policy(queue),
-                let lane = try site.spool.dropDirectories(of: policy).first(where: { $0.0 == priority })?.1
+            // The directories, not the configuration: an edit with a mistake in it stops nobody.
+            guard
+                let lane = try lanes(site.spool).first(where: {
+                    $0.queue == queue && $0.level == priority.level
+                })
             else {
                 throw Failure(
                     "E-CHILD-JOB", "this site has no queue \(queue) with priority \(priority.level)",
@@ -40,7 +43,7 @@ enum ChildJobs {
             }
             let name = "\(DropName.escaped(drop.stem, limit: 100)).\(drop.ticket).yaml"
             // An earlier start of the step may have written it.
-            try writeOnce(bytes, name, lane)
+            try writeOnce(bytes, name, lane.directory)
             return "spool/\(queue)/\(priority.directory)/\(name)"
         }
     }
@@ -60,38 +63,74 @@ enum ChildJobs {
         }
     }
 
-    @Sendable private static func find(_ path: String, _ text: String) throws(Failure) -> JobFound? {
+    private static func lanes(_ spool: Spool) throws -> [(queue: QueueName, level: Int, directory: Directory)]
+    {
+        var lanes: [(queue: QueueName, level: Int, directory: Directory)] = []
+        for name in try spool.root.names() {
+            guard let queue = QueueName(name), try spool.root.status(name).kind == .directory else {
+                continue
+            }
+            let directory = try spool.root.directory(name)
+            for priority in Priority.all where try directory.statusIfPresent(priority.directory) != nil {
+                lanes.append((queue, priority.level, try directory.directory(priority.directory)))
+            }
+        }
+        return lanes
+    }
+
+    /// Everything that has a ticket and has not ended, by ticket.
+    private struct OnTheirWay: Sendable {
+        var taken: Int64
+        var names: [String: String]
+    }
+    /// Of the last look at a site: a parent of many asks about all of them in one moment.
+    private static let looks = Monitor<[String: OnTheirWay]>([:])
+    private static let freshness = Span.milliseconds(250).nanoseconds
+
+    private static func onTheirWay(_ path: String, _ spool: Spool, mayBeOld: Bool) throws -> OnTheirWay {
+        if mayBeOld, let known = looks.with({ $0[path] }), Clocks.monotonic - known.taken < freshness {
+            return known
+        }
+        let taken = Clocks.monotonic
+        var names: [String] = try spool.inbox.names()
+        // In the order in which a job moves on, and those places twice between which it goes to and fro.
+        for lane in try lanes(spool) { names += try lane.directory.names() }
+        for _ in 0..<2 {
+            for runner in try spool.claimed.names() {
+                // A runner that was just taken over has no directory any more.
+                names += (try? spool.claimed.directory(runner).names()) ?? []
+            }
+            for parked in spool.parked.values { names += try parked.names() }
+        }
+        var byTicket: [String: String] = [:]
+        for name in names {
+            if let ticket = DropName.ticket(in: ClaimedName(name)?.name ?? name) { byTicket[ticket] = name }
+        }
+        let look = OnTheirWay(taken: taken, names: byTicket)
+        looks.with { looks in
+            if looks.count > 16 { looks.removeAll() }
+            looks[path] = look
+        }
+        return look
+    }
+
+    @Sendable private static func find(_ path: String, _ text: String, _ isKnown: Bool) throws(Failure)
+        -> JobFound?
+    {
         guard let ticket = RunID(text) else { return nil }
         return try onDisk {
-            let site = try Site(path: path, mayFoundSpool: false)
-            let spool = site.spool
-            let isIt: (String) -> Bool = { DropName.ticket(in: ClaimedName($0)?.name ?? $0) == text }
-            // In the order in which a job moves on, and those places twice between which it goes to and fro.
-            if try spool.inbox.names().contains(where: isIt) { return JobFound(state: .waiting) }
-            for policy in try site.configuration().queues {
-                for (_, lane) in try spool.dropDirectories(of: policy)
-                where try lane.names().contains(where: isIt) {
-                    return JobFound(state: .waiting)
-                }
-            }
-            for _ in 0..<2 {
-                for runner in try spool.claimed.names() {
-                    // A runner that was just taken over has no directory any more.
-                    let names = (try? spool.claimed.directory(runner).names()) ?? []
-                    if let name = names.first(where: isIt) { return running(name) }
-                }
-                for parked in spool.parked.values {
-                    if let name = try parked.names().first(where: isIt) { return running(name) }
-                }
+            let spool = try Site(path: path, mayFoundSpool: false).spool
+            // An old look may say that it is there; that it is not, only a new one.
+            let old = isKnown ? try onTheirWay(path, spool, mayBeOld: true).names[text] : nil
+            if let name = try old ?? onTheirWay(path, spool, mayBeOld: false).names[text] {
+                guard let claimed = ClaimedName(name) else { return JobFound(state: .waiting) }
+                return JobFound(state: .running, run: claimed.run.text)
             }
             if let found = ended(ticket, spool) { return found }
             return try rejected(text, spool)
         }
     }
 
-    private static func running(_ name: String) -> JobFound {
-        JobFound(state: .running, run: ClaimedName(name)?.run.text)
-    }
     private static func ended(_ ticket: RunID, _ spool: Spool) -> JobFound? {
         let files = FinalFiles(spool)
         guard let found = files.find(ticket: ticket), let record = files.read(found),

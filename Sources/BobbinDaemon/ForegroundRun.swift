@@ -36,14 +36,15 @@ public final class ForegroundRun: Sendable {
         let queue = QueuePolicy(name: spec.queue ?? .standard)
         let now = Timestamp(nanoseconds: Clocks.wall)
         let uid = ProcessSetup.uid
-        let first = RunRecord(
-            Acceptance(
-                id: Identities.fresh(), queue: queue.name, priority: spec.priority ?? .normal, dropName: name,
-                jobName: spec.name,
-                submitter: Submitter(uid: uid, name: Host.userName(uid)), acceptedAt: now, arrivedAt: now,
-                identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: bytes,
-                sha256: Digest.sha256(bytes),
-                runner: "foreground"))
+        var acceptance = Acceptance(
+            id: Identities.fresh(), queue: queue.name, priority: spec.priority ?? .normal, dropName: name,
+            jobName: spec.name,
+            submitter: Submitter(uid: uid, name: Host.userName(uid)), acceptedAt: now, arrivedAt: now,
+            identity: InodeIdentity(inode: 0, birthNanoseconds: 0), snapshot: bytes,
+            sha256: Digest.sha256(bytes),
+            runner: "foreground")
+        acceptance.terms.parent = spec.terms.parent
+        let first = RunRecord(acceptance)
         let recorder = Recorder(first, progress)
         let actions = Dictionary(
             Site.allActions.map { ($0.type.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -73,7 +74,7 @@ public final class ForegroundRun: Sendable {
         case .suspended(let wait) where wait.reason.endsByItself, .starved(let wait, _):
             recorder.record(.parked(wait), of: run, durable: false)
             // A submitted job: nobody tells here when it has ended.
-            let due = wait.until.map { $0.since(now).nanoseconds } ?? 300_000_000
+            let due = wait.until.map { $0.since(now).nanoseconds } ?? 1_000_000_000
             signals.pause(until: Clocks.monotonic + max(0, due))
             recorder.record(.resumed(at: Timestamp(nanoseconds: Clocks.wall)), of: run, durable: false)
             return nil

@@ -17,7 +17,7 @@ struct Parents {
 
     /// While another of its steps waits for something else, a parent may go on for the sake of the child.
     static func mayWake(_ reason: Wait.Reason) -> Bool {
-        reason == .child || reason == .retry || reason == .scheduled
+        [.child, .retry, .scheduled, .interrupted].contains(reason)
     }
 
     /// A run of ours has ended.
@@ -36,6 +36,32 @@ struct Parents {
         }
         guard !waiting.isEmpty, let onTheirWay = onTheirWay() else { return }
         for record in waiting where !tickets(record).allSatisfy(onTheirWay.contains) { wake(record.id) }
+    }
+
+    /// The run ends while steps of it still wait: something beside them has failed, or its time is over.
+    static func giveUp(_ record: RunRecord, at now: Timestamp) -> [RunEvent] {
+        waiting(record).map { step in
+            var given = step
+            given.state = .cancelled
+            given.startedAt = now
+            given.endedAt = now
+            given.failure = Failure(
+                Failure.halted, "the run ended while this step waited", kind: .cancelled, retry: .never,
+                step: step.label)
+            return .stepEnded(given)
+        }
+    }
+    /// Jobs of such steps that are to end with the run.
+    static func children(leftBy record: RunRecord) -> [RunID] {
+        record.steps.filter {
+            $0.state == .cancelled && $0.failure?.code == Failure.halted
+                && $0.outputs["on_cancel"]?.stringValue == "cancel"
+        }.compactMap { $0.outputs["ticket"]?.stringValue.flatMap { RunID($0) } }
+    }
+    private static func waiting(_ record: RunRecord) -> [StepRecord] {
+        record.steps.filter { step in
+            step.state == .waiting && step.runAttempt == record.attempt && record.last(step.place) == step
+        }
     }
 
     /// Of the children that steps of this run wait for.

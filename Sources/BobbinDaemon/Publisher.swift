@@ -135,8 +135,9 @@ final class Publisher: Sendable {
             Publication(
                 acceptance: record.acceptance, bytes: record.result, directory: try directory(of: record))
         }
-        try publish.publish(items)
+        // Its end is durable: whoever sees the result may rely on what follows from it.
         for record in records { try settle(record) }
+        try publish.publish(items)
         for (record, item) in zip(records, items) {
             try retire(record, to: item.directory)
             journal.append(.retired, of: record.id)

@@ -176,6 +176,7 @@ struct Recovery {
             let terms: Terms
             do throws(Failure) {
                 terms = try JobTerms.agreed(job, LaneKey(queue: name.queue, priority: name.priority), at: now)
+                if let misfit = JobTerms.misfit(terms, site: core.configuration.environment) { throw misfit }
             } catch {
                 try Rejecter(spool: core.site.spool, log: core.log).reject(
                     place.name, from: core.claimed, Rejection(error))

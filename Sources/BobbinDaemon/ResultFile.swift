@@ -99,10 +99,10 @@ public enum ResultFile {
         var kept: [YamlOut] = []
         for step in run.steps where step.type == "keep_artifacts" && step.state == .succeeded {
             for file in step.outputs["files"]?.listValue ?? [] {
-                guard let file = file.mapValue, let name = file["name"]?.stringValue else { continue }
+                guard let file = file.mapValue, let name = file["file"]?.stringValue else { continue }
                 kept.append(
                     .map([
-                        ("path", .string("runs/\(run.id)/artifacts/\(name)")),
+                        ("path", .string("runs/\(run.id)/\(name)")),
                         ("bytes", out(file["bytes"] ?? .null)), ("sha256", out(file["sha256"] ?? .null)),
                     ]))
             }

@@ -304,12 +304,20 @@ public final class Runner {
                 drops.stillArriving(candidate, key, why: why, lookAgainIn: span)
             case .parked(let run, let wait):
                 parked[run] = wait.reason.endsByItself ? wait.until : nil
-                if let record = core.journal.record(run) {
+                // The message may be older than what has become of the run.
+                if let record = core.journal.record(run), case .waiting(let wait) = record.state {
                     if wait.reason == .key { core.gate.enqueue(record) }
+                    if wait.reason == .held { giveUpKey(of: record) }
                     // Its child may have ended while it went aside.
                     if wait.reason == .child { parents.look(for: [run]) }
                 }
-            case .called(let run): resume(run, where: { $0 == .key })
+            case .called(let run):
+                resume(run, where: { $0 == .key })
+                if let record = core.journal.record(run), case .waiting(let wait) = record.state,
+                    wait.reason == .held
+                {
+                    giveUpKey(of: record)
+                }
             case .ended(let records):
                 indexer?.add(records)
                 for record in records { parents.ended(record) }
@@ -331,6 +339,11 @@ public final class Runner {
         guard !parked.isEmpty else { return }
         let now = Timestamp(nanoseconds: Clocks.wall)
         for (run, due) in parked where due <= now { resume(run, where: \.endsByItself) }
+    }
+
+    /// Held before its first step, with a key that had just come to it: others go on.
+    private func giveUpKey(of record: RunRecord) {
+        if record.startedAt == nil { core.gate.release(record) }
     }
 
     /// Ends a wait that is over. A run that waits for something else by now stays where it is.

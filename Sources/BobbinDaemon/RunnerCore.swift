@@ -33,6 +33,8 @@ final class RunnerCore: Sendable {
     let pressure: Pressure
     let waker: Waker
     let gate: StartGate
+    /// Asks for the end of a run, or of what becomes of a ticket, whosever it is.
+    let cancel: @Sendable (RunID) -> Void
     private let publisher = Monitor<Publisher?>(nil)
     private let settings: Monitor<Settings>
     private let mail: Monitor<[Message]>
@@ -64,20 +66,23 @@ final class RunnerCore: Sendable {
         self.waker = waker
         self.mail = mail
         let control = site.spool
+        cancel = { run in
+            // The command of a person who wants the same; whose run it is, finds out who carries it out.
+            let name = ControlFile.command(.cancel, subject: run.text).name
+            do throws(SystemError) {
+                try AtomicFile.write(Array("asked for by another run\n".utf8), to: name, in: control.control)
+            } catch {
+                // It stands there already, or cannot be written: then the run ends by itself.
+                if !error.isExisting { log.warn("runner", "cannot ask for the end of \(run): \(error)") }
+            }
+        }
         gate = try StartGate(
             site.spool, journal,
             callUp: { run in
                 mail.with { $0.append(.called(run)) }
                 waker.wake()
             },
-            cancel: { run in
-                // The command of a person who wants the same; whose run it is, finds out who carries it out.
-                let name = ControlFile.command(.cancel, subject: run.text).name
-                do { try AtomicFile.write(Array("replaced\n".utf8), to: name, in: control.control) } catch {
-                    // It stands there already, or cannot be written: then the run ends by itself.
-                    log.warn("runner", "cannot ask for the end of \(run): \(error)")
-                }
-            })
+            cancel: cancel)
         scheduler = Scheduler { waker.wake() }
         remains = Remains()
         pressure = Pressure(root: site.spool.root, spool: site.spool.id, home: home)
@@ -183,6 +188,11 @@ final class RunnerCore: Sendable {
     func end(_ run: RunID, _ state: FinalState, _ failure: Failure?, outputs: ValueMap) {
         guard var record = journal.record(run), record.finalState == nil else { return }
         let now = Timestamp(nanoseconds: Clocks.wall)
+        for event in Parents.giveUp(record, at: now) {
+            record.apply(event)
+            journal.append(event, of: run)
+        }
+        Parents.children(leftBy: record).forEach(cancel)
         record.apply(.ended(state, at: now, failure: failure, outputs: outputs, result: []))
         let result = ResultFile.render(record)
         let sequence = journal.append(

@@ -86,6 +86,19 @@ public final class Site: Sendable {
         return names.sorted().compactMap(reader.customType)
     }
 
+    public static let schemaFile = "job.schema.json"
+
+    /// The language as a JSON Schema, with the step types and templates of a site.
+    public static func schema(path: String?) -> String {
+        let customs = path.map { customTypes(path: $0) } ?? []
+        // No such directory, or one that cannot be read: no template is offered.
+        let names = path.flatMap { try? Directory.open("\($0)/\(SpoolName.templates)").names() } ?? []
+        let schema = JobSchema.document(
+            standardCatalogue, customs: customs,
+            templates: names.filter { $0.hasSuffix(".yaml") || $0.hasSuffix(".yml") }.sorted())
+        return JSONText.write(schema, pretty: true) + "\n"
+    }
+
     public func configuration() throws -> Configuration {
         let bytes = try Directory.open(path).directory("ops").openForReading("orchestrator.yaml").read(
             upTo: 1 << 20)
@@ -100,6 +113,9 @@ public final class Site: Sendable {
         let isNew = try ops.statusIfPresent("orchestrator.yaml") == nil
         if isNew {
             try AtomicFile.write(Array(Configuration.initialText.utf8), to: "orchestrator.yaml", in: ops)
+        }
+        if try ops.statusIfPresent(schemaFile) == nil {
+            try AtomicFile.write(Array(schema(path: path).utf8), to: schemaFile, in: ops)
         }
         let site = try Site(path: try SiteFinder.absolute(path))
         for policy in try site.configuration().queues { _ = try site.spool.dropDirectories(of: policy) }

@@ -98,9 +98,7 @@ final class StartGate: Sendable {
     {
         let digest = StartGate.digest(key)
         // Who has worked under the key, and may have lost it with its runner, does not queue again.
-        let isFirst = lines.with { lines in
-            record.startedAt != nil || lines[digest]?.waiting.first.map { $0 == record.id } ?? true
-        }
+        let isFirst = record.startedAt != nil || first(in: digest).map { $0 == record.id } ?? true
         if isFirst || keys.holder(digest) == record.id, try keys.take(digest, for: record.id) {
             lines.with { $0[digest]?.waiting.removeAll { $0 == record.id } }
             return .go
@@ -141,7 +139,7 @@ final class StartGate: Sendable {
     /// Whether a run waits for this one, which it has submitted, or for one that waits for this one.
     private func isWaitedFor(_ holder: RunID, by record: RunRecord) -> Bool {
         var parent = record.acceptance.terms.parent
-        while let above = parent.flatMap({ RunID($0.run) }) {
+        while let known = parent, known.waits, let above = RunID(known.run) {
             if above == holder { return true }
             parent = journal.record(above)?.acceptance.terms.parent
         }
@@ -188,13 +186,7 @@ final class StartGate: Sendable {
     private func callNext(_ digest: String) {
         // Somebody of ours has it, and calls the next when it ends.
         guard keys.holder(digest) == nil else { return }
-        let waiting = lines.with { $0[digest]?.waiting ?? [] }
-        // One that is held, or on its way to its end, does not get the key.
-        let next = waiting.first { run in
-            guard case .waiting(let wait) = journal.record(run)?.state else { return false }
-            return wait.reason == .key
-        }
-        guard let next else { return }
+        guard let next = first(in: digest) else { return }
         // No file can be made: the next look tries again.
         let isOurs = (try? keys.take(digest, for: next)) ?? false
         lines.with { lines in
@@ -202,6 +194,14 @@ final class StartGate: Sendable {
             if isOurs { lines[digest]?.waiting.removeAll { $0 == next } }
         }
         if isOurs { callUp(next) }
+    }
+
+    /// Who really waits for the key: one that is held, or on its way to its end, is passed over.
+    private func first(in digest: String) -> RunID? {
+        lines.with { $0[digest]?.waiting ?? [] }.first { run in
+            guard case .waiting(let wait) = journal.record(run)?.state else { return false }
+            return wait.reason == .key
+        }
     }
 
     // MARK: starting and ending
@@ -219,11 +219,16 @@ final class StartGate: Sendable {
         }
     }
 
-    /// Before the result of a run is shown: a key of one that did not succeed is free for another try.
+    /// Before the result of a run is shown: a key of one that did not succeed is free for another try, and from the end of
+    /// one that did its `within` counts.
     func settle(_ record: RunRecord) throws(SystemError) {
-        guard let key = record.acceptance.terms.idempotencyKey, record.finalState != .succeeded else {
-            return
+        guard let key = record.acceptance.terms.idempotencyKey else { return }
+        if record.finalState == .succeeded {
+            try once.keep(
+                StartGate.digest(key), of: record.id, at: record.acceptance.acceptedAt,
+                ended: record.endedAt ?? record.acceptance.acceptedAt)
+        } else {
+            try once.forget(StartGate.digest(key), of: record.id)
         }
-        try once.forget(StartGate.digest(key), of: record.id)
     }
 }

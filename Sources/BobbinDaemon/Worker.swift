@@ -125,6 +125,12 @@ final class Worker: Sendable {
                 outputs: [:])
             return false
         }
+        if signals.request == .hold, record.startedAt == nil {
+            // Before it can get a key that it would keep from others.
+            let now = Timestamp(nanoseconds: Clocks.wall)
+            core.park(record.id, Wait(.held, since: now, nextAttempt: record.attempt))
+            return false
+        }
         do throws(SystemError) {
             switch try core.gate.decide(record) {
             case .go: return true

@@ -73,6 +73,12 @@ public struct SQLiteFile: Sendable {
         let before = database.totalChangesCount
         let statements = try database.allStatements(sql: sql)
         while let statement = try statements.next() {
+            guard !SQLiteFile.endsTransaction(statement.sql) else {
+                throw SQLiteError(
+                    kind: .sql,
+                    description:
+                        "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are not for a step: all of it is one change")
+            }
             try bind(values, to: statement)
             guard statement.columnCount > 0 else {
                 try statement.execute()
@@ -113,6 +119,23 @@ public struct SQLiteFile: Sendable {
         }
     }
 
+    private static func endsTransaction(_ sql: String) -> Bool {
+        var rest = Substring(sql)
+        while true {
+            rest = rest.drop { $0.isWhitespace || $0 == ";" }
+            if rest.hasPrefix("--") {
+                rest = rest.drop { !$0.isNewline }
+            } else if rest.hasPrefix("/*") {
+                guard let end = rest.range(of: "*/") else { return true }
+                rest = rest[end.upperBound...]
+            } else {
+                break
+            }
+        }
+        let word = rest.prefix { $0.isLetter }.lowercased()
+        return ["begin", "commit", "end", "rollback", "savepoint", "release"].contains(word)
+    }
+
     /// Two columns of one name would hide each other.
     private static func distinct(_ names: [String]) -> [String] {
         var seen: [String: Int] = [:]
@@ -143,6 +166,7 @@ public struct SQLiteFile: Sendable {
     }
 
     private static func translated(_ error: any Error) -> SQLiteError {
+        if let known = error as? SQLiteError { return known }
         guard let error = error as? DatabaseError else {
             return SQLiteError(kind: .sql, description: "\(error)")
         }

@@ -21,6 +21,14 @@ final class CallReader {
         self.budget = budget
     }
 
+    /// A file that came in otherwise than by a call: it is part of what is accepted as well.
+    func note(_ name: String, _ bytes: [UInt8]) {
+        if !called.contains(where: { $0.name == name }) {
+            called.append(CalledTemplate(name: name, bytes: bytes))
+        }
+    }
+    func add(_ more: [Finding]) { findings += more }
+
     // MARK: step types of the site
 
     private var customs: [String: Bool] = [:]

@@ -27,7 +27,8 @@ public struct JobReader: Sendable {
         [
             "dsl_version", "name", "description", "queue", "priority", "params", "variables", "template",
             "retry", "timeout", "max_parallel", "steps", "on_failure", "finally", "outputs", "artifacts",
-        ] + TermReader.keys
+            "program",
+        ] + TermReader.keys + SharedKeys.own
     static let laterKeys = ["execution"]
 
     public init(catalogue: StepCatalogue, templates: @escaping TemplateSource) {
@@ -46,8 +47,9 @@ public struct JobReader: Sendable {
             return Reading(job: nil, findings: findings.all)
         }
         let budget = purpose == .accepted ? nil : CheckBudget()
+        let calls = CallReader(self, budget)
         guard let node = fields.field("template") else {
-            let calls = CallReader(self, budget)
+            let fields = shared(fields, "the job", findings, calls)
             let job = read(fields, findings, stem: stem, budget, calls)
             if purpose != .template {
                 demand(job.parameters, given: job.variables, at: fields.node.start, findings)
@@ -56,7 +58,7 @@ public struct JobReader: Sendable {
                 job: findings.hasErrors ? nil : job, called: calls.called,
                 findings: findings.all + calls.findings)
         }
-        return readWithTemplate(fields, node, findings, stem: stem, as: purpose, budget)
+        return readWithTemplate(fields, node, findings, stem: stem, as: purpose, budget, calls)
     }
 
     /// A step type of the site, as its template says; nil where there is none, or where it has errors.
@@ -69,6 +71,12 @@ public struct JobReader: Sendable {
             Findings(SourceFile(name: file, bytes: bytes)))
     }
 
+    /// A template as a job whose parameters are still to come; nil where there is none, or where it has errors.
+    public func template(named name: String) -> JobSpec? {
+        guard let bytes = templates(name) else { return nil }
+        return read(bytes, name: name, stem: JobReader.stem(name), as: .template).job
+    }
+
     private func fields(_ bytes: [UInt8], _ what: String, _ findings: Findings) -> FieldReader? {
         do throws(YamlError) {
             let tree = try YamlReader.parse(bytes)
@@ -79,12 +87,21 @@ public struct JobReader: Sendable {
         }
     }
 
+    /// The fields with what `include:` and `extends:` bring.
+    private func shared(_ fields: FieldReader, _ what: String, _ findings: Findings, _ calls: CallReader)
+        -> FieldReader
+    {
+        let tree = SharedKeys(reader: self, calls: calls, findings: findings).resolved(fields.node)
+        return FieldReader(tree, what, findings) ?? fields
+    }
+
     // MARK: the job itself
 
     private func read(
         _ fields: FieldReader, _ findings: Findings, stem: String, _ budget: CheckBudget?, _ calls: CallReader
     ) -> JobSpec {
-        fields.refuseUnknown(JobReader.jobKeys, later: JobReader.laterKeys)
+        let more = fields.field("program") == nil ? [] : ["idempotent"]
+        fields.refuseUnknown(JobReader.jobKeys + more, later: JobReader.laterKeys)
         checkVersion(fields, required: true)
         var job = JobSpec(name: fields.text("name") ?? stem, steps: [])
         if job.name.allSatisfy(\.isWhitespace), let node = fields.field("name") {
@@ -103,19 +120,21 @@ public struct JobReader: Sendable {
         job.maxParallel =
             fields.integer("max_parallel", in: 1...Limits.mostParallelSteps) ?? Limits.parallelSteps
         let steps = StepReader(catalogue: catalogue, findings: findings, calls: calls)
-        if fields.field("steps") == nil {
+        let program = program(fields, findings)
+        if program == nil, fields.field("steps") == nil {
             findings.error(
                 "E-STEPS", "the job has no `steps:`",
                 hint: "add steps, or name a template: `template: example.yaml`",
                 at: fields.node.start)
         }
-        job.steps = steps.read(fields, .main)
+        job.steps = program ?? steps.read(fields, .main)
         if job.steps.isEmpty, let node = fields.field("steps"), node.items?.isEmpty == true {
             findings.error("E-STEPS", "`steps` is empty", at: node.start)
         }
         job.onFailure = steps.read(fields, .onFailure)
         job.finally = steps.read(fields, .finally)
         (job.outputs, job.outputKinds) = OutputReader(fields: fields).read()
+        if program != nil { job.outputs = JobReader.outputsOfProgram(job.outputs) }
         if let step = artifacts(fields, number: job.finally.count + 1) { job.finally.append(step) }
         if !findings.hasErrors {
             StaticCheck(job: job, findings: findings, budget: budget).check(fields)
@@ -172,7 +191,7 @@ public struct JobReader: Sendable {
 
     private func readWithTemplate(
         _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String,
-        as purpose: Purpose, _ budget: CheckBudget?
+        as purpose: Purpose, _ budget: CheckBudget?, _ calls: CallReader
     ) -> Reading {
         fields.refuseUnknown(JobReader.callKeys)
         checkVersion(fields, required: false)
@@ -188,8 +207,9 @@ public struct JobReader: Sendable {
         if let nested = templateFields.field("template") {
             inner.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
         }
-        let calls = CallReader(self, budget)
-        var job = read(templateFields, inner, stem: JobReader.stem(name), budget, calls)
+        var job = read(
+            shared(templateFields, "the template", inner, calls), inner, stem: JobReader.stem(name), budget,
+            calls)
         findUnknownVariables(fields, known: job, findings)
         if purpose != .accepted, let given = fields.field("variables") {
             StaticCheck.refuseTemplates(given, findings)
@@ -223,12 +243,14 @@ public struct JobReader: Sendable {
             findings.error("E-TEMPLATE", "a template cannot name another template", at: nested.start)
             return nil
         }
-        return read(fields, findings, stem: JobReader.stem(name), budget, calls)
+        return read(
+            shared(fields, "the template", findings, calls), findings, stem: JobReader.stem(name), budget,
+            calls)
     }
 
     func template(_ name: String, at mark: SourceMark, _ findings: Findings) -> [UInt8]? {
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        let legal = parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") }
+        let parts = name.parts(at: "/", keepingEmpty: true)
+        let legal = parts.allSatisfy { !$0.isEmpty && !$0.begins(with: ".") }
         guard legal, name.hasSuffix(".yaml") || name.hasSuffix(".yml") else {
             findings.error(
                 "E-TEMPLATE", "`\(name)` cannot name a template",
@@ -305,8 +327,33 @@ public struct JobReader: Sendable {
         }
     }
 
+    /// The manifest of an executable step type: in place of `steps:` it names the program beside it.
+    private func program(_ fields: FieldReader, _ findings: Findings) -> [StepSpec]? {
+        guard let node = fields.field("program"), let name = fields.text("program") else { return nil }
+        guard
+            findings.source.name.hasPrefix("templates/\(JobReader.customFolder)/")
+                || findings.source.name.hasPrefix("\(JobReader.customFolder)/"), fields.field("steps") == nil,
+            let type = catalogue["step_program"]
+        else {
+            findings.error(
+                "E-KEY",
+                "`program` stands in a manifest in templates/\(JobReader.customFolder)/, in place of `steps`",
+                hint: "here the step `run` runs a program", at: node.start)
+            return nil
+        }
+        var step = StepSpec(
+            place: StepPlace(.main, [1]), id: "program", type: type,
+            parameters: ["program": .string(name), "input": "{{ variables }}"], line: node.start.line)
+        step.idempotent = fields.flag("idempotent")
+        return [step]
+    }
+    /// In a manifest an output is named and described; its value is what the program prints.
+    private static func outputsOfProgram(_ described: ValueMap) -> ValueMap {
+        ValueMap(distinct: described.keys.map { ($0, .string("{{ steps.program.\($0) }}")) })
+    }
+
     static func stem(_ name: String) -> String {
-        let base = name.split(separator: "/").last.map(String.init) ?? name
+        let base = name.parts(at: "/").last ?? name
         return base.split(separator: ".").first.map(String.init) ?? base
     }
 }

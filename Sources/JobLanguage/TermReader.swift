@@ -133,7 +133,7 @@ struct TermReader {
         guard let node = fields.field("parent"),
             let inner = FieldReader(node, "`parent` (which the step `submit` writes)", fields.findings)
         else { return nil }
-        inner.refuseUnknown(["run", "step", "depth"])
+        inner.refuseUnknown(["run", "step", "depth", "waits"])
         guard let run = inner.text("run"), RunID(run) != nil, let step = inner.text("step"),
             let depth = inner.integer("depth", in: 1...Limits.submitDepth)
         else {
@@ -142,7 +142,7 @@ struct TermReader {
                 at: node.start)
             return nil
         }
-        return Parent(run: run, step: step, depth: depth)
+        return Parent(run: run, step: step, depth: depth, waits: inner.flag("waits") ?? false)
     }
 }
 

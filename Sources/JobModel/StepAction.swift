@@ -34,6 +34,9 @@ public protocol StepContext: AnyObject {
     func suspend(_ reason: Wait.Reason, until: Timestamp?)
     /// What the step returned before the run waited for its sake; nil at its first start.
     var before: ValueMap? { get }
+    /// Names this try of the step among all that the run makes, the retries of what holds it among them; the same again
+    /// after a crash.
+    var effort: String { get }
     /// When this attempt of the step began, waits and all.
     var began: Timestamp { get }
     /// What the job was accepted on.

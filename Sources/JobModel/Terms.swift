@@ -34,6 +34,15 @@ public struct TermSpec: Hashable, Sendable {
     }
     public init() {}
 
+    /// Its keys that only a spool can honour.
+    public var keysOfSpool: [String] {
+        [
+            ("concurrency_key", concurrencyKey != nil), ("idempotency_key", idempotencyKey != nil),
+            ("not_before", notBefore != nil), ("expires_at", expiresAt != nil), ("rate_limit", rate != nil),
+            ("environment", environment != nil),
+        ].filter(\.1).map(\.0)
+    }
+
     /// These, and where they say nothing, those of `base`.
     public func over(_ base: TermSpec) -> TermSpec {
         var terms = base
@@ -55,7 +64,10 @@ public struct Parent: Hashable, Sendable {
     public var step: String
     /// 1 for what a run submits that nobody submitted.
     public var depth: Int
-    public init(run: String, step: String, depth: Int) {
+    /// Whether that step waits for this run.
+    public var waits: Bool
+    public init(run: String, step: String, depth: Int, waits: Bool) {
+        self.waits = waits
         self.run = run
         self.step = step
         self.depth = depth
@@ -100,6 +112,7 @@ public struct Terms: Hashable, Sendable {
         if let parent {
             map["parent"] = .map([
                 "run": .string(parent.run), "step": .string(parent.step), "depth": .int(parent.depth),
+                "waits": .bool(parent.waits),
             ])
         }
         map["concurrency_key"] = concurrencyKey.map(Value.string)
@@ -122,7 +135,8 @@ public struct Terms: Hashable, Sendable {
         environment = map["environment"]?.stringValue
         if let parent = map["parent"]?.mapValue, let run = parent["run"]?.stringValue {
             self.parent = Parent(
-                run: run, step: parent["step"]?.text ?? "", depth: parent["depth"]?.intValue ?? 1)
+                run: run, step: parent["step"]?.text ?? "", depth: parent["depth"]?.intValue ?? 1,
+                waits: parent["waits"]?.boolValue ?? false)
         }
         concurrencyKey = map["concurrency_key"]?.stringValue
         whenBusy = map["when_busy"]?.stringValue.flatMap(BusyKey.init) ?? .queue

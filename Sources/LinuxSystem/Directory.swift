@@ -31,6 +31,7 @@ public final class Directory: Sendable {
     }
     /// The directory, made with `mode` if it is missing.
     public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(SystemError) -> Directory {
+        try checkSingle(name)
         do {
             _ = try SystemCalls.plain("mkdirat", label(name), changes: .makeDirectory(in: fd, name: name)) {
                 RawName.withPointer(name) { Int(mkdirat(fd, $0, mode)) }
@@ -54,12 +55,20 @@ public final class Directory: Sendable {
         try open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode)
     }
     private func open(_ name: String, _ flags: Int32, _ mode: UInt32) throws(SystemError) -> OpenFile {
+        if flags & O_CREAT != 0 { try checkSingle(name) }
         let opened = try SystemCalls.wrapped(
             "openat", label(name), changes: makes(name, flags) ? .create(directory: fd, name: name) : nil
         ) {
             RawName.withPointer(name) { bb_openat(fd, $0, flags, mode) }
         }
         return OpenFile(fd: opened, label: name)
+    }
+
+    /// What makes, moves or removes takes one name: a slash in it, however it is dressed, would lead elsewhere.
+    private func checkSingle(_ name: String) throws(SystemError) {
+        guard !name.utf8.contains(0x2F), name != "..", name != "." else {
+            throw SystemError("name", label(name), errno: EINVAL)
+        }
     }
 
     /// Whether opening with these flags brings a file into being.
@@ -79,6 +88,8 @@ public final class Directory: Sendable {
 
     /// Renames without ever replacing: EEXIST when the target is taken.
     public func rename(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
+        try checkSingle(name)
+        try checkSingle(newName)
         _ = try SystemCalls.wrapped(
             "renameat2", "\(label(name)) -> \(target.label(newName))",
             changes: .rename(from: fd, name, to: target.fd, newName)
@@ -92,6 +103,8 @@ public final class Directory: Sendable {
     }
     /// Renames over whatever is there: only for files that are rewritten whole (settings, counters, metrics).
     public func renameReplacing(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
+        try checkSingle(name)
+        try checkSingle(newName)
         _ = try SystemCalls.wrapped(
             "renameat2", "\(label(name)) -> \(target.label(newName))",
             changes: .rename(from: fd, name, to: target.fd, newName)
@@ -102,6 +115,7 @@ public final class Directory: Sendable {
         }
     }
     public func remove(_ name: String) throws(SystemError) {
+        try checkSingle(name)
         _ = try SystemCalls.plain("unlinkat", label(name), changes: .remove(from: fd, name)) {
             RawName.withPointer(name) { Int(unlinkat(fd, $0, 0)) }
         }

@@ -9,6 +9,9 @@ public enum Host {
     public static let bootID: String = firstLine("/proc/sys/kernel/random/boot_id") ?? "unknown"
     public static let name: String = firstLine("/proc/sys/kernel/hostname") ?? "unknown"
 
+    /// That this process may use.
+    public static let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+
     /// The account name of a uid, or the number where there is none.
     public static func userName(_ uid: UInt32) -> String {
         var entry = passwd()

@@ -127,7 +127,9 @@ final class Batch: Sendable {
             switch next {
             case .stop: rank = .min
             case .suspend(let wait) where wait.reason == .held: rank = .min
-            case .suspend(let wait), .starve(let wait, _): rank = wait.until?.nanoseconds ?? .max - 1
+            // A person is asked at once; the end of a child wakes the run all the same.
+            case .suspend(let wait) where wait.reason == .child: rank = wait.until?.nanoseconds ?? .max - 1
+            case .suspend(let wait), .starve(let wait, _): rank = wait.until?.nanoseconds ?? .max - 2
             case .halted: rank = .max
             }
             if best.map({ rank < $0.rank }) ?? true { best = (rank, next) }

@@ -48,10 +48,12 @@ final class Drive: Sendable {
             instant: Clocks.monotonic + max(0, whole.nanoseconds - used),
             what: section == .main ? "the run" : section.rawValue, span: whole)
     }
-    /// The nearest of a step's own and of what holds it.
-    func deadline(_ step: StepSpec, at place: StepPlace, in frame: Frame) -> StepRun.Deadline? {
+    /// The nearest of a step's own and of what holds it. `used`: since it began, where the run waited for its sake.
+    func deadline(_ step: StepSpec, at place: StepPlace, in frame: Frame, used: Int64 = 0) -> StepRun
+        .Deadline?
+    {
         let outer = step.section == .main ? nil : deadline(step.section)
-        return Drive.nearest(frame.deadline, outer, own(step, place, used: 0))
+        return Drive.nearest(frame.deadline, outer, own(step, place, used: used))
     }
     /// The same for a step that holds others, which may have used some of its time in earlier drives.
     func deadline(
@@ -95,7 +97,7 @@ final class Drive: Sendable {
             now: instant,
             localDate: String(local.prefix(10)), zoneOffset: { Clocks.zoneOffset(atSeconds: $0) },
             environment: { [base = surroundings.baseEnvironment] in base[$0]?.text },
-            fileExists: { Host.exists($0.hasPrefix("/") ? $0 : base + "/" + $0) })
+            fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) })
     }
 
     static func failure(_ error: ExpressionError, in key: String) -> Failure {

@@ -41,6 +41,16 @@ final class Progress: Sendable {
     var id: RunID { acceptance.id }
     var record: RunRecord { state.with { $0.record } }
 
+    /// How often this place has come to an end in this attempt of the run; what a crash or a wait cut off is none.
+    func ends(of place: StepPlace) -> Int {
+        let ended: [StepState] = [.succeeded, .failed, .timedOut, .cancelled, .denied]
+        return state.with { state in
+            state.record.steps.count {
+                $0.place == place && $0.runAttempt == attempt && ended.contains($0.state)
+            }
+        }
+    }
+
     /// When this attempt of a step began, before the run waited for its sake.
     func began(_ place: StepPlace, attempt: Int, since floor: Int) -> Timestamp? {
         state.with { state in

@@ -154,8 +154,9 @@ struct StepCourse: Sendable {
             attempt: attempt, state: .running, startedAt: drive.now)
         let prepared: Prepared?
         do throws(Failure) {
-            if let full = progress.fullness(step.section) { throw full }
-            prepared = try prepare()
+            // What has begun something is asked about it, whatever has changed since.
+            if waited == nil, let full = progress.fullness(step.section) { throw full }
+            prepared = try prepare(mayBeSkipped: waited == nil)
         } catch { return try end(&entry, error) }
         guard let prepared else {
             entry.state = .skipped
@@ -187,24 +188,26 @@ struct StepCourse: Sendable {
             progress.note(.stepStarted(entry), durable: false)
             return try hold(entry, isResumed: false)
         }
+        // One that waited has begun already: its record says so, until it has more to say.
+        if waited != nil { return try execute(&entry, prepared, context, waited) }
         // A step that must not run twice starts only when its start would survive a power cut.
         progress.note(.stepStarted(entry), durable: !step.isRepeatable)
-        return try execute(&entry, prepared, context)
+        return try execute(&entry, prepared, context, nil)
     }
 
     private func context(_ prepared: Prepared, attempt: Int, isRerun: Bool, waited: StepRecord?) -> StepRun {
-        StepRun(
+        let began = waited.map { progress.began(place, attempt: attempt, since: frame.floor) ?? $0.startedAt }
+        let used = began.map { drive.now.since($0).nanoseconds } ?? 0
+        return StepRun(
             drive: drive, step: step, place: place, attempt: attempt, isRerun: isRerun,
             environment: prepared.environment,
-            waited: waited.map {
-                ($0.outputs, progress.began(place, attempt: attempt, since: frame.floor) ?? $0.startedAt)
-            },
-            deadline: drive.deadline(step, at: place, in: frame))
+            waited: waited.map { ($0.outputs, began ?? $0.startedAt) },
+            deadline: drive.deadline(step, at: place, in: frame, used: used))
     }
 
-    private func execute(_ entry: inout StepRecord, _ prepared: Prepared, _ context: StepRun) throws(Break)
-        -> Failure?
-    {
+    private func execute(
+        _ entry: inout StepRecord, _ prepared: Prepared, _ context: StepRun, _ waited: StepRecord?
+    ) throws(Break) -> Failure? {
         do throws(Failure) {
             // One that waited is asked even if the run is cancelled: it may have to call back what it began.
             if context.before == nil { try context.checkpoint() }
@@ -219,11 +222,13 @@ struct StepCourse: Sendable {
         close(context, &entry)
         if let wish = context.wish {
             entry.endedAt = drive.now
-            // Parking makes it durable.
-            progress.note(.stepEnded(entry), durable: false)
+            // Parking makes it durable. What says nothing new is not said again.
+            if waited?.outputs != entry.outputs { progress.note(.stepEnded(entry), durable: false) }
+            let ends = step.timeout.map { context.began.adding($0) }
             throw .suspend(
                 Wait(
-                    wish.reason, until: wish.until, since: drive.now, nextAttempt: progress.attempt,
+                    wish.reason, until: [wish.until, ends].compactMap { $0 }.min { $0 < $1 },
+                    since: drive.now, nextAttempt: progress.attempt,
                     step: place))
         }
         succeed(&entry)
@@ -318,14 +323,14 @@ struct StepCourse: Sendable {
 
     /// Renders and binds; nil when the step's condition is false. Rendering happens here and never earlier, so that a
     /// step sees what the steps before it left.
-    private func prepare() throws(Failure) -> Prepared? {
+    private func prepare(mayBeSkipped: Bool) throws(Failure) -> Prepared? {
         let action = drive.actions[step.type.name]
         guard action != nil || step.call != nil else {
             throw Failure("E-STEP-TYPE", "this runner has no step type `\(step.type.name)`", retry: .never)
         }
         let scope = drive.scope(frame)
         do throws(ExpressionError) {
-            if let when = step.when, try !Condition.evaluate(when, scope) { return nil }
+            if mayBeSkipped, let when = step.when, try !Condition.evaluate(when, scope) { return nil }
         } catch { throw Drive.failure(error, in: "when") }
         var values = ValueMap()
         for entry in step.parameters.entries {

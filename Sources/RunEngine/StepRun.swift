@@ -13,6 +13,7 @@ final class StepRun: StepContext {
     let baseDirectory: String
     let log: StepLog
     let before: ValueMap?
+    let effort: String
     let began: Timestamp
     let terms: Terms
     let submitter: Submitter
@@ -38,6 +39,7 @@ final class StepRun: StepContext {
         waited: (outputs: ValueMap, began: Timestamp)?, deadline: Deadline?
     ) {
         before = waited?.outputs
+        effort = "\(drive.progress.attempt).\(drive.progress.ends(of: place) + 1)"
         began = waited?.began ?? drive.now
         terms = drive.progress.acceptance.terms
         submitter = drive.progress.acceptance.submitter
@@ -153,7 +155,7 @@ final class StepRun: StepContext {
 
     private func resolve(_ path: String?) -> String {
         guard let path else { return baseDirectory }
-        return path.hasPrefix("/") ? path : baseDirectory + "/" + path
+        return path.begins(with: "/") ? path : baseDirectory + "/" + path
     }
 
     private static func spawnFailure(_ error: SystemError, program: String, directory: String?) -> Failure {

@@ -9,6 +9,8 @@ public final class OnceKeys: Sendable {
     public struct First: Hashable, Sendable {
         public var run: RunID
         public var acceptedAt: Timestamp
+        /// Nil while it is on its way.
+        public var endedAt: Timestamp?
     }
     private let directory: Directory
     private static let lockName = "lock"
@@ -24,13 +26,35 @@ public final class OnceKeys: Sendable {
         let folder = try self.folder(digest, makes: true) ?? directory
         return try locked { () throws(SystemError) in
             if let first = try OnceKeys.read(digest, in: folder), first.run != run {
-                guard let within, first.acceptedAt.adding(within) < accepted else { return first }
+                // One that is on its way counts, however long it takes.
+                guard let within, let ended = first.endedAt, ended.adding(within) < accepted else {
+                    return first
+                }
             }
-            try AtomicFile.write(
-                Array("\(run) \(accepted.rfc3339)\n".utf8), to: digest, in: folder, mode: 0o600,
-                existing: .replace)
+            // Asked again after a crash: what is written stays.
+            if try OnceKeys.read(digest, in: folder)?.run == run { return nil }
+            try OnceKeys.write(First(run: run, acceptedAt: accepted), digest, folder)
             return nil
         }
+    }
+
+    /// The run has succeeded.
+    public func keep(_ digest: String, of run: RunID, at accepted: Timestamp, ended: Timestamp)
+        throws(SystemError)
+    {
+        guard let folder = try folder(digest, makes: true) else { return }
+        try locked { () throws(SystemError) in
+            let known = try OnceKeys.read(digest, in: folder)
+            guard known == nil || known?.run == run, known?.endedAt == nil else { return }
+            try OnceKeys.write(First(run: run, acceptedAt: accepted, endedAt: ended), digest, folder)
+        }
+    }
+
+    private static func write(_ first: First, _ digest: String, _ folder: Directory) throws(SystemError) {
+        let words = [first.run.text, first.acceptedAt.rfc3339] + (first.endedAt.map { [$0.rfc3339] } ?? [])
+        try AtomicFile.write(
+            Array((words.joined(separator: " ") + "\n").utf8), to: digest, in: folder, mode: 0o600,
+            existing: .replace)
     }
 
     /// The run did not succeed: the next with its key may try.
@@ -59,9 +83,12 @@ public final class OnceKeys: Sendable {
         let words = String(decoding: try folder.openForReading(digest).read(upTo: 200), as: UTF8.self)
             .split(whereSeparator: \.isWhitespace)
         // What nobody can read names nobody: the file is written anew.
-        guard words.count == 2, let run = RunID(words[0]), let instant = Timestamp(rfc3339: String(words[1]))
+        guard (2...3).contains(words.count), let run = RunID(words[0]),
+            let instant = Timestamp(rfc3339: String(words[1]))
         else { return nil }
-        return First(run: run, acceptedAt: instant)
+        return First(
+            run: run, acceptedAt: instant,
+            endedAt: words.count == 3 ? Timestamp(rfc3339: String(words[2])) : nil)
     }
 
     /// Held for the time of one small write, by any runner of the spool.

@@ -25,8 +25,10 @@ public final class RateBook: Sendable {
             // A line that a crash left half is no turn.
             let known = String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { Int64($0) }
             let turns = RateBook.next(known, limit, per, now)
-            try lock.file.truncate(to: 0)
-            try lock.file.write(Array(turns.map { "\($0)\n" }.joined().utf8), at: 0)
+            // Written over, then cut: a crash in between leaves more turns than there were, never fewer.
+            let text = Array(turns.map { "\($0)\n" }.joined().utf8)
+            try lock.file.write(text, at: 0)
+            try lock.file.truncate(to: text.count)
             return Timestamp(nanoseconds: turns.last ?? now.nanoseconds)
         }
     }

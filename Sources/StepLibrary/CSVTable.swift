@@ -171,7 +171,7 @@ struct CSVWriter {
             text.utf8.contains { $0 == separator || $0 == 0x22 || $0 == 10 || $0 == 13 }
             || text.first == " " || text.last == " "
         guard needs else { return text }
-        return "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+        return "\"" + text.parts(at: "\"", keepingEmpty: true).joined(separator: "\"\"")
             + "\""
     }
 }

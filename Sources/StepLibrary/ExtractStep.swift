@@ -221,11 +221,11 @@ private final class Unpacking {
 
     /// Relative, without `..`, each part a name that this system has.
     private static func parts(_ name: String) throws(Failure) -> [String] {
-        var parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        var parts = name.parts(at: "/", keepingEmpty: true)
         if parts.last == "" { parts.removeLast() }
         parts.removeAll { $0 == "." }
         let isLegal = parts.allSatisfy {
-            !$0.isEmpty && $0 != ".." && $0.utf8.count <= 255 && !$0.contains("\\") && !$0.utf8.contains(0)
+            !$0.isEmpty && $0 != ".." && $0.utf8.count <= 255 && !$0.has("\\") && !$0.utf8.contains(0)
         }
         guard isLegal, !parts.isEmpty || name == "./" || name == ".", parts.count <= 64 else {
             throw refusal(name)

@@ -81,7 +81,7 @@ struct FileQuery {
                 throw refusal("`\(text)` is no size", "write size:>10MB or size:<1KiB")
             }
             return .size(range)
-        case "in": return .folders(value.split(separator: "/").map(String.init))
+        case "in": return .folders(value.parts(at: "/"))
         default: throw refusal("there is no term `\(key):`")
         }
     }

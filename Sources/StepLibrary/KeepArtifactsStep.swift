@@ -18,7 +18,8 @@ struct KeepArtifactsStep: StepAction {
         ],
         shorthand: "paths",
         outputs: [
-            ("files", "for each: name, path of the copy, bytes, sha256"), ("count", "how many"),
+            ("files", "for each: name, path of the copy, file (in the run's directory), bytes, sha256"),
+            ("count", "how many"),
             ("bytes", "their size"), ("missing", "what was not there"),
         ],
         example: "keep_artifacts: [out/*.pdf, out/summary.txt]")
@@ -96,10 +97,13 @@ struct KeepArtifactsStep: StepAction {
     private func keep(_ source: SourceFile, as name: String, _ context: any StepContext) throws(Failure)
         -> ValueMap
     {
-        let path = try SitePath(context.runFile(KeepArtifactsStep.folder), context)
+        // A folder for each step: two steps may keep files of one name, and a rerun finds its own.
+        let own = RunFile.label(context).dropFirst("step-".count)
+        let path = try SitePath(context.runFile("\(KeepArtifactsStep.folder)/\(own)"), context)
         let part = TemporaryName.of(name, context)
         let directory = try onDisk("make \(path.absolute)") { () throws(SystemError) in
-            try Directory.open(path.parent.absolute).makeDirectory(path.name)
+            try Directory.open(path.parent.parent.absolute).makeDirectory(KeepArtifactsStep.folder)
+                .makeDirectory(path.name)
         }
         try TemporaryName.clear(part, directory)
         let copy = try onDisk("write \(path.absolute)/\(name)") { () throws(SystemError) in
@@ -118,7 +122,8 @@ struct KeepArtifactsStep: StepAction {
             try directory.sync()
         }
         return [
-            "name": .string(name), "path": .string("\(path.absolute)/\(name)"), "bytes": .int(bytes),
+            "name": .string(name), "path": .string("\(path.absolute)/\(name)"),
+            "file": .string("\(KeepArtifactsStep.folder)/\(own)/\(name)"), "bytes": .int(bytes),
             "sha256": .string(sum.hex),
         ]
     }

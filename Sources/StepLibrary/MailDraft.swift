@@ -20,7 +20,7 @@ struct MailDraft {
     init(named given: String?, _ context: any StepContext) throws(Failure) {
         let last = try RunFile.read(MailDraft.last, context)
         guard let id = given ?? last else { throw MailDraft.missing(given) }
-        let isName = id.hasPrefix("step-") && !id.contains("/") && id.utf8.count < 100
+        let isName = id.hasPrefix("step-") && !id.has("/") && id.utf8.count < 100
         guard isName, let text = try RunFile.read("\(id).draft.json", context),
             let map = MailDraft.map(text), let message = try MailMessage(kept: map, context)
         else { throw MailDraft.missing(id) }

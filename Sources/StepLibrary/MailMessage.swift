@@ -90,7 +90,7 @@ struct MailMessage {
             let bytes = try ReadFileStep.bytes(
                 of: SitePath(path, context), limit: MailMessage.mostAttached - total, context)
             total += bytes.count
-            let name = path.split(separator: "/").last.map(String.init) ?? "file"
+            let name = path.parts(at: "/").last ?? "file"
             lines += [
                 "--\(boundary)", "Content-Type: application/octet-stream",
                 "Content-Disposition: attachment;\r\n \(MailMessage.fileName(name))",
@@ -167,7 +167,7 @@ struct MailAddress: Hashable {
             address = String(address[address.index(after: open)...].dropLast())
         }
         self.address = address
-        let parts = address.split(separator: "@", omittingEmptySubsequences: false)
+        let parts = address.parts(at: "@", keepingEmpty: true)
         let isPlain = address.utf8.allSatisfy {
             (0x21...0x7E).contains($0) && !"<>()[]\\,;:\"".utf8.contains($0)
         }

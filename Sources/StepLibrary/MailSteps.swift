@@ -166,7 +166,7 @@ private struct SmtpExchange {
 
     init(_ server: String, _ arguments: ValueMap, _ context: any StepContext) throws(Failure) {
         let isPlain = server.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
-        guard isPlain, ["smtp://", "smtps://"].contains(where: server.hasPrefix), !server.contains("@") else {
+        guard isPlain, ["smtp://", "smtps://"].contains(where: server.hasPrefix), !server.has("@") else {
             throw .parameter("`server` is smtp://host:port or smtps://host:port, without an account")
         }
         self.server = server
@@ -194,7 +194,7 @@ private struct SmtpExchange {
         lines += message.recipients.map { "mail-rcpt = \(CurlRequest.quoted($0))" }
         lines.append(arguments.text("tls") == "required" ? "ssl-reqd" : "ssl")
         if let user = arguments.optionalText("user") {
-            guard !user.contains(":") else { throw .parameter("`user` holds a colon") }
+            guard !user.has(":") else { throw .parameter("`user` holds a colon") }
             lines.append("user = \(CurlRequest.quoted("\(user):\(arguments.text("password"))"))")
         }
         var call = ProcessRequest(["curl", "-q", "--config", "-"])

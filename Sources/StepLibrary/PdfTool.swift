@@ -55,9 +55,9 @@ struct PdfTool {
 
     /// `1,3-5`, `-1` is no page; checked against the number of pages, since a page that is not there is a mistake.
     static func range(_ text: String, of count: Int, _ path: String) throws(Failure) -> String {
-        let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmed }
+        let parts = text.parts(at: ",", keepingEmpty: true).map { $0.trimmed }
         for part in parts {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { $0.trimmed }
+            let ends = part.parts(at: "-", keepingEmpty: true).map { $0.trimmed }
             let numbers = ends.map { $0 == "end" ? count : PdfTool.number($0) }
             guard (1...2).contains(ends.count), !numbers.contains(nil) else {
                 throw Failure(
@@ -79,8 +79,8 @@ struct PdfTool {
 
 extension String {
     fileprivate func replacingEnd(with count: Int) -> String {
-        split(separator: ",").map { part in
-            part.split(separator: "-").map { $0.trimmed == "end" ? String(count) : $0.trimmed }.joined(
+        parts(at: ",").map { part in
+            part.parts(at: "-").map { $0.trimmed == "end" ? String(count) : $0.trimmed }.joined(
                 separator: "-")
         }.joined(separator: ",")
     }

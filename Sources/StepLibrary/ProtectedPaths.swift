@@ -23,7 +23,7 @@ struct ProtectedPaths {
         let site = try onDisk(
             "look at the site", { () throws(SystemError) in try Directory.open(context.baseDirectory) })
         for path in ProtectedPaths.names {
-            let parts = path.split(separator: "/").map(String.init)
+            let parts = path.parts(at: "/")
             let above = parts.count > 1 ? parts[0] + "/." : "."
             // `/.` follows a link here: an operator may keep `ops` elsewhere, and elsewhere is protected too.
             if let parent = ProtectedPaths.identity(site, above) {

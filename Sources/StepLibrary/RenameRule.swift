@@ -62,7 +62,7 @@ struct RenameRule {
             }
         }.joined()
         let isLegal =
-            !["", ".", ".."].contains(new) && !new.contains("/") && !new.utf8.contains(0)
+            !["", ".", ".."].contains(new) && !new.has("/") && !new.utf8.contains(0)
             && new.utf8.count <= 255
         guard isLegal else {
             throw RenameRule.refusal("the rule makes `\(new.prefix(80))` of \(name), which is no file name")

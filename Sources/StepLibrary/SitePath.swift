@@ -11,19 +11,19 @@ struct SitePath: Hashable {
     init(_ text: String, _ context: any StepContext) throws(Failure) {
         guard !text.isEmpty else { throw SitePath.refusal("a path is empty") }
         guard !text.utf8.contains(0) else { throw SitePath.refusal("a path holds a NUL byte") }
-        guard !text.hasPrefix("~") else {
+        guard !text.begins(with: "~") else {
             throw SitePath.refusal("`~` in \(text) is not expanded: a job has no home directory")
         }
-        let whole = text.hasPrefix("/") ? text : context.baseDirectory + "/" + text
-        absolute = "/" + whole.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+        let whole = text.begins(with: "/") ? text : context.baseDirectory + "/" + text
+        absolute = "/" + whole.parts(at: "/").filter { $0 != "." }.joined(separator: "/")
     }
     private init(known absolute: String) { self.absolute = absolute }
 
     /// The last part; empty for `/`.
-    var name: String { absolute.split(separator: "/").last.map(String.init) ?? "" }
+    var name: String { absolute.parts(at: "/").last ?? "" }
     /// The directory that holds it.
     var parent: SitePath {
-        let parts = absolute.split(separator: "/")
+        let parts = absolute.parts(at: "/")
         return SitePath(known: "/" + parts.dropLast().joined(separator: "/"))
     }
     func appending(_ name: String) -> SitePath {

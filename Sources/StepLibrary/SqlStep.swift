@@ -14,7 +14,8 @@ struct SqlStep: StepAction {
             Parameter("query", .text, required: true, "SQL; values stand in it as $1, $2 or (SQLite) :name"),
             Parameter("params", .any, default: .list([]), "the values: a list, or for :name a map"),
             Parameter(
-                "write", .flag, default: .bool(false), "may change data; without it the database is read-only"
+                "write", .flag, default: .bool(false),
+                "may change data; without it the connection is read-only, against mistakes"
             ),
             Parameter(
                 "create", .flag, default: .bool(false), "SQLite with write: make the file where it is missing"
@@ -74,7 +75,16 @@ struct SqlStep: StepAction {
         let (mayWrite, mayCreate) = (arguments.flag("write"), arguments.flag("create"))
         if mayWrite {
             // SQLite writes beside the file, too.
-            _ = try OpenDirectories(context).writable(path)
+            let directory = try OpenDirectories(context).writable(path)
+            let status = try onDisk("look at \(path.absolute)") { () throws(SystemError) in
+                try directory.statusIfPresent(path.name)
+            }
+            guard status == nil || status?.kind == .regular else {
+                throw Failure(
+                    "E-FILE-KIND", "\(path.absolute) is a \(status?.kindName ?? ""), not a file",
+                    whatToDo: "name the file itself; links are not followed where something is written",
+                    retry: .never)
+            }
         }
         if !(mayWrite && mayCreate) { _ = try SourceFile(reading: path) }
         let end = Clocks.monotonic + arguments.span("timeout").nanoseconds
@@ -122,7 +132,15 @@ private struct Postgres {
     }
 
     func perform(_ values: [Value], limit: Int) throws(Failure) -> SQLiteAnswer {
-        guard !address.utf8.contains(where: { $0 < 0x21 }), !arguments.text("query").utf8.contains(0) else {
+        let query = address.parts(at: "?").dropFirst().joined(separator: "?").lowercased()
+        for word in ["password", "passfile", "options", "sslkey"] where query.contains(word) {
+            throw .parameter(
+                "the address of the database says `\(word)`, which does not belong there",
+                whatToDo: "the password goes into `password`; what is open to others must not hold it")
+        }
+        guard address.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
+            !arguments.text("query").utf8.contains(0)
+        else {
             throw .parameter("the address or the query holds a character that cannot be there")
         }
         var request = ProcessRequest(
@@ -162,7 +180,7 @@ private struct Postgres {
     private func script(_ values: [Value]) throws(Failure) -> String {
         let query = arguments.text("query").trimmed
         // psql would obey what follows a backslash, wherever it stands outside of quotes.
-        guard !query.contains("\\") else {
+        guard !query.has("\\") else {
             throw .parameter(
                 "the query holds a backslash",
                 whatToDo: "pass the text that holds it as a value: $1 and `params`")

@@ -42,7 +42,7 @@ struct SshStep: StepAction {
         }
         if let known = arguments.optionalText("known_hosts") {
             let path = try SitePath(known, context).absolute
-            guard !path.contains("\"") else { throw .parameter("`known_hosts` holds a quote") }
+            guard !path.has("\"") else { throw .parameter("`known_hosts` holds a quote") }
             ssh += ["-o", "UserKnownHostsFile=\"\(path)\""]
         }
         if let user { ssh += ["-l", user] }
@@ -63,6 +63,6 @@ struct SshStep: StepAction {
 
     /// One word for any POSIX shell.
     static func quoted(_ word: String) -> String {
-        "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+        "'" + word.parts(at: "'", keepingEmpty: true).joined(separator: "'\\''") + "'"
     }
 }

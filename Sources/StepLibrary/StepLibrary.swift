@@ -19,6 +19,7 @@ public enum StepLibrary {
             SqlStep(query: ports.query), SshStep(), NotifyStep(),
             AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
             WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
+            ProgramStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
     }
@@ -63,13 +64,17 @@ public struct StepPorts: Sendable {
 public struct JobPorts: Sendable {
     /// Checks a job and drops it under its ticket; says where it lies. A job that is no good is a Failure.
     public var drop: @Sendable (_ site: String, JobDrop) throws(Failure) -> String
-    /// What became of the drop with this ticket; nil where there was none.
-    public var find: @Sendable (_ site: String, _ ticket: String) throws(Failure) -> JobFound?
+    /// What became of the drop with this ticket; nil where there was none. `isKnown`: it was dropped, so an answer that is a
+    /// moment old will do.
+    public var find:
+        @Sendable (_ site: String, _ ticket: String, _ isKnown: Bool) throws(Failure) -> JobFound?
     public var cancel: @Sendable (_ site: String, _ ticket: String) throws(Failure) -> Void
 
     public init(
         drop: @escaping @Sendable (_ site: String, JobDrop) throws(Failure) -> String,
-        find: @escaping @Sendable (_ site: String, _ ticket: String) throws(Failure) -> JobFound?,
+        find:
+            @escaping @Sendable (_ site: String, _ ticket: String, _ isKnown: Bool) throws(Failure) ->
+            JobFound?,
         cancel: @escaping @Sendable (_ site: String, _ ticket: String) throws(Failure) -> Void
     ) {
         self.drop = drop

@@ -32,88 +32,95 @@ struct SubmitStep: StepAction {
     var type: StepType { SubmitStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        let site = context.baseDirectory
-        var (ticket, found) = try child(context)
-        // It was dropped, and is between two directories just now, or was taken away.
-        for _ in 0..<3 where found == nil && context.before != nil {
-            try context.pause(.milliseconds(300))
-            (ticket, found) = try child(context)
-        }
-        guard found != nil || context.before == nil else {
-            throw Failure(
-                "E-CHILD", "job \(ticket) is nowhere in the spool any more",
-                whatToDo: "somebody removed or renamed it; drop it again by hand, or retry this run")
-        }
+        let ticket = Self.ticket(context)
         var outputs = context.before ?? [:]
+        var found: JobFound?
+        do throws(Failure) { found = try look(ticket, context) } catch {
+            try callBack(ticket, nil, error, arguments, context)
+            // Nobody can look just now: that is no end of what goes on.
+            guard context.before != nil, error.retry == .transient else { throw error }
+            context.suspend(.child, until: Timestamp(nanoseconds: Clocks.wall).adding(.seconds(5)))
+            return outputs
+        }
         do throws(Failure) { try context.checkpoint() } catch {
-            if error.kind == .cancelled, found?.isOpen == true, arguments.text("on_cancel") == "cancel" {
-                try jobs.cancel(site, ticket)
-            }
+            try callBack(ticket, found, error, arguments, context)
             throw error
         }
         if found == nil {
             let drop = JobDrop(job: try job(arguments, context), ticket: ticket, stem: stem(arguments))
-            outputs["ticket"] = .string(ticket)
-            outputs["path"] = .string(try jobs.drop(site, drop))
+            outputs["path"] = .string(try jobs.drop(context.baseDirectory, drop))
             try context.log("dropped \(outputs.text("path"))")
-            found = JobFound(state: .waiting)
         }
         outputs["ticket"] = .string(ticket)
-        guard arguments.flag("wait"), let found else { return outputs }
-        outputs["run"] = found.run.map(Value.string)
-        switch found.state {
+        guard arguments.flag("wait") else { return outputs }
+        outputs["run"] = found?.run.map(Value.string)
+        outputs["on_cancel"] = nil
+        switch found?.state ?? .waiting {
         case .waiting, .running:
-            let end =
-                arguments["within"]?.isNull == false ? context.began.adding(arguments.span("within")) : nil
-            let now = Timestamp(nanoseconds: Clocks.wall)
-            if let end, end <= now {
-                throw Failure(
-                    "E-TIMEOUT", "job \(ticket) had not ended after \(arguments.span("within").text)",
-                    whatToDo: "bobbin show \(ticket); it goes on by itself", kind: .timedOut,
-                    retry: .permanent)
-            }
+            let end = try patience(arguments, ticket, context)
+            // The run may end for another reason while it waits; whoever ends it finds here what is to become of this.
+            outputs["on_cancel"] = arguments["on_cancel"]
             context.suspend(.child, until: end)
             return outputs
         case .ended(let state):
             outputs["state"] = .string(state.rawValue)
-            outputs["outputs"] = .map(found.outputs)
+            outputs["outputs"] = .map(found?.outputs ?? [:])
             guard state.isGood else { throw ended(ticket, found, state.rawValue) }
             return try outputs.withinLimit(instead: "let the job write a file, and hand on its name")
         case .rejected: throw ended(ticket, found, "rejected")
         }
     }
 
-    private func ended(_ ticket: String, _ found: JobFound, _ state: String) -> Failure {
-        let why = found.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
+    /// What was dropped ends with this step, where its time is over or the run is cancelled.
+    private func callBack(
+        _ ticket: String, _ found: JobFound?, _ error: Failure, _ arguments: ValueMap,
+        _ context: any StepContext
+    ) throws(Failure) {
+        guard error.kind == .cancelled || error.kind == .timedOut, arguments.text("on_cancel") == "cancel",
+            found?.isOpen ?? (context.before != nil)
+        else { return }
+        try jobs.cancel(context.baseDirectory, ticket)
+    }
+
+    /// The child as it is; nil where it has still to be dropped.
+    private func look(_ ticket: String, _ context: any StepContext) throws(Failure) -> JobFound? {
+        let wasDropped = context.before != nil
+        for _ in 0..<3 {
+            if let found = try jobs.find(context.baseDirectory, ticket, wasDropped) { return found }
+            guard wasDropped else { return nil }
+            // It is between two directories just now, or was taken away.
+            try context.pause(.milliseconds(300))
+        }
+        throw Failure(
+            "E-CHILD", "job \(ticket) is nowhere in the spool any more",
+            whatToDo: "somebody removed or renamed it; drop it again by hand, or retry this run")
+    }
+
+    private func patience(_ arguments: ValueMap, _ ticket: String, _ context: any StepContext) throws(Failure)
+        -> Timestamp?
+    {
+        guard arguments["within"]?.isNull == false else { return nil }
+        let end = context.began.adding(arguments.span("within"))
+        guard end > Timestamp(nanoseconds: Clocks.wall) else {
+            throw Failure(
+                "E-TIMEOUT", "job \(ticket) had not ended after \(arguments.span("within").text)",
+                whatToDo: "bobbin show \(ticket); it goes on by itself", kind: .timedOut, retry: .permanent)
+        }
+        return end
+    }
+
+    private func ended(_ ticket: String, _ found: JobFound?, _ state: String) -> Failure {
+        let why = found?.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
         return Failure(
-            "E-CHILD", "job \(found.run ?? ticket) ended \(state)\(why)",
-            whatToDo: "bobbin show \(found.run ?? ticket)",
+            "E-CHILD", "job \(found?.run ?? ticket) ended \(state)\(why)",
+            whatToDo: "bobbin show \(found?.run ?? ticket)",
             // It had the retries of its own queue.
             retry: .permanent)
     }
 
-    /// The newest child of this step that counts, or the ticket for a new one: one that failed is not taken for an
-    /// answer to another attempt.
-    private func child(_ context: any StepContext) throws(Failure) -> (String, JobFound?) {
-        if let known = context.before?.optionalText("ticket") {
-            return (known, try jobs.find(context.baseDirectory, known))
-        }
-        for number in 1...100 {
-            let ticket = Self.ticket(context, number)
-            guard let found = try jobs.find(context.baseDirectory, ticket) else { return (ticket, nil) }
-            switch found.state {
-            case .ended(let state) where state.isGood: return (ticket, found)
-            // Its end was not told yet where the step is performed again after a crash.
-            case .ended, .rejected: if number >= context.attempt { return (ticket, found) }
-            case .waiting, .running: return (ticket, found)
-            }
-        }
-        throw Failure("E-CHILD", "this step has submitted 100 jobs already", retry: .never)
-    }
-
-    /// The same for every start of this step, so that no crash makes two jobs of one.
-    static func ticket(_ context: any StepContext, _ number: Int) -> String {
-        let digest = RunningSum.sha256(Array("\(context.idempotencyKey) child \(number)".utf8))
+    /// The same for every start of this try of the step, so that no crash makes two jobs of one.
+    static func ticket(_ context: any StepContext) -> String {
+        let digest = RunningSum.sha256(Array("\(context.idempotencyKey) child \(context.effort)".utf8))
         let bits = UInt64(digest.prefix(16), radix: 16) ?? 0
         let high = UInt16(digest.dropFirst(16).prefix(4), radix: 16) ?? 0
         var maker = RunIDMaker()
@@ -122,8 +129,8 @@ struct SubmitStep: StepAction {
 
     private func stem(_ arguments: ValueMap) -> String {
         let text = arguments.optionalText("name") ?? arguments.optionalText("template") ?? "job"
-        let last = text.split(separator: "/").last.map(String.init) ?? text
-        return String((last.split(separator: ".").first ?? "job").prefix(80))
+        let last = text.parts(at: "/").last ?? text
+        return String((last.parts(at: ".").first ?? "job").prefix(80))
     }
 
     private func job(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -151,7 +158,7 @@ struct SubmitStep: StepAction {
         job["parent"] = .map([
             "run": .string(context.runID.text),
             "step": .string(RunFile.label(context).replacing("step-", with: "")),
-            "depth": .int(depth),
+            "depth": .int(depth), "waits": .bool(arguments.flag("wait")),
         ])
         return job
     }

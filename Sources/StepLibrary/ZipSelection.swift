@@ -49,9 +49,9 @@ struct ZipSelection {
     private mutating func add(_ text: String, in folder: SitePath, _ context: any StepContext) throws(Failure)
     {
         let path =
-            try text.hasPrefix("/")
+            try text.begins(with: "/")
             ? SitePath(text, context) : SitePath(folder.absolute + "/" + text, context)
-        let above = folder.absolute.split(separator: "/"), own = path.absolute.split(separator: "/")
+        let above = folder.absolute.parts(at: "/"), own = path.absolute.parts(at: "/")
         guard own.count > above.count, own.starts(with: above), !own[above.count...].contains("..") else {
             throw Failure("E-PATH", "\(text) is not below \(folder.absolute)", retry: .never)
         }

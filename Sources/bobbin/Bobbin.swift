@@ -37,7 +37,11 @@ struct Bobbin: ParsableCommand {
                     PauseVerb.self,
                     ResumeVerb.self, DrainVerb.self,
                 ]),
-            CommandGroup(name: "Language", subcommands: [CheckVerb.self, ExplainVerb.self, StepsVerb.self]),
+            CommandGroup(
+                name: "Language",
+                subcommands: [
+                    CheckVerb.self, ExplainVerb.self, StepsVerb.self, NewVerb.self, SchemaVerb.self,
+                ]),
             CommandGroup(name: "Insides", subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self]),
         ])
 
@@ -97,6 +101,7 @@ enum Exit {
     static let usage: Int32 = 2
     static let needsHuman: Int32 = 3
     static let malformed: Int32 = 65
+    static let exists: Int32 = 73
     static let unavailable: Int32 = 69
     static let inputOutput: Int32 = 74
     static let tryAgain: Int32 = 75

@@ -21,12 +21,65 @@ enum JobFile {
     static func reading(_ path: String, site: String?, as purpose: JobReader.Purpose = .job) throws -> (
         JobReader.Reading, [UInt8]
     ) {
-        let bytes = try read(path)
-        let name = path.split(separator: "/").last.map(String.init) ?? path
-        let stem = name.split(separator: ".").first.map(String.init) ?? name
-        return (
-            Site.reader(path: site ?? ".").read(bytes, name: path, stem: stem, as: purpose), bytes
-        )
+        try Checker(site: site).reading(path, as: purpose)
+    }
+
+    struct Checked: Sendable {
+        var path: String
+        var findings: [Finding] = []
+        /// The file could not be read.
+        var problem: String?
+        var isGood = false
+    }
+
+    /// Checks files on all processors; the answers come in the order of the files.
+    static func check(all paths: [String], site: String?) throws -> [Checked] {
+        let checker = Checker(site: site)
+        let answers = Monitor([Checked?](repeating: nil, count: paths.count))
+        let next = Monitor(0)
+        let work: @Sendable () -> Void = {
+            // Some at a time: the order of work is not that of the answers.
+            while let range = next.with({ next -> Range<Int>? in
+                guard next < paths.count else { return nil }
+                defer { next += 32 }
+                return next..<min(next + 32, paths.count)
+            }) {
+                let some = range.map { checker.check(paths[$0], site: site) }
+                answers.with { for (index, one) in zip(range, some) { $0[index] = one } }
+            }
+        }
+        var threads: [BlockingThread] = []
+        for _ in 1..<max(1, min(Host.processors, paths.count / 64)) {
+            threads.append(try BlockingThread.start("check", work))
+        }
+        work()
+        for thread in threads { thread.join() }
+        return answers.with { $0.compactMap { $0 } }
+    }
+
+    /// One reader for many files.
+    struct Checker: Sendable {
+        private let reader: JobReader
+        init(site: String?) { reader = Site.reader(path: site ?? ".") }
+
+        fileprivate func check(_ path: String, site: String?) -> Checked {
+            var checked = Checked(path: path)
+            do {
+                let isTemplate =
+                    site.map { "\(Host.realPath(path) ?? path)".hasPrefix("\($0)/templates/") } ?? false
+                let (reading, _) = try reading(path, as: isTemplate ? .template : .job)
+                checked.findings = reading.findings
+                checked.isGood = reading.job != nil
+            } catch { checked.problem = "\(error)" }
+            return checked
+        }
+
+        func reading(_ path: String, as purpose: JobReader.Purpose) throws -> (JobReader.Reading, [UInt8]) {
+            let bytes = try JobFile.read(path)
+            let name = path.split(separator: "/").last.map(String.init) ?? path
+            let stem = name.split(separator: ".").first.map(String.init) ?? name
+            return (reader.read(bytes, name: path, stem: stem, as: purpose), bytes)
+        }
     }
 
     /// The job and its bytes, or nil after its findings were printed.

@@ -170,4 +170,104 @@ import Testing
                 k["error.code"] == "E-CHILD" && k["error.message"]?.contains("E-DEADLOCK") == true, "\(k)")
         }
     }
+
+    @Test("another try submits another job; a crash does not") func retries() throws {
+        try TestSite.use { site in
+            site.mayHaveChildren = true
+            try site.up()
+            // The step's own retry, that of a step which holds it, and that of the run.
+            let child =
+                "submit: {name: child, wait: true, job: {steps: [{run: [\"\(site.path)/effect\", ID, ran]}, {fail: no}]}}"
+            func body(_ id: String) -> String { child.replacing("ID", with: id) }
+            try site.drop("own.yaml", job(["{\(body("own")), retry: {max_attempts: 2, base_delay: 10ms}}"]))
+            try site.drop(
+                "held.yaml",
+                job(["{steps: [{\(body("held"))}], retry: {max_attempts: 2, base_delay: 10ms}}"]))
+            try site.drop(
+                "run.yaml", job(["{\(body("run"))}"], head: "retry: {max_attempts: 2, base_delay: 10ms}\n"))
+            for id in ["own", "held", "run"] {
+                #expect(try site.result(of: "\(id).yaml")["error.code"] == "E-CHILD")
+                #expect(site.count(id, "ran") == 2, "\(id)")
+            }
+        }
+    }
+
+    @Test("the time of a step holds while it waits; its condition is not asked again") func times() throws {
+        try TestSite.use { site in
+            site.mayHaveChildren = true
+            try site.up()
+            for id in ["g1", "g2"] { _ = try site.gate(id) }
+            try site.drop(
+                "late.yaml",
+                job([
+                    "{submit: {name: child, wait: true, job: {steps: [{run: [\"\(site.path)/gate\", g1]}]}}, timeout: 1s}"
+                ]))
+            let late = try site.result(of: "late.yaml")
+            #expect(late.state == "timed_out" && late["error.code"] == "E-TIMEOUT", "\(late)")
+            try site.drop(
+                "when.yaml",
+                job([
+                    "{submit: {name: child, wait: true, job: {steps: [{run: [\"\(site.path)/gate\", g2]}, {fail: no}]}}, when: not file_exists('gone')}"
+                ]))
+            try site.parked("when.yaml", "child")
+            try Disk.write("", to: "\(site.path)/gone")
+            try site.open(gate: "g2")
+            #expect(try site.result(of: "when.yaml")["error.code"] == "E-CHILD")
+        }
+    }
+
+    @Test("what fails beside a waiting step ends its job, too, and the record says so") func besides() throws
+    {
+        try TestSite.use { site in
+            site.mayHaveChildren = true
+            try site.up()
+            _ = try site.gate("g")
+            try site.drop(
+                "p.yaml",
+                job([
+                    "parallel: [{submit: {name: child, wait: true, job: {steps: [{run: [\"\(site.path)/gate\", g]}]}}}, {steps: [{wait_for_file: {path: go, stable_for: 0s}}, {fail: no}]}]"
+                ]))
+            try site.waitForEffect("g", "gate")
+            try Disk.write("", to: "\(site.path)/go")
+            let p = try site.result(of: "p.yaml")
+            #expect(p["error.code"] == "E-FAIL", "\(p)")
+            let ended = try site.wait("the child's end", in: ["\(site.spool)/failed/*"]) {
+                children(site).first
+            }
+            #expect(
+                Disk.names("\(site.spool)/failed").contains {
+                    Disk.names("\(site.spool)/failed/\($0)").contains(ended)
+                })
+        }
+    }
+
+    @Test("a child with its parent's key, for which nobody waits, has its turn") func sameKey() throws {
+        try TestSite.use { site in
+            site.mayHaveChildren = true
+            try site.up()
+            try site.drop(
+                "k.yaml",
+                "concurrency_key: k\n"
+                    + job([
+                        "submit: {name: child, job: {concurrency_key: k, steps: [{run: [\"\(site.path)/effect\", c, ran]}]}}"
+                    ]))
+            #expect(try site.result(of: "k.yaml").state == "succeeded")
+            try site.waitForEffect("c", "ran")
+        }
+    }
+
+    @Test("a mistake in the configuration is no end of what waits") func badConfiguration() throws {
+        try TestSite.use { site in
+            site.mayHaveChildren = true
+            try site.up()
+            _ = try site.gate("g")
+            try site.drop("p.yaml", parent("{steps: [{run: [\"\(site.path)/gate\", g]}]}"))
+            try site.waitForEffect("g", "gate")
+            try Disk.write("queues: {default: {max: 3}}\n", to: "\(site.path)/ops/orchestrator.yaml")
+            try site.waitForLog("is not used, the old one holds")
+            try site.open(gate: "g")
+            #expect(try site.result(of: "p.yaml").state == "succeeded")
+            try Disk.write(TestSite.configuration, to: "\(site.path)/ops/orchestrator.yaml")
+        }
+    }
 }

@@ -93,6 +93,9 @@ import Testing
             try site.parked("b.yaml", "held")
             try site.open(gate: "g")
             #expect(try site.result(of: "c.yaml").state == "succeeded")
+            // Who is held has no place in the line: nobody has the key.
+            try site.drop("d.yaml", keyed("d", ["log: x"], "{key: k, when_busy: skip}"))
+            #expect(try site.result(of: "d.yaml").state == "succeeded")
             #expect(try site.bobbin("release", held.id).code == 0)
             #expect(try site.result(of: "b.yaml").state == "succeeded")
             #expect(site.count("a.yaml", "ran") == 0)
@@ -163,9 +166,15 @@ import Testing
             #expect(again.state == "skipped" && again["error.code"] == "E-DUPLICATE")
             #expect(again["outputs.duplicate_of"] == first["run"])
             #expect(site.count("x", "ran") == 1)
-            // A key that has expired counts no more.
+            // A key that has expired counts no more; that of a run which is on its way never expires.
             try site.drop("later.yaml", once("later", effect, "{key: once-1, within: 1ms}"))
             #expect(try site.result(of: "later.yaml").state == "succeeded")
+            _ = try site.gate("g")
+            try site.drop("long.yaml", once("long", "run: [\"\(site.path)/gate\", g]", "long"))
+            try site.waitForEffect("g", "gate")
+            try site.drop("beside.yaml", once("beside", effect, "{key: long, within: 1ms}"))
+            #expect(try site.result(of: "beside.yaml").state == "skipped")
+            try site.open(gate: "g")
             // Without a key nothing is a duplicate, however alike.
             for name in ["twin1.yaml", "twin2.yaml"] { try site.drop(name, job([effect])) }
             for name in ["twin1.yaml", "twin2.yaml"] {
@@ -266,6 +275,17 @@ import Testing
                 a.state == "succeeded" && a["tags.1"] == "team/ops" && a["environment"] == "staging", "\(a)")
             #expect(a["outputs.n"] == "7" && a["artifacts.1.bytes"] == "3")
             #expect(Disk.text("\(site.spool)/\(a["artifacts.0.path"] ?? "")") == "one")
+            // Files of one name, kept by several steps.
+            try site.drop(
+                "same.yaml",
+                job([
+                    "foreach: {items: [1, 2], steps: [{write_file: {path: \"outside/{{ item }}/o.txt\", content: \"{{ item }}\"}}, {keep_artifacts: [\"outside/{{ item }}/o.txt\"]}]}"
+                ]))
+            let same = try site.result(of: "same.yaml")
+            for number in [1, 2] {
+                let path = same["artifacts.\(number - 1).path"] ?? ""
+                #expect(Disk.text("\(site.spool)/\(path)") == "\(number)", "\(same)")
+            }
             try site.drop(
                 "b.yaml",
                 job(

@@ -70,12 +70,22 @@ import Testing
             #expect(try once.claim("ab12", for: run[0], at: start, within: nil) == nil)
         }
         let once = try OnceKeys(folder.directory)
-        let first = OnceKeys.First(run: run[0], acceptedAt: start)
+        var first = OnceKeys.First(run: run[0], acceptedAt: start)
         #expect(try once.claim("ab12", for: run[1], at: start.adding(.seconds(9)), within: nil) == first)
+        // While it is on its way it counts, however long that is.
         #expect(
-            try once.claim("ab12", for: run[1], at: start.adding(.seconds(9)), within: .seconds(10)) == first)
+            try once.claim("ab12", for: run[1], at: start.adding(.seconds(99)), within: .seconds(10)) == first
+        )
+        first.endedAt = start.adding(.seconds(20))
+        try once.keep("ab12", of: run[1], at: start, ended: start)
+        try once.keep("ab12", of: run[0], at: start, ended: start.adding(.seconds(20)))
+        #expect(try once.claim("ab12", for: run[0], at: start, within: nil) == nil)
         #expect(
-            try once.claim("ab12", for: run[1], at: start.adding(.seconds(11)), within: .seconds(10)) == nil)
+            try once.claim("ab12", for: run[1], at: start.adding(.seconds(30)), within: .seconds(10)) == first
+        )
+        #expect(try once.claim("ab12", for: run[1], at: start.adding(.seconds(99)), within: nil) == first)
+        #expect(
+            try once.claim("ab12", for: run[1], at: start.adding(.seconds(31)), within: .seconds(10)) == nil)
         // What another run has taken over is none of the first's to give up.
         try once.forget("ab12", of: run[0])
         #expect(try once.claim("ab12", for: run[2], at: start, within: nil)?.run == run[1])

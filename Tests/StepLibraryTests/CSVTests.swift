@@ -66,7 +66,7 @@ import Testing
 
     private static let cells = [
         "", " ", "a", "a b", " lead", "trail ", "\"", "\"\"", "a,b", "a;b", "line\nend", "cr\rlf\r\n", "é",
-        "'", "\t",
+        "'", "\t", "\"\u{301}", "x\"\u{200D}y",
     ]
 
     @Test func whatIsWrittenIsReadBack() throws {

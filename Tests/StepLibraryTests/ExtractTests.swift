@@ -68,6 +68,9 @@ import Testing
             "('l', 'link', b'/etc')", "('h', 'hard', b'/etc/passwd')", "('f', 'fifo', b'')",
             "('a\\\\b', 'file', b'!')",
             "('x', 'file', b'1'), ('x', 'file', b'2')", "('d', 'file', b'1'), ('d/x', 'file', b'2')",
+            "('../\u{301}x', 'file', b'!')", "('/\u{301}bobbin-abs', 'file', b'!')",
+            "('/\u{301}d\u{600}/', 'dir', b'')",
+            "('ok/..\u{301}/../../x', 'file', b'!')",
             "('l', 'link', b'..'), ('l/x', 'file', b'!')", "('a/' * 70 + 'x', 'file', b'!')",
         ]
         for entry in entries {

@@ -17,6 +17,7 @@ final class FakeContext: StepContext {
     /// Thrown by the checkpoint after this many have passed.
     var checkpointsLeft = Int.max
     var before: ValueMap?
+    var effort = "1.1"
     var began = Timestamp(seconds: 1_795_247_712)
     var terms = Terms()
     let submitter = Submitter(uid: 1000, name: "test")

@@ -208,4 +208,23 @@ import Testing
         let wrong: ValueMap = ["path": .string("elsewhere/x"), "content": .string("1")]
         #expect(try site.failure("write_file", wrong).code == "E-PATH-PROTECTED")
     }
+
+    /// To Swift a slash and a mark behind it are one character; to the kernel they are a slash.
+    @Test(arguments: ["ops/\u{301}x", "spool/control/\u{301}x", "secrets/\u{200D}k", "out/../ops/\u{301}x"])
+    func aMarkBehindASlashOpensNoProtectedPlace(path: String) throws {
+        let site = try TestSite()
+        let failure = try site.failure("write_file", ["path": .string(path), "content": .string("x")])
+        #expect(["E-PATH-PROTECTED", "E-FILE-MISSING"].contains(failure.code), "\(failure)")
+        for folder in ["ops", "spool/control", "secrets"] { #expect(try site.folder(folder).names().isEmpty) }
+    }
+
+    @Test func aNameThatIsMadeIsOneName() throws {
+        let site = try TestSite()
+        let folder = try site.folder("out")
+        for name in ["../x", "a/b", "/\u{301}x", "..", "."] {
+            #expect(throws: SystemError.self) { try folder.create(name) }
+            #expect(throws: SystemError.self) { _ = try folder.makeDirectory(name) }
+            #expect(throws: SystemError.self) { try folder.rename("a", to: folder, name) }
+        }
+    }
 }

@@ -82,6 +82,25 @@ import Testing
             ).code == "E-PATH-PROTECTED")
         #expect(try refusal(site, "ATTACH DATABASE 'ops/x.db' AS o", ["write": .bool(true)]).code == "E-SQL")
         #expect(!site.exists("ops/x.db"))
+        for query in [
+            "INSERT INTO t (id) VALUES (9); COMMIT; BEGIN; SELECT nonsense", "/* x */ -- y\n COMMIT",
+        ] {
+            let failure = try refusal(site, query, ["write": .bool(true)])
+            #expect(failure.message.contains("one change"), "\(failure)")
+        }
+        #expect(try sql(site, "SELECT count(*) AS n FROM t")["rows"] == .list([.map(["n": .int(1)])]))
+        _ = try site.perform(
+            "shell",
+            ["script": .string("ln -s ops/l.db link.db; cp data.db ops/l.db"), "cwd": .string(site.path)])
+        #expect(
+            try refusal(site, "DELETE FROM t", ["database": .string("link.db"), "write": .bool(true)]).code
+                == "E-FILE-KIND")
+        for address in [
+            "postgres://h/d?password=x", "postgresql://h/d?options=-cx",
+            "postgres://h/d?sslmode=a&PASSFILE=x",
+        ] {
+            #expect(try refusal(site, "SELECT 1", ["database": .string(address)]).code == "E-STEP-PARAM")
+        }
         try site.file("text.db", String(repeating: "no database ", count: 100))
         #expect(try refusal(site, "SELECT * FROM t", ["database": .string("text.db")]).code == "E-SQL")
     }

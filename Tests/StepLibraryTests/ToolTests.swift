@@ -138,7 +138,8 @@ import Testing
         try site.program("ssh", "for last in \"$@\"; do :; done; exec /bin/sh -c \"$last\"")
         let hostile = [
             "a b", "$HOME", "`id`", "'", "''\\''", "\"", "*", ";true", "\n", "-x", "é", "\\",
-            "$(touch pwned)",
+            "$(touch pwned)", "a'\u{301} ; touch pwned; '", "'\u{200D}; touch pwned; '",
+            "'\u{600}$(touch pwned)'",
         ]
         let outputs = try site.perform(
             "ssh", ["host": .string("web1"), "argv": .texts(["printf", "%s|"] + hostile)], context(site))

@@ -103,7 +103,9 @@ public struct RandomEvents {
         terms.rate = maybe { Terms.Rate(key: $0.text(), limit: 1 + $0.random.below(9), per: .seconds(60)) }
         terms.tags = (0..<random.below(3)).map { "t\($0)" }
         terms.environment = maybe { $0.text() }
-        terms.parent = maybe { Parent(run: $0.text(), step: $0.text(), depth: 1 + $0.random.below(8)) }
+        terms.parent = maybe {
+            Parent(run: $0.text(), step: $0.text(), depth: 1 + $0.random.below(8), waits: $0.random.chance(2))
+        }
         return terms
     }
     public mutating func record(_ id: RunID) -> RunRecord {

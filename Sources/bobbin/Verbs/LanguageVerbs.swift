@@ -12,40 +12,73 @@ import SpoolQueue
 struct CheckVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Say what is wrong with job files, as the runner would.",
-        discussion: "  bobbin check job.yaml\nExit 0 when all are valid, 65 when one is not.")
-    @Argument(help: "Job files.", completion: .file(extensions: ["yaml", "yml", "json"])) var jobs: [String]
+        discussion: """
+              bobbin check job.yaml
+              bobbin check --watch templates/
+            A directory stands for the jobs in it. Exit 0 when all are valid, 65 when one is not.
+            """)
+    @Argument(
+        help: "Job files, or directories of them.", completion: .file(extensions: ["yaml", "yml", "json"]))
+    var jobs: [String]
+    @Flag(help: "Check again whenever one of the files, or a template, is saved.") var watch = false
+    @Flag(name: .shortAndLong, help: "Say nothing of files that are valid.") var quiet = false
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
     func run() throws {
         // A job can be checked anywhere; a site only adds its templates.
-        let base = try? SiteFinder.find(option: site.site)
+        let base =
+            site.site == nil ? try? SiteFinder.find(option: nil) : try SiteFinder.find(option: site.site)
+        let isGood = try check(base)
+        guard watch else {
+            if !isGood { throw ExitCode(Exit.malformed) }
+            return
+        }
+        var directories = Set(jobs.map { CheckVerb.folder(of: $0) })
+        if let base {
+            directories.formUnion(["\(base)/templates", "\(base)/templates/\(JobReader.customFolder)"])
+        }
+        try CheckWatch(directories.sorted()).forEachChange {
+            print("-- \(Terminal.now.rfc3339)")
+            _ = try check(base)
+        }
+    }
+
+    private static func folder(of path: String) -> String {
+        if (try? Directory.open(path)) != nil { return path }
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// All files; the rows of `--json` are printed together.
+    private func check(_ base: String?) throws -> Bool {
         var isGood = true
         var rows: [Value] = []
-        for path in jobs {
-            let findings: [Finding]
-            var problem: String?
-            do {
-                let isTemplate =
-                    base.map { "\(Host.realPath(path) ?? path)".hasPrefix("\($0)/templates/") } ?? false
-                let (reading, _) = try JobFile.reading(path, site: base, as: isTemplate ? .template : .job)
-                findings = reading.findings
-                if reading.job == nil { isGood = false }
-            } catch {
-                findings = []
-                problem = "\(Terminal.escape(path)): error: \(error)"
-                isGood = false
-            }
+        for checked in try JobFile.check(all: CheckVerb.files(jobs), site: base) {
+            isGood = isGood && checked.isGood
             if json.json {
-                rows += findings.map { CheckVerb.value($0) }
-            } else {
-                for finding in findings { print(finding.rendered) }
-                if let problem { Terminal.complain(problem) }
-                if findings.isEmpty && problem == nil { print("\(Terminal.escape(path)): ok") }
+                rows += checked.findings.map { CheckVerb.value($0) }
+                continue
+            }
+            for finding in checked.findings { print(finding.rendered) }
+            if let problem = checked.problem {
+                Terminal.complain("\(Terminal.escape(checked.path)): error: \(problem)")
+            } else if checked.findings.isEmpty && !quiet {
+                print("\(Terminal.escape(checked.path)): ok")
             }
         }
         if json.json { Terminal.print(json: .list(rows)) }
-        if !isGood { throw ExitCode(Exit.malformed) }
+        return isGood
+    }
+
+    /// A directory stands for the jobs in it.
+    private static func files(_ paths: [String]) throws -> [String] {
+        try paths.flatMap { path -> [String] in
+            guard let directory = try? Directory.open(path) else { return [path] }  // A file, or nothing: told when it is read.
+            return try directory.names().filter { DropName.judge($0) == .job }.sorted().map {
+                path.hasSuffix("/") ? path + $0 : "\(path)/\($0)"
+            }
+        }
     }
 
     private static func value(_ finding: Finding) -> Value {

@@ -85,6 +85,12 @@ struct RunVerb: ParsableCommand {
             return Exit.malformed
         }
         guard try JobFile.set(variables, in: &spec, of: path) else { return Exit.malformed }
+        let unheard = spec.terms.keysOfSpool
+        if !unheard.isEmpty {
+            Terminal.complain(
+                "note: \(unheard.joined(separator: ", ")) hold for jobs that are dropped; here nobody looks at them"
+            )
+        }
         ProcessSetup.prepare()
         ProcessSetup.becomeSubreaper()
         let signals = RunSignals()

@@ -147,7 +147,8 @@ struct RunsVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "runs", abstract: "List runs, newest first: those in flight, then those that ended.",
         discussion: "  bobbin runs --state failed --queue default --limit 20")
-    @Option(help: "Only this state: queued running waiting succeeded failed denied timed_out cancelled skipped.")
+    @Option(
+        help: "Only this state: queued running waiting succeeded failed denied timed_out cancelled skipped.")
     var state: String?
     @Option(help: "Only this queue.") var queue: String?
     @Option(help: "Only jobs of this name (* stands for anything).") var job: String?
