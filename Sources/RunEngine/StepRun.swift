@@ -13,7 +13,9 @@ final class StepRun: StepContext {
     let baseDirectory: String
     let log: StepLog
     let before: ValueMap?
-    let effort: String
+    /// Counted only where somebody asks: a run may have many records.
+    var effort: String { "\(progress.attempt).\(progress.ends(of: place) + 1)" }
+    private let progress: Progress
     let began: Timestamp
     let terms: Terms
     let submitter: Submitter
@@ -39,7 +41,7 @@ final class StepRun: StepContext {
         waited: (outputs: ValueMap, began: Timestamp)?, deadline: Deadline?
     ) {
         before = waited?.outputs
-        effort = "\(drive.progress.attempt).\(drive.progress.ends(of: place) + 1)"
+        progress = drive.progress
         began = waited?.began ?? drive.now
         terms = drive.progress.acceptance.terms
         submitter = drive.progress.acceptance.submitter

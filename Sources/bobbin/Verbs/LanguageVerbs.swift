@@ -74,7 +74,8 @@ struct CheckVerb: ParsableCommand {
     /// A directory stands for the jobs in it.
     private static func files(_ paths: [String]) throws -> [String] {
         try paths.flatMap { path -> [String] in
-            guard let directory = try? Directory.open(path) else { return [path] }  // A file, or nothing: told when it is read.
+            // A file, or nothing: told when it is read.
+            guard let directory = try? Directory.open(path) else { return [path] }
             return try directory.names().filter { DropName.judge($0) == .job }.sorted().map {
                 path.hasSuffix("/") ? path + $0 : "\(path)/\($0)"
             }
