@@ -121,6 +121,23 @@ final class Progress: Sendable {
         }
     }
 
+    /// The run ends: a step that a crash cut off, and to which no list came back because something beside it had failed, stays
+    /// what it is, unknown.
+    func closeLeft(_ isLeaf: (StepPlace) -> Bool) {
+        for var step in state.with({ $0.record.steps.filter { $0.state == .running } }) where isLeaf(step.place) {
+            step.state = .interrupted
+            step.endedAt = Timestamp(nanoseconds: Clocks.wall)
+            step.failure = Failure(
+                "E-INT-UNKNOWN", "step \(step.label) (\(step.title)) may or may not have had its effect",
+                whatToDo: "Look at what it did; the run has ended for another reason.", kind: .interrupted,
+                retry: .never, step: step.label)
+            note(.stepEnded(step), durable: false)
+        }
+        close(inside: StepPlace(.main, []), since: 0) { !isLeaf($0) }
+        close(inside: StepPlace(.onFailure, []), since: 0) { !isLeaf($0) }
+        close(inside: StepPlace(.finally, []), since: 0) { !isLeaf($0) }
+    }
+
     /// The code of a run that is too large to go on.
     static let full = "E-RUN-SIZE"
     /// What keeps another step from beginning: a run is one record in memory, in the journal and in its result. The clean-up has

@@ -107,6 +107,7 @@ public final class RunDriver {
     }
 
     private func end(_ failure: Failure?) -> RunEnding {
+        progress.closeLeft(spec.isLeaf)
         if let failure { return .ended(FinalState(failure.kind), failure, outputs: whatCanBeSaid()) }
         let outputs: ValueMap
         do throws(ExpressionError) {
