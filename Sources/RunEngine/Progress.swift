@@ -124,7 +124,8 @@ final class Progress: Sendable {
     /// The run ends: a step that a crash cut off, and to which no list came back because something beside it had failed, stays
     /// what it is, unknown.
     func closeLeft(_ isLeaf: (StepPlace) -> Bool) {
-        for var step in state.with({ $0.record.steps.filter { $0.state == .running } }) where isLeaf(step.place) {
+        for var step in state.with({ $0.record.steps.filter { $0.state == .running } })
+        where isLeaf(step.place) {
             step.state = .interrupted
             step.endedAt = Timestamp(nanoseconds: Clocks.wall)
             step.failure = Failure(
