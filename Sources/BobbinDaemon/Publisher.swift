@@ -88,10 +88,13 @@ final class Publisher: Sendable {
             }
             // First told, then idle: who looks whether all is over finds the one or the other.
             told(records)
-            state.with {
-                $0.inHand = 0
-                $0.isStuck = false
+            let isIdle = state.with { state -> Bool in
+                state.inHand = 0
+                state.isStuck = false
+                return state.queue.isEmpty
             }
+            // Whoever waits for just that is woken; what it was told before did not say so.
+            if isIdle { told([]) }
         }
     }
 

@@ -319,6 +319,7 @@ public final class Runner {
                     giveUpKey(of: record)
                 }
             case .ended(let records):
+                if records.isEmpty { break }
                 indexer?.add(records)
                 for record in records { parents.ended(record) }
                 core.log.write(

@@ -19,7 +19,7 @@ struct ChecksumStep: StepAction {
             ("sums", "list of {path, sum}"), ("sum", "the sum of the first file"),
             ("count", "how many files"),
         ],
-        example: "checksum: {files: in/image.iso, expect: \"{{ image_sha256 }}\"}")
+        example: "checksum: {files: in/image.iso, algorithm: sha512}")
     var type: StepType { ChecksumStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

@@ -12,6 +12,14 @@ enum JobStarter {
         site.map { ["# yaml-language-server: $schema=\($0)/ops/\(Site.schemaFile)"] } ?? []
     }
 
+    /// Examples of other steps use what it found.
+    private static let found = "find_files"
+    static func completed(_ types: [StepType], from all: [StepType]) -> [StepType] {
+        let isNeeded =
+            types.contains { $0.example.contains("steps.found") } && !types.contains { $0.name == found }
+        return isNeeded ? all.filter { $0.name == found } + types : types
+    }
+
     static func job(name: String, _ types: [StepType], site: String?) -> String {
         var lines =
             head(site) + [
@@ -24,6 +32,7 @@ enum JobStarter {
             lines.append("  # \(type.summary)  bobbin steps \(type.name)")
             let example = type.example.split(separator: "\n", omittingEmptySubsequences: false)
             for (index, line) in example.enumerated() { lines.append((index == 0 ? "  - " : "    ") + line) }
+            if type.name == found { lines.append("    id: found") }
             lines.append("")
         }
         lines += [

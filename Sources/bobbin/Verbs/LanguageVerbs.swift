@@ -4,6 +4,7 @@
 // On failure: exit 65 for a job that is not valid.
 import ArgumentParser
 import BobbinDaemon
+import Glibc
 import JobLanguage
 import JobModel
 import LinuxSystem
@@ -34,6 +35,8 @@ struct CheckVerb: ParsableCommand {
             if !isGood { throw ExitCode(Exit.malformed) }
             return
         }
+        // Whoever reads along, through a pipe as well, sees each check when it is made.
+        fflush(nil)
         var directories = Set(jobs.map { CheckVerb.folder(of: $0) })
         if let base {
             directories.formUnion(["\(base)/templates", "\(base)/templates/\(JobReader.customFolder)"])
@@ -41,6 +44,7 @@ struct CheckVerb: ParsableCommand {
         try CheckWatch(directories.sorted()).forEachChange {
             print("-- \(Terminal.now.rfc3339)")
             _ = try check(base)
+            fflush(nil)
         }
     }
 

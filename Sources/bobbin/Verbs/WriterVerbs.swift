@@ -45,7 +45,7 @@ struct NewVerb: ParsableCommand {
         } else {
             let types = Site.standardCatalogue.types + (base.map { Site.customTypes(path: $0) } ?? [])
             var chosen: [StepType] = []
-            for step in steps.isEmpty ? ["run", "log"] : steps {
+            for step in steps.isEmpty ? ["find_files", "log"] : steps {
                 guard let type = types.first(where: { $0.name == step }) else {
                     Terminal.complain(
                         "there is no step type `\(Terminal.escape(step))`; `bobbin steps` lists them")
@@ -53,7 +53,7 @@ struct NewVerb: ParsableCommand {
                 }
                 chosen.append(type)
             }
-            text = JobStarter.job(name: stem, chosen, site: base)
+            text = JobStarter.job(name: stem, JobStarter.completed(chosen, from: types), site: base)
         }
         guard file != "-" else { return print(text, terminator: "") }
         let slash = file.lastIndex(of: "/")
