@@ -37,28 +37,37 @@ struct ProgramStep: StepAction {
         request.input = Array((JSONText.write(.map(message)) + "\n").utf8)
         let ending = try context.run(request)
         let answer = ProgramStep.answer(ending)
-        if let error = answer?["error"] {
-            let map = error.mapValue ?? ["message": .string(error.text)]
-            throw Failure(
-                map["code"]?.stringValue ?? "E-PROGRAM", map["message"]?.text ?? "the program failed",
-                whatToDo: map["what_to_do"]?.text ?? "see the step's log",
-                retry: map["retry"]?.stringValue.flatMap(Failure.Retry.init) ?? .transient,
-                exitCode: ProgramStep.code(ending))
-        }
-        guard ending.exit == .code(0) else {
-            let last = ending.lastErrorLine.map { ": \($0)" } ?? ""
-            throw Failure(
-                "E-EXIT",
-                "\(name) exited with \(ProgramStep.code(ending).map(String.init) ?? "a signal")\(last)",
-                whatToDo: "see the step's log", retry: .transient, exitCode: ProgramStep.code(ending))
-        }
-        guard !ending.isCut, let answer else {
+        if let told = answer { try ProgramStep.refuse(told, ending) }
+        guard ending.exit == .code(0) else { throw ProgramStep.exited(name, ending) }
+        guard !ending.isCut, let outputs = answer else {
             throw Failure(
                 "E-PROGRAM", "\(name) printed no JSON object as its last line",
                 whatToDo: "print its outputs as one line of JSON at the end; {} where there are none",
                 retry: .never)
         }
-        return try answer.withinLimit(instead: "let the program write a file")
+        return try outputs.withinLimit(instead: "let the program write a file")
+    }
+
+    /// Throws what the program says went wrong.
+    private static func refuse(_ answer: ValueMap, _ ending: ProcessEnding) throws(Failure) {
+        guard let error = answer["error"] else { return }
+        var told = ValueMap()
+        if let map = error.mapValue { told = map } else { told["message"] = .string(error.text) }
+        var failure = Failure(
+            "E-PROGRAM", "the program failed", whatToDo: "see the step's log", retry: .transient)
+        if let code = told["code"]?.stringValue { failure.code = code }
+        if let message = told["message"]?.text { failure.message = message }
+        if let advice = told["what_to_do"]?.text { failure.whatToDo = advice }
+        if let retry = told["retry"]?.stringValue.flatMap(Failure.Retry.init) { failure.retry = retry }
+        failure.exitCode = code(ending)
+        throw failure
+    }
+    private static func exited(_ name: String, _ ending: ProcessEnding) -> Failure {
+        let last = ending.lastErrorLine.map { ": \($0)" } ?? ""
+        let number = code(ending)
+        return Failure(
+            "E-EXIT", "\(name) exited with \(number.map(String.init) ?? "a signal")\(last)",
+            whatToDo: "see the step's log", retry: .transient, exitCode: number)
     }
 
     private static func code(_ ending: ProcessEnding) -> Int? {
