@@ -30,18 +30,20 @@ struct CheckVerb: ParsableCommand {
         // A job can be checked anywhere; a site only adds its templates.
         let base =
             site.site == nil ? try? SiteFinder.find(option: nil) : try SiteFinder.find(option: site.site)
-        let isGood = try check(base)
         guard watch else {
-            if !isGood { throw ExitCode(Exit.malformed) }
+            if try !check(base) { throw ExitCode(Exit.malformed) }
             return
         }
-        // Whoever reads along, through a pipe as well, sees each check when it is made.
-        fflush(nil)
         var directories = Set(jobs.map { CheckVerb.folder(of: $0) })
         if let base {
             directories.formUnion(["\(base)/templates", "\(base)/templates/\(JobReader.customFolder)"])
         }
-        try CheckWatch(directories.sorted()).forEachChange {
+        // Before the first look: what is saved while it lasts is seen as well.
+        let changes = try CheckWatch(directories.sorted())
+        _ = try check(base)
+        // Whoever reads along, through a pipe as well, sees each check when it is made.
+        fflush(nil)
+        try changes.forEachChange {
             print("-- \(Terminal.now.rfc3339)")
             _ = try check(base)
             fflush(nil)
