@@ -33,7 +33,7 @@ enum ChildJobs {
             let (queue, priority) = (job.queue ?? .standard, job.priority ?? .normal)
             // The directories, not the configuration: an edit with a mistake in it stops nobody.
             guard
-                let lane = try lanes(site.spool).first(where: {
+                let lane = try TicketsOnTheirWay.lanes(site.spool).first(where: {
                     $0.queue == queue && $0.level == priority.level
                 })
             else {
@@ -63,21 +63,6 @@ enum ChildJobs {
         }
     }
 
-    private static func lanes(_ spool: Spool) throws -> [(queue: QueueName, level: Int, directory: Directory)]
-    {
-        var lanes: [(queue: QueueName, level: Int, directory: Directory)] = []
-        for name in try spool.root.names() {
-            guard let queue = QueueName(name), try spool.root.status(name).kind == .directory else {
-                continue
-            }
-            let directory = try spool.root.directory(name)
-            for priority in Priority.all where try directory.statusIfPresent(priority.directory) != nil {
-                lanes.append((queue, priority.level, try directory.directory(priority.directory)))
-            }
-        }
-        return lanes
-    }
-
     /// Everything that has a ticket and has not ended, by ticket.
     private struct OnTheirWay: Sendable {
         var taken: Int64
@@ -91,22 +76,7 @@ enum ChildJobs {
         if mayBeOld, let known = looks.with({ $0[path] }), Clocks.monotonic - known.taken < freshness {
             return known
         }
-        let taken = Clocks.monotonic
-        var names: [String] = try spool.inbox.names()
-        // In the order in which a job moves on, and those places twice between which it goes to and fro.
-        for lane in try lanes(spool) { names += try lane.directory.names() }
-        for _ in 0..<2 {
-            for runner in try spool.claimed.names() {
-                // A runner that was just taken over has no directory any more.
-                names += (try? spool.claimed.directory(runner).names()) ?? []
-            }
-            for parked in spool.parked.values { names += try parked.names() }
-        }
-        var byTicket: [String: String] = [:]
-        for name in names {
-            if let ticket = DropName.ticket(in: ClaimedName(name)?.name ?? name) { byTicket[ticket] = name }
-        }
-        let look = OnTheirWay(taken: taken, names: byTicket)
+        let look = OnTheirWay(taken: Clocks.monotonic, names: try TicketsOnTheirWay.find(in: spool))
         looks.with { looks in
             if looks.count > 16 { looks.removeAll() }
             looks[path] = look

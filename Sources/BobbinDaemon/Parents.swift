@@ -73,22 +73,9 @@ struct Parents {
 
     /// Tickets of all drops and runs that have not ended; nil where that cannot be said.
     private func onTheirWay() -> Set<String>? {
-        let spool = core.site.spool
-        // In the order in which a job moves on: one that moves while we look is seen at least once.
         do {
-            var names = try spool.inbox.names()
-            for lane in core.lanes { names += try lane.names() }
-            for runner in try spool.claimed.names() {
-                // A runner that was just taken over: its claims are in another directory by now.
-                names += (try? spool.claimed.directory(runner).names()) ?? []
-            }
-            for parked in spool.parked.values { names += try parked.names() }
-            for lane in core.lanes { names += try lane.names() }
-            for runner in try spool.claimed.names() {
-                names += (try? spool.claimed.directory(runner).names()) ?? []
-            }
-            let dropped = names.compactMap { DropName.ticket(in: ClaimedName($0)?.name ?? $0) }
-            return Set(dropped + core.journal.liveRecords.compactMap(\.acceptance.ticket))
+            let names = try TicketsOnTheirWay.find(in: core.site.spool)
+            return Set(names.keys).union(core.journal.liveRecords.compactMap(\.acceptance.ticket))
         } catch {
             core.diskTrouble("looking for submitted jobs", error)
             return nil

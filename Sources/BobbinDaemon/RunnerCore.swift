@@ -99,7 +99,6 @@ final class RunnerCore: Sendable {
     var configuration: Configuration { settings.with { $0.configuration } }
     func policy(_ queue: QueueName) -> QueuePolicy? { settings.with { $0.configuration.policy(queue) } }
     func lane(_ key: LaneKey) -> Directory? { settings.with { $0.lanes[key] } }
-    var lanes: [Directory] { settings.with { Array($0.lanes.values) } }
     func update(_ change: (inout Settings) -> Void) { settings.with { change(&$0) } }
     func setPublisher(_ publisher: Publisher) { self.publisher.with { $0 = publisher } }
     var isPublishing: Bool { publisher.with { $0.map { !$0.isIdle } ?? false } }

@@ -170,7 +170,7 @@ final class StartGate: Sendable {
             if lines[digest]?.waiting.isEmpty == true { lines[digest] = nil }
         }
         guard keys.holder(digest) == record.id else { return }
-        // Cannot be let go: the file stays locked until this process ends, and the next one finds it free.
+        // The lock goes with its file's descriptor in any case; a file that cannot be removed is taken again by the next.
         try? keys.release(digest)
         callNext(digest)
     }
@@ -187,7 +187,7 @@ final class StartGate: Sendable {
         // Somebody of ours has it, and calls the next when it ends.
         guard keys.holder(digest) == nil else { return }
         guard let next = first(in: digest) else { return }
-        // No file can be made: the next look tries again.
+        // Where no file can be made now, it counts as elsewhere: the next look tries again.
         let isOurs = (try? keys.take(digest, for: next)) ?? false
         lines.with { lines in
             lines[digest]?.isElsewhere = !isOurs
@@ -211,7 +211,7 @@ final class StartGate: Sendable {
         let bound = records.filter { $0.finalState == nil && $0.acceptance.terms.concurrencyKey != nil }
         for record in bound.sorted(by: { $0.id < $1.id }) where record.startedAt != nil {
             guard let key = record.acceptance.terms.concurrencyKey else { continue }
-            // Another runner's run may have it by now; then this one waits when it goes on.
+            // Another runner's run may have it by now, or no file can be made: then this one asks again when it goes on.
             _ = try? keys.take(StartGate.digest(key), for: record.id)
         }
         for record in bound.sorted(by: { $0.id < $1.id }) {

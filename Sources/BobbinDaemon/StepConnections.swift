@@ -13,25 +13,9 @@ enum StepConnections {
     static let ports = StepPorts(
         zip: zip, extract: extract, query: query, render: render, instant: instant, jobs: ChildJobs.ports)
 
-    /// `09:00` is the next one.
     @Sendable private static func instant(_ text: String) -> Timestamp? {
-        let now = Timestamp(nanoseconds: Clocks.wall)
-        let zone: (Int64) -> Int = { Clocks.zoneOffset(atSeconds: $0) }
-        if text.utf8.count == 5 || text.utf8.count == 8, text.contains(":") {
-            let today = now.civil(offsetSeconds: zone(now.seconds), withMilliseconds: false).prefix(10)
-            let time = text.utf8.count == 5 ? text + ":00" : text
-            guard let first = Instant("\(today) \(time)")?.resolved(from: now, zoneOffset: zone) else {
-                return nil
-            }
-            if first > now { return first }
-            // Noon tomorrow is the next day even where the clocks change.
-            let tomorrow = Timestamp(seconds: first.seconds + 86_400 + 3 * 3600)
-            let date = tomorrow.civil(offsetSeconds: zone(tomorrow.seconds), withMilliseconds: false).prefix(
-                10)
-            let next = date == today ? nil : Instant("\(date) \(time)")
-            return next?.resolved(from: now, zoneOffset: zone)
-        }
-        return Instant(text)?.resolved(from: now, zoneOffset: zone)
+        Instant(text)?.resolved(
+            from: Timestamp(nanoseconds: Clocks.wall), zoneOffset: { Clocks.zoneOffset(atSeconds: $0) })
     }
 
     @Sendable private static func zip(_ request: ZipRequest) throws(Failure) -> ZipOutcome {

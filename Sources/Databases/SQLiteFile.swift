@@ -108,13 +108,11 @@ public struct SQLiteFile: Sendable {
         case .list(let items):
             let stored = items.map(SQLiteFile.stored)
             let numbered = stored.enumerated().map { (String($0 + 1), $1) }
+            // By number each value has its own place, whatever stands first; a plain `?` has no number.
             do {
-                try statement.setArguments(StatementArguments(stored))
-                // `$2` before `$1` would have got the first value: by number, each has its own.
-                try? statement.setArguments(StatementArguments(Dictionary(numbered) { first, _ in first }))
-            } catch {
-                // `$1` twice is one value for two places.
                 try statement.setArguments(StatementArguments(Dictionary(numbered) { first, _ in first }))
+            } catch {
+                try statement.setArguments(StatementArguments(stored))
             }
         }
     }

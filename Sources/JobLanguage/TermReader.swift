@@ -152,9 +152,11 @@ public enum Instant: Hashable, Sendable {
     /// Seconds since 1970 as if the site's clock showed UTC.
     case local(Int64)
     case after(Span)
+    /// The next time that the site's clock shows it; seconds since midnight.
+    case next(Int64)
 
     public static let hint =
-        "write 2026-11-21T09:00:00Z, in the site's zone 2026-11-21 09:00, or +2h after the job is accepted"
+        "write 2026-11-21T09:00:00Z, in the site's zone 2026-11-21 09:00, the next 09:00, or +2h from now"
 
     public init?(_ text: String) {
         let text = text.trimmed
@@ -166,6 +168,11 @@ public enum Instant: Hashable, Sendable {
         } else {
             var date = text.split(separator: " ").joined(separator: "T")
             switch date.utf8.count {
+            case 5, 8:
+                let clock = date.utf8.count == 5 ? date + ":00" : date
+                guard let known = Timestamp(rfc3339: "1970-01-01T\(clock)Z") else { return nil }
+                self = .next(known.seconds)
+                return
             case 10: date += "T00:00:00"
             case 16: date += ":00"
             default: break
@@ -180,6 +187,11 @@ public enum Instant: Hashable, Sendable {
         switch self {
         case .at(let instant): return instant
         case .after(let span): return now.adding(span)
+        case .next(let second):
+            let today = Timestamp.floorDivide(now.seconds + Int64(zoneOffset(now.seconds)), 86_400).quotient
+            let first = Instant.local(today * 86_400 + second).resolved(from: now, zoneOffset: zoneOffset)
+            if first > now { return first }
+            return Instant.local((today + 1) * 86_400 + second).resolved(from: now, zoneOffset: zoneOffset)
         case .local(let seconds):
             let before = seconds - Int64(zoneOffset(seconds - 86_400)),
                 after = seconds - Int64(zoneOffset(seconds + 86_400))

@@ -34,6 +34,27 @@ public struct TermSpec: Hashable, Sendable {
     }
     public init() {}
 
+    /// As written, for people.
+    public var shown: [(name: String, text: String)] {
+        var rows: [(name: String, text: String)] = []
+        if !tags.isEmpty { rows.append(("tags", tags.joined(separator: ", "))) }
+        if let environment { rows.append(("environment", environment)) }
+        if let concurrencyKey {
+            rows.append(
+                ("concurrency_key", "\(concurrencyKey); while another run has it: \(whenBusy.rawValue)"))
+        }
+        if let idempotencyKey {
+            rows.append(("idempotency_key", idempotencyKey + (within.map { ", for \($0.text)" } ?? "")))
+        }
+        if let notBefore { rows.append(("not_before", notBefore)) }
+        if let expiresAt { rows.append(("expires_at", expiresAt)) }
+        if let rate {
+            rows.append(
+                ("rate_limit", "\(rate.limit) in \(rate.per.text), key \(rate.key ?? "the job's name")"))
+        }
+        return rows
+    }
+
     /// Its keys that only a spool can honour.
     public var keysOfSpool: [String] {
         [

@@ -134,9 +134,7 @@ final class Progress: Sendable {
                 retry: .never, step: step.label)
             note(.stepEnded(step), durable: false)
         }
-        close(inside: StepPlace(.main, []), since: 0) { !isLeaf($0) }
-        close(inside: StepPlace(.onFailure, []), since: 0) { !isLeaf($0) }
-        close(inside: StepPlace(.finally, []), since: 0) { !isLeaf($0) }
+        for section in Section.allCases { close(inside: StepPlace(section, []), since: 0) { !isLeaf($0) } }
     }
 
     /// The code of a run that is too large to go on.

@@ -88,7 +88,8 @@ struct MailMessage {
         var total = 0
         for path in attachments {
             let bytes = try ReadFileStep.bytes(
-                of: SitePath(path, context), limit: MailMessage.mostAttached - total, context)
+                of: SitePath(path, context), limit: MailMessage.mostAttached - total,
+                advice: "attach less than 64 MiB together, or send where it can be fetched", context)
             total += bytes.count
             let name = path.parts(at: "/").last ?? "file"
             lines += [

@@ -53,35 +53,29 @@ struct PdfTool {
         }
     }
 
-    /// `1,3-5`, `-1` is no page; checked against the number of pages, since a page that is not there is a mistake.
+    /// `1,3-5`, `2-end`; checked against the number of pages, since a page that is not there is a mistake.
     static func range(_ text: String, of count: Int, _ path: String) throws(Failure) -> String {
-        let parts = text.parts(at: ",", keepingEmpty: true).map { $0.trimmed }
-        for part in parts {
-            let ends = part.parts(at: "-", keepingEmpty: true).map { $0.trimmed }
-            let numbers = ends.map { $0 == "end" ? count : PdfTool.number($0) }
-            guard (1...2).contains(ends.count), !numbers.contains(nil) else {
-                throw Failure(
-                    "E-PDF-PAGES", "`\(text)` names no pages",
-                    whatToDo: "write pages from 1 as 1,3-5 or 2-end", retry: .never)
+        var parts: [String] = []
+        for part in text.parts(at: ",", keepingEmpty: true) {
+            var ends: [String] = []
+            for end in part.parts(at: "-", keepingEmpty: true).map(\.trimmed) {
+                guard let page = end == "end" ? count : number(end), ends.count < 2 else {
+                    throw Failure(
+                        "E-PDF-PAGES", "`\(text)` names no pages",
+                        whatToDo: "write pages from 1 as 1,3-5 or 2-end", retry: .never)
+                }
+                guard (1...max(count, 1)).contains(page) else {
+                    throw Failure(
+                        "E-PDF-PAGES", "\(path) has \(count) pages; there is no page \(page)",
+                        whatToDo: "take pages from 1 to \(count)")
+                }
+                ends.append(String(page))
             }
-            for case .some(let number) in numbers where !(1...max(count, 1)).contains(number) {
-                throw Failure(
-                    "E-PDF-PAGES", "\(path) has \(count) pages; there is no page \(number)",
-                    whatToDo: "take pages from 1 to \(count)")
-            }
+            parts.append(ends.joined(separator: "-"))
         }
-        return parts.joined(separator: ",").replacingEnd(with: count)
+        return parts.joined(separator: ",")
     }
     private static func number(_ text: String) -> Int? {
         text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
-    }
-}
-
-extension String {
-    fileprivate func replacingEnd(with count: Int) -> String {
-        parts(at: ",").map { part in
-            part.parts(at: "-").map { $0.trimmed == "end" ? String(count) : $0.trimmed }.joined(
-                separator: "-")
-        }.joined(separator: ",")
     }
 }

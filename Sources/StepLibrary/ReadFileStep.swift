@@ -47,10 +47,15 @@ struct ReadFileStep: StepAction {
     }
 
     /// A whole file as UTF-8 text.
-    static func text(of path: SitePath, limit: Int, _ context: any StepContext) throws(Failure) -> String {
-        try TextLines.strict(bytes(of: path, limit: limit, context), path.absolute)
+    static func text(
+        of path: SitePath, limit: Int, advice: String = raiseLimit, _ context: any StepContext
+    ) throws(Failure) -> String {
+        try TextLines.strict(bytes(of: path, limit: limit, advice: advice, context), path.absolute)
     }
-    static func bytes(of path: SitePath, limit: Int, _ context: any StepContext) throws(Failure) -> [UInt8] {
+    static let raiseLimit = "raise `limit`, or let a program read it (run, shell)"
+    static func bytes(
+        of path: SitePath, limit: Int, advice: String = raiseLimit, _ context: any StepContext
+    ) throws(Failure) -> [UInt8] {
         let source = try SourceFile(reading: path)
         var bytes: [UInt8] = []
         // Counted while reading, too: a file may grow, and files of /proc say 0.
@@ -64,7 +69,7 @@ struct ReadFileStep: StepAction {
         guard size <= limit else {
             throw Failure(
                 "E-FILE-SIZE", "\(path.absolute) has more than \(limit) bytes",
-                whatToDo: "raise `limit`, or let a program read it (run, shell)", retry: .never)
+                whatToDo: advice, retry: .never)
         }
         return bytes
     }

@@ -27,7 +27,9 @@ struct RenderStep: StepAction {
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let path = try SitePath(arguments.text("template"), context)
-        let text = try ReadFileStep.text(of: path, limit: 1 << 20, context)
+        let text = try ReadFileStep.text(
+            of: path, limit: 1 << 20, advice: "a template has at most 1 MiB; let a program fill a larger one",
+            context)
         let whole = try render(text, path.absolute, arguments["values"]?.mapValue ?? [:])
         var writing = arguments
         writing["path"] = .string(arguments.text("dest"))

@@ -116,6 +116,13 @@ struct SiteOption: ParsableArguments {
         name: .long, help: ArgumentHelp("The site's directory.", valueName: "dir"), completion: .directory)
     var site: String?
 
+    /// For verbs that need none: the site that is named, which must exist, or the one around here, if any.
+    func pathIfAny() throws -> String? {
+        if site != nil { return try SiteFinder.find(option: site) }
+        // None here, and none was asked for.
+        return try? SiteFinder.find(option: nil)
+    }
+
     /// Only verbs that bring work may found the spool of a new site.
     func open(mayFoundSpool: Bool = false) throws -> Site {
         try Site(path: SiteFinder.find(option: site), mayFoundSpool: mayFoundSpool)

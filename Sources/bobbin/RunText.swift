@@ -52,6 +52,9 @@ enum RunText {
         if let name = a.templateName { facts.append(["template", name]) }
         if let ticket = a.ticket { facts.append(["ticket", ticket]) }
         if let origin = a.requeueOf { facts.append(["requeue of", origin]) }
+        for entry in a.terms.fields.entries {
+            facts.append([entry.key.replacing("_", with: " "), Terminal.escape(entry.value.text)])
+        }
         facts.append(["runner", a.runner])
         lines.append(Terminal.table(facts, indent: "  "))
         if !run.steps.isEmpty { lines += ["", steps(run)] }

@@ -98,6 +98,14 @@ import YamlText
             Instant("2026-11-21") == .local(1_795_219_200) && Instant("x") == nil
                 && Instant("+90m") == .after(.seconds(5400)))
         #expect(Instant("2026-11-21T10:00") == .local(1_795_255_200))
+        // The next time that the clock shows it: later today, else tomorrow, whatever the clocks do meanwhile.
+        func next(_ text: String, _ now: Int64) -> Int64? {
+            Instant(text)?.resolved(from: Timestamp(seconds: now), zoneOffset: zone).seconds
+        }
+        #expect(next("09:00", 0) == 9 * 3600 - 3600 && next("00:30", 0) == 86_400 + 1800 - 3600)
+        #expect(next("01:00:00", 0) == 86_400 && Instant("25:00") == nil && Instant("9:00") == nil)
+        let summer: Int64 = 12 * 86_400 + 9 * 3600 - 7200
+        #expect(next("09:00", 995_000) == summer)
     }
 
     @Test func outputsHaveTypes() throws {

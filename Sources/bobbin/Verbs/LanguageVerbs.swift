@@ -28,8 +28,7 @@ struct CheckVerb: ParsableCommand {
 
     func run() throws {
         // A job can be checked anywhere; a site only adds its templates.
-        let base =
-            site.site == nil ? try? SiteFinder.find(option: nil) : try SiteFinder.find(option: site.site)
+        let base = try site.pathIfAny()
         guard watch else {
             if try !check(base) { throw ExitCode(Exit.malformed) }
             return
@@ -106,7 +105,8 @@ struct ExplainVerb: ParsableCommand {
     @OptionGroup var site: SiteOption
 
     func run() throws {
-        let base = try? SiteFinder.find(option: site.site)  // without a site: the language's own defaults
+        // Without a site: the language's own defaults.
+        let base = try site.pathIfAny()
         guard let (spec, _) = JobFile.check(job, site: base, quiet: false, as: .template) else {
             throw ExitCode(Exit.malformed)
         }
@@ -125,6 +125,11 @@ struct ExplainVerb: ParsableCommand {
             "attempts: up to \(retry.maxAttempts), \(retry.baseDelay.text) apart and growing x\(retry.backoffMultiplier) to \(retry.maxDelay.text) (\(whose))"
         )
         print("time: \((spec.timeout ?? policy.timeout)?.text ?? "no limit")")
+        let terms = spec.terms.shown
+        if !terms.isEmpty {
+            print("terms:")
+            print(Terminal.table(terms.map { [$0.name, Terminal.escape($0.text)] }, indent: "  "))
+        }
         if !spec.parameters.isEmpty {
             print("parameters:")
             print(Terminal.table(spec.parameters.map(ExplainVerb.row), indent: "  "))
@@ -187,13 +192,8 @@ struct StepsVerb: ParsableCommand {
     func run() throws {
         let catalogue = Site.standardCatalogue
         if markdown { return print(StepManual.markdown(catalogue), terminator: "") }
-        var base: String?
-        if site.site != nil {
-            base = try SiteFinder.find(option: site.site)
-        } else {
-            // Here is no site, and none was asked for: the program's own alone.
-            base = try? SiteFinder.find(option: nil)
-        }
+        // Without a site: the program's own alone.
+        let base = try site.pathIfAny()
         let customs = base.map { Site.customTypes(path: $0) } ?? []
         if let type {
             guard let found = catalogue[type] ?? customs.first(where: { $0.name == type }) else {

@@ -78,7 +78,7 @@ struct RunVerb: ParsableCommand {
 
     private func foreground(_ path: String) throws -> Int32 {
         // Without a site the job still runs; templates and relative paths are then below this directory.
-        let base = try (try? SiteFinder.find(option: site.site)) ?? SiteFinder.absolute(".")
+        let base = try site.pathIfAny() ?? SiteFinder.absolute(".")
         // What must be given may come with --var.
         guard case (var spec, let bytes)? = JobFile.check(path, site: base, quiet: false, as: .template)
         else {

@@ -29,8 +29,7 @@ struct NewVerb: ParsableCommand {
     }
 
     func run() throws {
-        let base =
-            site.site == nil ? try? SiteFinder.find(option: nil) : try SiteFinder.find(option: site.site)
+        let base = try site.pathIfAny()
         let name = file.split(separator: "/").last.map(String.init) ?? file
         let stem = file == "-" ? "job" : String(name.split(separator: ".").first ?? "job")
         let text: String
@@ -84,9 +83,7 @@ struct SchemaVerb: ParsableCommand {
     @OptionGroup var site: SiteOption
 
     func run() throws {
-        let base =
-            write || site.site != nil
-            ? try SiteFinder.find(option: site.site) : try? SiteFinder.find(option: nil)
+        let base = write ? try SiteFinder.find(option: site.site) : try site.pathIfAny()
         let text = Site.schema(path: base)
         guard write, let base else { return print(text, terminator: "") }
         try AtomicFile.write(
