@@ -14,6 +14,7 @@ public struct Configuration: Hashable, Sendable {
     public var killGrace: Span
     /// What jobs with an `environment` must name; nil: this site takes all.
     public var environment: String? = nil
+    public var targets = TargetPolicies()
 
     public static let standard = Configuration(
         queues: [QueuePolicy(name: .standard, maxConcurrent: 3)], shutdownGrace: .seconds(30),
@@ -60,10 +61,10 @@ public struct ConfigurationProblem: Error, Hashable, Sendable {
 }
 
 /// One reading of the file.
-private final class ConfigurationSheet {
+final class ConfigurationSheet {
     let source: SourceFile
     private(set) var problems: [String] = []
-    private static let topKeys = ["queues", "shutdown_grace", "kill_grace", "environment"]
+    private static let topKeys = ["queues", "shutdown_grace", "kill_grace", "environment", "targets"]
     private static let queueKeys = [
         "max_concurrent", "priority_levels", "retry_policy", "require_end", "timeout",
     ]
@@ -71,7 +72,7 @@ private final class ConfigurationSheet {
 
     init(_ source: SourceFile) { self.source = source }
 
-    private func problem(_ message: String, _ mark: SourceMark, hint: String = "") {
+    func problem(_ message: String, _ mark: SourceMark, hint: String = "") {
         problems.append(
             source.render(
                 Diagnostic(severity: .error, code: "E-CONFIG", message: message, hint: hint, mark: mark)))
@@ -89,6 +90,7 @@ private final class ConfigurationSheet {
             }
             configuration.environment = name
         }
+        if let field = tree["targets"] { configuration.targets = targets(field) }
         guard let node = tree["queues"] else { return configuration }
         guard let entries = node.pairs else {
             problem("`queues` must be a map of queue names", node.start)
@@ -146,7 +148,7 @@ private final class ConfigurationSheet {
         return policy
     }
 
-    private func pairs(_ node: YamlNode, _ what: String, _ known: [String]) -> [YamlPair]? {
+    func pairs(_ node: YamlNode, _ what: String, _ known: [String]) -> [YamlPair]? {
         guard let pairs = node.pairs else {
             problem("\(what) must be a map, but is a \(node.kindName)", node.start)
             return nil
@@ -159,7 +161,7 @@ private final class ConfigurationSheet {
         }
         return pairs
     }
-    private func integer(_ node: YamlNode, _ key: String, _ range: ClosedRange<Int>) -> Int? {
+    func integer(_ node: YamlNode, _ key: String, _ range: ClosedRange<Int>) -> Int? {
         guard let field = node[key] else { return nil }
         guard case .int(let number)? = field.scalar?.value, range.contains(number) else {
             problem(
@@ -169,7 +171,7 @@ private final class ConfigurationSheet {
         }
         return number
     }
-    private func span(_ node: YamlNode, _ key: String) -> Span? {
+    func span(_ node: YamlNode, _ key: String) -> Span? {
         guard let field = node[key] else { return nil }
         guard let span = Span(Value(field)) else {
             problem("`\(key)` must be a duration", field.start, hint: "write 90s, 10m, 2h or 1d")

@@ -161,7 +161,8 @@ final class ControlDesk {
     }
 
     private func release(_ record: RunRecord) -> (String, String) {
-        guard case .waiting(let wait) = record.state, [.held, .retry, .rate].contains(wait.reason) else {
+        guard case .waiting(let wait) = record.state, [.held, .retry, .rate, .target].contains(wait.reason)
+        else {
             return ("refused", "the run is not held: it is \(record.state.text)")
         }
         return wakeUp(record, .resumed(at: now)) { core.makeReady(record) } ?? ("done", "released")

@@ -87,11 +87,14 @@ final class RunnerCore: Sendable {
         remains = Remains()
         pressure = Pressure(root: site.spool.root, spool: site.spool.id, home: home)
         settings = Monitor(Settings(configuration: configuration))
-        let spool = site.spool
+        let (spool, settings) = (site.spool, settings)
         surroundings = RunSurroundings(
             sitePath: site.path, runsPath: spool.runs.path,
             runDirectory: { try spool.runs.makeDirectory($0.text) },
-            killGrace: configuration.killGrace)
+            killGrace: configuration.killGrace,
+            targets: Targets(
+                book: try TargetBook(spool.state),
+                policies: { settings.with { $0.configuration.targets } }, log: log))
     }
 
     // MARK: settings

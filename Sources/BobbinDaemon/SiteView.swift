@@ -39,6 +39,8 @@ public struct SiteView: Sendable {
     public var arriving: [ArrivingRow] = []
     public var runners: [RunnerRow] = []
     public var live: [RunRecord] = []
+    /// Services outside of which something is known.
+    public var targets: [(target: String, state: TargetState)] = []
     public var inbox = 0
     public var doneToday = 0
     public var failedToday = 0
@@ -63,6 +65,7 @@ public struct SiteView: Sendable {
         }
         inbox = try spool.inbox.names().count { DropName.judge($0) != .ignored }
         runners = SiteView.runners(spool)
+        targets = try TargetBook.all(spool.state)
         let today = Timestamp(nanoseconds: Clocks.wall).utcDay
         doneToday = SiteView.results(spool.done, today)
         failedToday = SiteView.results(spool.failed, today)

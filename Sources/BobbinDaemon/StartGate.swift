@@ -81,15 +81,22 @@ final class StartGate: Sendable {
         if let begin = terms.notBefore, begin > now {
             return .wait(Wait(.scheduled, until: begin, since: now, nextAttempt: record.attempt))
         }
-        // Its turn was taken when it began to wait for it.
-        if let rate = terms.rate, !record.waits.contains(where: { $0.wait.reason == .rate }) {
-            let due = try rates.turn(StartGate.digest(rate.key), limit: rate.limit, per: rate.per, now: now)
-            if due > now {
+        if let rate = terms.rate, !wasReleased(record) {
+            let limit = RateLimit(limit: rate.limit, per: rate.per)
+            if let due = try rates.ask(StartGate.digest(rate.key), record.id, limit, now: now) {
                 let until = min(due, terms.expiresAt ?? due)
                 return .wait(Wait(.rate, until: until, since: now, nextAttempt: record.attempt))
             }
         }
         return nil
+    }
+
+    /// A person let it go before its turn.
+    private func wasReleased(_ record: RunRecord) -> Bool {
+        guard let last = record.waits.last(where: { $0.wait.reason == .rate }), let ended = last.endedAt,
+            let until = last.wait.until
+        else { return false }
+        return ended < until
     }
 
     private func take(_ key: String, _ record: RunRecord, _ terms: Terms, _ now: Timestamp)

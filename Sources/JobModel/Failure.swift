@@ -22,6 +22,8 @@ public struct Failure: Error, Hashable, Sendable {
     public var step: String?
     /// Of the program whose exit was the failure.
     public var exitCode: Int?
+    /// What it says about the service that was called; known while the step runs, and not recorded.
+    public var target: TargetOutcome?
 
     /// The host had no process, memory or descriptor to start a program with: nothing has begun.
     public static let notSpawned = "E-SPAWN"
@@ -40,5 +42,12 @@ public struct Failure: Error, Hashable, Sendable {
         self.retry = retry
         self.step = step
         self.exitCode = exitCode
+    }
+
+    /// The same, as a sign that the service that was called is down.
+    public var blamingTarget: Failure {
+        var failure = self
+        failure.target = .down(code)
+        return failure
     }
 }

@@ -51,11 +51,13 @@ public struct Wait: Hashable, Sendable {
         case key
         /// For a run that a step of it submitted.
         case child
+        /// For a service outside: its turn there, or that it answers again.
+        case target
 
         /// Whether the run comes back without anybody's doing, at `until` or when what it waits for is over.
         public var endsByItself: Bool {
             switch self {
-            case .retry, .scheduled, .rate, .key, .child: true
+            case .retry, .scheduled, .rate, .key, .child, .target: true
             case .held, .interrupted, .approval: false
             }
         }

@@ -9,6 +9,12 @@ public protocol StepAction: Sendable {
     /// Performs the step. `arguments` are rendered, typed and complete (defaults filled in).
     /// Returns what later steps can use; throws Failure.
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap
+    /// The service outside that the step calls, as `host:port`; nil where it calls none, or its arguments are no good.
+    func target(_ arguments: ValueMap) -> String?
+}
+
+extension StepAction {
+    public func target(_ arguments: ValueMap) -> String? { nil }
 }
 
 /// What a step may ask of its surroundings.

@@ -89,6 +89,18 @@ final class Progress: Sendable {
         }
     }
 
+    /// Since when the run has waited for a service outside, for the sake of what would now begin here.
+    func waitingForTarget(_ place: StepPlace) -> Timestamp? {
+        state.with { state in
+            let last = state.last[place].flatMap { state.record.steps[$0].endedAt }
+            // Of waits side by side only one is recorded, so another place's counts as well.
+            return state.record.waits.first {
+                $0.wait.reason == .target && $0.wait.nextAttempt == state.record.attempt
+                    && $0.wait.since >= (last ?? $0.wait.since)
+            }?.wait.since
+        }
+    }
+
     /// Applies an event to our copy and hands it to the recorder. What concerns one place comes from one thread.
     func note(_ event: RunEvent, durable: Bool) {
         state.with { state in

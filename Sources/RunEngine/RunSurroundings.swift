@@ -19,13 +19,15 @@ public struct RunSurroundings: Sendable {
     public var baseEnvironment: ValueMap
     public var outputFilter: @Sendable () -> any OutputFilter
     public var killGrace: Span
+    /// Nil: nothing is known of the services that steps call, and every call goes.
+    public var targets: (any TargetGate)?
     public static let standardPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     public init(
         sitePath: String, runsPath: String, runDirectory: @escaping @Sendable (RunID) throws -> Directory,
         baseEnvironment: ValueMap = RunSurroundings.environment(),
         outputFilter: @escaping @Sendable () -> any OutputFilter = { PlainFilter() },
-        killGrace: Span = Limits.killGrace
+        killGrace: Span = Limits.killGrace, targets: (any TargetGate)? = nil
     ) {
         self.sitePath = sitePath
         self.runsPath = runsPath
@@ -33,6 +35,7 @@ public struct RunSurroundings: Sendable {
         self.baseEnvironment = baseEnvironment
         self.outputFilter = outputFilter
         self.killGrace = killGrace
+        self.targets = targets
     }
 
     /// PATH, HOME, USER, LOGNAME, SHELL, LANG, TZ and TMPDIR as the service has them; everything else stays out.

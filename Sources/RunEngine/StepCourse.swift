@@ -190,9 +190,29 @@ struct StepCourse: Sendable {
         }
         // One that waited has begun already: its record says so, until it has more to say.
         if waited != nil { return try execute(&entry, prepared, context, waited) }
+        // What is to end anyway asks for no turn.
+        let call =
+            signals.request > .hold
+            ? nil : TargetCall(prepared.action, prepared.arguments, place, context, drive)
+        // Nothing is recorded of one that waits for its turn: a crash finds it not begun.
+        if let call {
+            let due: Timestamp?
+            do throws(Failure) {
+                due = try call.wait(since: progress.waitingForTarget(place) ?? drive.now, context)
+            } catch {
+                close(context, &entry)
+                if error.kind == .interrupted { throw .stop }
+                return try end(&entry, error)
+            }
+            if let due {
+                throw .suspend(
+                    Wait(.target, until: due, since: drive.now, nextAttempt: progress.attempt, step: place))
+            }
+            entry.startedAt = drive.now
+        }
         // A step that must not run twice starts only when its start would survive a power cut.
         progress.note(.stepStarted(entry), durable: !step.isRepeatable)
-        return try execute(&entry, prepared, context, nil)
+        return try execute(&entry, prepared, context, nil, call)
     }
 
     private func context(_ prepared: Prepared, attempt: Int, isRerun: Bool, waited: StepRecord?) -> StepRun {
@@ -206,14 +226,17 @@ struct StepCourse: Sendable {
     }
 
     private func execute(
-        _ entry: inout StepRecord, _ prepared: Prepared, _ context: StepRun, _ waited: StepRecord?
+        _ entry: inout StepRecord, _ prepared: Prepared, _ context: StepRun, _ waited: StepRecord?,
+        _ call: TargetCall? = nil
     ) throws(Break) -> Failure? {
         do throws(Failure) {
             // One that waited is asked even if the run is cancelled: it may have to call back what it began.
             if context.before == nil { try context.checkpoint() }
             entry.outputs = try prepared.action?.perform(prepared.arguments, context) ?? [:]
             entry.state = context.wish == nil ? .succeeded : .waiting
+            call?.leave(nil)
         } catch {
+            call?.leave(error)
             close(context, &entry)
             // Nothing is recorded: the next start finds the step open and judges it by its rule.
             if error.kind == .interrupted { throw .stop }
@@ -266,6 +289,7 @@ struct StepCourse: Sendable {
     /// Records a failed attempt and finds what follows from it.
     private func end(_ entry: inout StepRecord, _ failure: Failure) throws(Break) -> Failure? {
         var failure = failure
+        failure.target = nil
         // Of a step that holds others: the one of them that failed.
         if step.type.control == nil || failure.step == nil { failure.step = place.text }
         if let log = entry.log {

@@ -1,6 +1,6 @@
-// What this is: how often runs of one key may begin: one file a key, `.bobbin/rates/<digest>`, with the last turns taken.
-// Owns: the rule: in any span of `per`, whenever it begins, at most `limit` turns.
-// Never: counts a run twice that waited for its turn.
+// What this is: how often runs of one key may begin: one file a key, `.bobbin/rates/<digest>`, with the turns that count.
+// Owns: these files, and the lock under which they change.
+// Never: decides (JobModel's RateTurns does); counts a run twice that asks again.
 // On failure: SystemError.
 import JobModel
 import LinuxSystem
@@ -12,8 +12,9 @@ public final class RateBook: Sendable {
         directory = try state.makeDirectory(SpoolName.rates, mode: 0o700)
     }
 
-    /// When a run that asks now may begin; its turn is taken by asking.
-    public func turn(_ digest: String, limit: Int, per: Span, now: Timestamp) throws(SystemError) -> Timestamp
+    /// Nil: the run begins now. Else when it is to ask again; its turn is kept for it.
+    public func ask(_ digest: String, _ run: RunID, _ rate: RateLimit, now: Timestamp) throws(SystemError)
+        -> Timestamp?
     {
         while true {
             guard let lock = try FileLock.take(digest, in: directory) else {
@@ -22,25 +23,16 @@ public final class RateBook: Sendable {
             }
             defer { withExtendedLifetime(lock) {} }
             let bytes = try lock.file.read(upTo: lock.file.status().size)
-            // A line that a crash left half is no turn.
-            let known = String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { Int64($0) }
-            let turns = RateBook.next(known, limit, per, now)
+            var turns = RateTurns(lines: String(decoding: bytes, as: UTF8.self).split(separator: "\n"))
+            let before = turns
+            let due = turns.ask(run.text, rate, now: now)
             // Written over, then cut: a crash in between leaves more turns than there were, never fewer.
-            let text = Array(turns.map { "\($0)\n" }.joined().utf8)
-            try lock.file.write(text, at: 0)
-            try lock.file.truncate(to: text.count)
-            return Timestamp(nanoseconds: turns.last ?? now.nanoseconds)
+            if turns != before {
+                let text = Array(turns.lines.map { $0 + "\n" }.joined().utf8)
+                try lock.file.write(text, at: 0)
+                try lock.file.truncate(to: text.count)
+            }
+            return due
         }
-    }
-
-    /// The turns that count from now on, in nanoseconds since 1970; the last is the new one.
-    static func next(_ known: [Int64], _ limit: Int, _ per: Span, _ now: Timestamp) -> [Int64] {
-        // A clock that was set back by more than a year must not keep everybody waiting for that.
-        let turns = known.filter { $0 < now.nanoseconds + 366 * 86_400 * 1_000_000_000 }.suffix(limit)
-        let due =
-            turns.count < limit
-            ? max(now.nanoseconds, turns.last ?? .min)
-            : max(now.nanoseconds, turns[turns.endIndex - limit] + per.nanoseconds, turns.last ?? .min)
-        return turns.suffix(limit - 1) + [due]
     }
 }

@@ -42,6 +42,7 @@ public enum SpoolName {
     public static let keys = "keys"
     public static let once = "once"
     public static let rates = "rates"
+    public static let targets = "targets"
     public static let journal = "journal"
     public static let orders = "orders"
     public static let temporary = "tmp"
@@ -52,7 +53,8 @@ public enum SpoolName {
         ("spool", 0o755), ("spool/inbox", 0o755), ("spool/claimed", 0o755), ("spool/parked", 0o755),
         ("spool/parked/approval", 0o755), ("spool/parked/retry", 0o755), ("spool/parked/held", 0o755),
         ("spool/parked/interrupted", 0o755), ("spool/parked/scheduled", 0o755), ("spool/parked/rate", 0o755),
-        ("spool/parked/key", 0o755), ("spool/parked/child", 0o755), ("spool/done", 0o755),
+        ("spool/parked/key", 0o755), ("spool/parked/child", 0o755), ("spool/parked/target", 0o755),
+        ("spool/done", 0o755),
         ("spool/failed", 0o755),
         ("spool/rejected", 0o755),
         ("spool/runs", 0o755), ("spool/approvals", 0o755), ("spool/approvals/requests", 0o755),
@@ -60,7 +62,7 @@ public enum SpoolName {
         ("spool/control", 0o755), ("spool/control/closed", 0o755), ("spool/history", 0o755),
         ("spool/log", 0o755),
         ("spool/.bobbin", 0o700), ("spool/.bobbin/slots", 0o700), ("spool/.bobbin/slots/keys", 0o700),
-        ("spool/.bobbin/once", 0o700), ("spool/.bobbin/rates", 0o700),
+        ("spool/.bobbin/once", 0o700), ("spool/.bobbin/rates", 0o700), ("spool/.bobbin/targets", 0o700),
         ("spool/.bobbin/runners", 0o700), ("templates", 0o755), ("secrets", 0o700), ("reports", 0o755),
         ("ops", 0o755),
     ]

@@ -53,12 +53,37 @@ struct HttpAnswer {
     func refusal(_ request: CurlRequest) -> Failure {
         let mayPass = [408, 425, 429].contains(status) || (500...599).contains(status)
         let excerpt = String(decoding: body.prefix(200), as: UTF8.self).trimmed
-        return Failure(
+        var failure = Failure(
             "E-HTTP-STATUS", "\(request.title) answered \(status)" + (excerpt.isEmpty ? "" : ": \(excerpt)"),
             whatToDo: mayPass
                 ? "the server may recover; `retry:` tries again"
                 : "check the request; accept the answer with `expect_status`",
             retry: mayPass ? .transient : .permanent)
+        // A 500 may be this request's own fault; these speak for the whole service (RFC 9110, section 15).
+        let isDown = [429, 502, 503, 504].contains(status)
+        failure.target = isDown ? retryAfter.map(TargetOutcome.rest) ?? .down("HTTP \(status)") : .answered
+        return failure
+    }
+
+    /// RFC 9110, section 10.2.3: seconds, or a date, of which the server's own clock is taken off.
+    private var retryAfter: Span? {
+        guard let text = headers["retry-after"]?.text.trimmed else { return nil }
+        if let seconds = Int64(text) { return seconds > 0 ? .seconds(min(seconds, 1 << 31)) : nil }
+        guard let until = HttpAnswer.date(text),
+            let now = headers["date"].flatMap({ HttpAnswer.date($0.text) }),
+            until > now
+        else { return nil }
+        return until.since(now)
+    }
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`
+    static func date(_ text: String) -> Timestamp? {
+        let parts = text.trimmed.split(separator: " ").map(String.init)
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        guard parts.count == 6, let month = months.firstIndex(of: parts[2]), parts[1].utf8.count == 2 else {
+            return nil
+        }
+        let number = (month < 9 ? "0" : "") + String(month + 1)
+        return Timestamp(rfc3339: "\(parts[3])-\(number)-\(parts[1])T\(parts[4])Z")
     }
 
     // What the numbers mean: the section EXIT CODES of curl(1).
@@ -81,16 +106,19 @@ struct HttpAnswer {
         case 1, 3: Failure("E-HTTP-URL", what, whatToDo: "check the URL", retry: .never)
         case 5, 6:
             Failure("E-HTTP-DNS", what, whatToDo: "check the host name and the resolver", retry: .transient)
+                .blamingTarget
         case 28:
             Failure(
-                "E-HTTP-TIMEOUT", what, whatToDo: "raise `timeout` or look at the server", retry: .transient)
+                "E-HTTP-TIMEOUT", what, whatToDo: "raise `timeout` or look at the server", retry: .transient
+            ).blamingTarget
         case 47: Failure("E-HTTP-REDIRECT", what, whatToDo: "more than 5 redirects: use the final URL")
         case 35, 51, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91, 98:
             Failure("E-HTTP-TLS", what, whatToDo: "check the certificate, its name and its authority")
         case 7, 8, 16, 18, 52, 55, 56, 92, 95, 96, 97:
             Failure(
                 "E-HTTP-CONNECT", what, whatToDo: "check that the server runs and can be reached",
-                retry: .transient)
+                retry: .transient
+            ).blamingTarget
         case 23:
             Failure("E-HTTP-SAVE", what, whatToDo: "check the room and the rights where `save_to` writes")
         default: tool("\(what) (curl exit code \(code))")

@@ -103,6 +103,10 @@ struct SendEmailStep: StepAction {
         example: "send_email: {to: ledger@example.com, subject: \"Night run\", body: \"All balanced.\"}")
     var type: StepType { SendEmailStep.table }
 
+    func target(_ arguments: ValueMap) -> String? {
+        TargetName.find(inURL: arguments.text("server"), ports: ["smtp": 25, "smtps": 465])
+    }
+
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let message: MailMessage
         if let draft = arguments.optionalText("draft") {
@@ -219,9 +223,13 @@ private struct SmtpExchange {
                 whatToDo: "check `user` and `password`",
                 retry: .never)
         default:
-            throw Failure(
+            var failure = Failure(
                 "E-MAIL-SEND", "\(server) did not take the mail\(last)",
                 whatToDo: "see the step's log and the server's", retry: .transient)
+            // curl(1), section EXIT CODES: those for a server that was not reached, or fell silent.
+            let isDown = [5, 6, 7, 8, 28, 52, 55, 56].contains { ending.exit == .code($0) }
+            failure.target = isDown ? .down("E-MAIL-SEND") : .answered
+            throw failure
         }
     }
 }

@@ -42,6 +42,10 @@ struct MakeRequestStep: StepAction {
         example: "make_request: {url: \"https://api.example.com/intake\", method: POST, body: {id: 7}}")
     var type: StepType { MakeRequestStep.table }
 
+    func target(_ arguments: ValueMap) -> String? {
+        TargetName.find(inURL: arguments.text("url"), ports: ["http": 80, "https": 443])
+    }
+
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let accepted = try AcceptedStatus(arguments.texts("expect_status"))
         let exchange = try CurlExchange(CurlRequest(arguments), arguments, context)

@@ -112,9 +112,11 @@ struct ProgramCall {
     }
 
     private func exit(_ code: Int, _ last: String) -> Failure {
-        Failure(
+        var failure = Failure(
             "E-EXIT", "\(title) exited with \(code)\(last)", whatToDo: advice(code), retry: .transient,
             exitCode: code)
+        if unreached != nil { failure.target = .answered }
+        return failure
     }
     private func advice(_ code: Int) -> String {
         switch code {

@@ -37,6 +37,10 @@ struct SqlStep: StepAction {
     )
     var type: StepType { SqlStep.table }
 
+    func target(_ arguments: ValueMap) -> String? {
+        TargetName.find(inURL: arguments.text("database"), ports: ["postgres": 5432, "postgresql": 5432])
+    }
+
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let name = arguments.text("database")
         let isPostgres = name.hasPrefix("postgres://") || name.hasPrefix("postgresql://")
@@ -218,9 +222,12 @@ private struct Postgres {
         let words =
             TextLines.split(ending.stderrText).first { !$0.trimmed.isEmpty } ?? "psql failed without a word"
         // 2: the connection failed or broke.
-        return Failure(
+        let isDown = ending.exit == .code(2)
+        var failure = Failure(
             "E-SQL", String(words.trimmed.prefix(300)), whatToDo: "see the step's log",
-            retry: ending.exit == .code(2) ? .transient : .permanent)
+            retry: isDown ? .transient : .permanent)
+        failure.target = isDown ? .down("E-SQL") : .answered
+        return failure
     }
 
     private func answer(_ ending: ProcessEnding, _ limit: Int) throws(Failure) -> SQLiteAnswer {

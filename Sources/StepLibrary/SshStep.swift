@@ -21,6 +21,10 @@ struct SshStep: StepAction {
         example: "ssh: {host: web1.example.com, user: deploy, argv: [systemctl, restart, shop]}")
     var type: StepType { SshStep.table }
 
+    func target(_ arguments: ValueMap) -> String? {
+        TargetName.find(host: arguments.text("host"), port: arguments["port"]?.intValue ?? 22)
+    }
+
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let (host, user) = (arguments.text("host"), arguments.optionalText("user"))
         for (name, word) in [("host", host), ("user", user ?? "x")] {
@@ -48,9 +52,11 @@ struct SshStep: StepAction {
         if let user { ssh += ["-l", user] }
         ssh += ["--", host, argv.map(SshStep.quoted).joined(separator: " ")]
         var call = try ProgramCall("\(program) on \(host)", ssh, arguments, context)
-        call.unreached = Failure(
-            "E-SSH", "\(host) was not reached, or did not let us in",
-            whatToDo: "try it by hand as this account: ssh -o BatchMode=yes \(host)", retry: .transient)
+        call.unreached =
+            Failure(
+                "E-SSH", "\(host) was not reached, or did not let us in",
+                whatToDo: "try it by hand as this account: ssh -o BatchMode=yes \(host)", retry: .transient
+            ).blamingTarget
         return try call.perform(context)
     }
 

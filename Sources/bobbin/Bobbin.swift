@@ -35,7 +35,7 @@ struct Bobbin: ParsableCommand {
                 subcommands: [
                     CancelVerb.self, HoldVerb.self, ReleaseVerb.self, RequeueVerb.self, ResolveVerb.self,
                     PauseVerb.self,
-                    ResumeVerb.self, DrainVerb.self,
+                    ResumeVerb.self, DrainVerb.self, TargetsVerb.self,
                 ]),
             CommandGroup(
                 name: "Language",

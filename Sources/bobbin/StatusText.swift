@@ -34,6 +34,8 @@ enum StatusText {
         if !running.isEmpty { lines += ["", "running:", runs(running)] }
         let waiting = view.live.filter { if case .waiting = $0.state { true } else { false } }
         if !waiting.isEmpty { lines += ["", "waiting:", runs(waiting)] }
+        let down = view.targets.filter { $0.state.failures > 0 || $0.state.openUntil != nil }
+        if !down.isEmpty { lines += ["", "services in trouble:", targets(down)] }
         if !view.arriving.isEmpty { lines += ["", "arriving, not whole yet:", arriving(view.arriving)] }
         return lines.joined(separator: "\n")
     }
@@ -93,11 +95,38 @@ enum StatusText {
             }, indent: "  ") + (records.count > 20 ? "\n  … and \(records.count - 20) more" : "")
     }
 
+    static func targets(_ rows: [(target: String, state: TargetState)]) -> String {
+        Terminal.table(
+            rows.map { row in
+                let state = row.state
+                var what =
+                    state.failures > 0
+                    ? "\(state.failures) failed in a row [\(state.lastFailure)]" : "answers"
+                if let open = state.openUntil {
+                    what +=
+                        open > Terminal.now
+                        ? ", not called before \(open.rfc3339)" : ", one call at a time until one is answered"
+                }
+                let ahead = state.turns.ahead(of: Terminal.now)
+                if ahead > 0 { what += ", \(ahead) wait for their turn" }
+                return [Terminal.escape(row.target), what]
+            }, indent: "  ")
+    }
+    static func value(_ target: String, _ state: TargetState) -> Value {
+        .map([
+            "target": .string(target), "failures": .int(state.failures),
+            "last_failure": state.lastFailure.isEmpty ? .null : .string(state.lastFailure),
+            "open_until": state.openUntil.map { .string($0.rfc3339) } ?? .null,
+            "turns_ahead": .int(state.turns.ahead(of: Terminal.now)),
+        ])
+    }
+
     static func value(_ view: SiteView) -> Value {
         .map([
             "working": .bool(view.isAnyoneWorking), "draining": .bool(view.isDraining),
             "disk_full": .bool(view.isDiskFull),
             "free_bytes": .int(Int(clamping: view.freeBytes)),
+            "targets": .list(view.targets.map { value($0.target, $0.state) }),
             "runners": .list(
                 view.runners.map {
                     .map([

@@ -38,6 +38,25 @@ import Testing
         #expect(other.retry.baseDelay == .seconds(1))
     }
 
+    @Test("a named target takes over what it does not say from `*`, wherever that stands") func targets()
+        throws
+    {
+        let targets = try read(
+            """
+            targets:
+              API.example.com: {rate_limit: {limit: 10, per: 1s}}
+              "*": {breaker: {failures: 2, open_for: 10s}}
+              api.example.com:8443: {breaker: false}
+            """
+        ).targets
+        let api = targets.policy("api.example.com:443")
+        #expect(api.failures == 2 && api.openFor == .seconds(10) && api.patience == .seconds(3600))
+        #expect(api.rate == RateLimit(limit: 10, per: .seconds(1)))
+        #expect(targets.policy("api.example.com:8443").failures == 0)
+        #expect(targets.policy("other:22").failures == 2 && targets.policy("other:22").rate == nil)
+        #expect(try read("queues: {}").targets.standard.failures == 5)
+    }
+
     @Test("default exists even where the file does not name it") func implicitDefault() throws {
         #expect(try read("queues: {night: {}}").queues.map(\.name.text) == ["default", "night"])
     }
@@ -53,6 +72,11 @@ import Testing
             ("queues:\n  default: {require_end: yes}\n", "must be true or false"),
             ("shutdown_grace: soon\n", "must be a duration"),
             ("queues:\n\tdefault: {}\n", "E-YAML-TAB"),
+            ("targets: [a]\n", "`targets` must be a map of hosts"),
+            ("targets:\n  a/b: {}\n", "orchestrator.yaml:2:3"),
+            ("targets:\n  a: {breaker: {failure: 3}}\n", "did you mean `failures`?"),
+            ("targets:\n  a: {rate_limit: {limit: 3}}\n", "`rate_limit` needs `limit` and `per`"),
+            ("targets:\n  a: {rate_limit: {limit: 3, per: 0s}}\n", "must be longer than nothing"),
         ])
     func mistakes(_ text: String, _ expected: String) {
         #expect(problem(text).contains(expected), "\(problem(text))")

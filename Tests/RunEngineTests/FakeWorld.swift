@@ -16,6 +16,8 @@ import Testing
 struct FakeAction: StepAction {
     let type: StepType
     let body: @Sendable (ValueMap, any StepContext) throws(Failure) -> ValueMap
+    /// Of a step that says `target`.
+    func target(_ arguments: ValueMap) -> String? { arguments["target"]?.stringValue }
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         try body(arguments, context)
     }
@@ -65,7 +67,9 @@ final class Recorder: RunRecorder {
 
 enum Steps {
     static let often = StepType(
-        "often", "", parameters: [Parameter("do", .any, ""), Parameter("text", .text, "")], example: "")
+        "often", "",
+        parameters: [Parameter("do", .any, ""), Parameter("text", .text, ""), Parameter("target", .any, "")],
+        example: "")
     static let once = StepType("once", "", parameters: often.parameters, retryClass: .atMostOnce, example: "")
     static let call = StepType(
         "call", "", parameters: [Parameter("name", .text, "")], retryClass: .repeatable, example: "")
@@ -126,6 +130,7 @@ enum Steps {
         let failures: [String: Failure] = [
             "never": Failure("E-NEVER", "never", retry: .never),
             "permanent": Failure("E-PERMANENT", "permanent"),
+            "down": Failure("E-DOWN", "down", retry: .transient).blamingTarget,
             "transient": Failure("E-TRANSIENT", "transient", retry: .transient),
             "denied": Failure("E-DENIED", "denied", kind: .denied, retry: .never),
             "unspawned": Failure(Failure.notSpawned, "no process", retry: .transient),
@@ -141,9 +146,10 @@ final class FakeWorld: Sendable {
     let recorder: Recorder
     let calls: [String: @Sendable (any StepContext) throws(Failure) -> ValueMap]
     let grace: Span
+    let targets: (any TargetGate)?
 
     init(
-        grace: Span = .milliseconds(100),
+        grace: Span = .milliseconds(100), targets: (any TargetGate)? = nil,
         calls: [String: @Sendable (any StepContext) throws(Failure) -> ValueMap] = [:],
         hook: @escaping @Sendable (RunEvent) -> Void = { _ in }
     ) throws {
@@ -151,6 +157,7 @@ final class FakeWorld: Sendable {
         recorder = Recorder(hook: hook)
         self.calls = calls
         self.grace = grace
+        self.targets = targets
         _ = try folder.folder("runs")
     }
 
@@ -171,7 +178,7 @@ final class FakeWorld: Sendable {
             sitePath: folder.path, runsPath: runs,
             runDirectory: { try Directory.open(runs).makeDirectory($0.text) },
             baseEnvironment: ["PATH": "/usr/bin:/bin", "BASE": "base"],
-            killGrace: grace)
+            killGrace: grace, targets: targets)
     }
     private var actions: [String: any StepAction] {
         let recorder = recorder, calls = calls

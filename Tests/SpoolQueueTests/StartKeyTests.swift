@@ -104,27 +104,61 @@ import Testing
         #expect(try once.claim("ab12", for: run[1], at: Timestamp(seconds: 6), within: nil) == nil)
     }
 
-    @Test(arguments: 0..<40) func noSpanHasMoreTurnsThanTheLimit(seed: Int) throws {
-        var random = SeededRandom(seed: UInt64(seed))
+    @Test func turnsOfARateOutliveTheBookThatGaveThem() throws {
         let folder = try Folder()
-        let book = try RateBook(folder.directory)
-        let limit = 1 + random.below(5), per = Span.seconds(Int64(1 + random.below(20)))
-        var now = Timestamp(seconds: 1_800_000_000)
-        var turns: [Int64] = []
-        for _ in 0..<60 {
-            now = now.adding(.milliseconds(Int64(random.below(random.chance(4) ? 30_000 : 900))))
-            let due = try book.turn("k", limit: limit, per: per, now: now)
-            #expect(due >= now, "seed \(seed)")
-            // In the order in which they asked, and none later than the limit makes it.
-            let soonest =
-                turns.count < limit
-                ? now.nanoseconds : max(now.nanoseconds, turns[turns.count - limit] + per.nanoseconds)
-            #expect(due.nanoseconds == max(soonest, turns.last ?? 0), "seed \(seed), turn \(turns.count)")
-            turns.append(due.nanoseconds)
+        let run = runs(3)
+        let rate = RateLimit(limit: 1, per: .seconds(10))
+        let now = Timestamp(seconds: 1_800_000_000)
+        #expect(try RateBook(folder.directory).ask("k", run[0], rate, now: now) == nil)
+        #expect(try RateBook(folder.directory).ask("k", run[1], rate, now: now) == now.adding(.seconds(10)))
+        #expect(try RateBook(folder.directory).ask("k", run[0], rate, now: now) == nil)
+        #expect(try RateBook(folder.directory).ask("other", run[2], rate, now: now) == nil)
+        #expect(try RateBook(folder.directory).ask("k", run[1], rate, now: now.adding(.seconds(10))) == nil)
+    }
+
+    @Test func threadsNeverTakeMoreTurnsThanThereAre() throws {
+        let folder = try Folder()
+        let gone = Monitor(0)
+        let now = Timestamp(seconds: 1_800_000_000)
+        let threads = try runs(8).map { run in
+            let book = try RateBook(folder.directory)
+            return try BlockingThread.start("rate") {
+                // An error leaves the count too low.
+                let begins = try? book.ask("k", run, RateLimit(limit: 3, per: .seconds(10)), now: now) == nil
+                if begins == true { gone.with { $0 += 1 } }
+            }
         }
-        for (index, turn) in turns.enumerated() {
-            let inSpan = turns[index...].count { $0 < turn + per.nanoseconds }
-            #expect(inSpan <= limit, "seed \(seed), span from turn \(index)")
+        for thread in threads { thread.join() }
+        #expect(gone.with { $0 } == 3)
+    }
+
+    @Test func whatIsKnownOfATargetIsKeptUntilItAnswers() throws {
+        let folder = try Folder()
+        let (a, b) = (try TargetBook(folder.directory), try TargetBook(folder.directory))
+        var policy = TargetPolicy()
+        policy.failures = 1
+        let now = Timestamp(seconds: 1_800_000_000)
+        for name in [
+            "db.example.com:5432", "[::1]:80", "odd/../name:1", String(repeating: "x", count: 400) + ":1",
+        ] {
+            // What says nothing makes no file.
+            let first = try a.change(name, makes: false) { $0.enter("run", policy, now: now, share: 0) }
+            #expect(first == .go)
+            try a.change(name, makes: false) { $0.leave("run", .answered, policy, now: now) }
+            #expect(try TargetBook.all(folder.directory).isEmpty)
+            try a.change(name, makes: false) { $0.leave("run", .down("E-X 503"), policy, now: now) }
+            let found = try TargetBook.all(folder.directory)
+            #expect(found.count == 1 && found.first?.target == name)
+            #expect(found.first?.state.failures == 1 && found.first?.state.lastFailure == "E-X 503")
+            let second = try b.change(name, makes: false) { $0.enter("r", policy, now: now, share: 0) }
+            #expect(second == .wait(until: now.adding(.seconds(60)), isDown: true))
+            let probe = try b.change(name, makes: false) {
+                $0.enter("r", policy, now: now.adding(.seconds(60)), share: 0)
+            }
+            #expect(probe == .go)
+            #expect(try TargetBook.all(folder.directory).first?.state.probe?.who == "r")
+            #expect(try a.forget(name) && !a.forget(name))
+            #expect(try TargetBook.all(folder.directory).isEmpty)
         }
     }
 }

@@ -179,10 +179,11 @@ import Testing
         try site.program("ssh", "echo 'Host key verification failed.' >&2; exit ${CODE:-255}")
         let lost = try site.failure("ssh", ["host": .string("h"), "argv": .texts(["true"])], context(site))
         #expect(lost.code == "E-SSH" && lost.retry == .transient && lost.message.contains("Host key"))
+        #expect(lost.target == .down("E-SSH"))
         try site.folder("bin").remove("ssh")
         try site.program("ssh", "exit 4")
         let failed = try site.failure("ssh", ["host": .string("h"), "argv": .texts(["true"])], context(site))
-        #expect(failed.code == "E-EXIT" && failed.exitCode == 4)
+        #expect(failed.code == "E-EXIT" && failed.exitCode == 4 && failed.target == .answered)
     }
 
     // MARK: notify

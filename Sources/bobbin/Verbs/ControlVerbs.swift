@@ -193,3 +193,30 @@ struct DrainVerb: ParsableCommand {
             "draining: runs end, nothing new starts, then the runners stop and spool/control/drain goes away")
     }
 }
+
+struct TargetsVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "targets", abstract: "The services that steps call: what failed, what waits.",
+        discussion: "  bobbin targets --forget api.example.com:443")
+    @Option(help: "Forget this one's failures: it is called again at once.") var forget: String?
+    @OptionGroup var site: SiteOption
+    @OptionGroup var json: JSONFlag
+
+    func run() throws {
+        let site = try site.open()
+        if let forget {
+            guard try TargetBook(site.spool.state).forget(forget) else {
+                Terminal.complain("nothing is known of the target `\(forget)`; see bobbin targets")
+                throw ExitCode(Exit.failed)
+            }
+            return print(
+                "\(Terminal.escape(forget)) is called again; runs that wait for it already come when their time is over"
+            )
+        }
+        let rows = try TargetBook.all(site.spool.state)
+        if json.json {
+            return Terminal.print(json: .list(rows.map { StatusText.value($0.target, $0.state) }))
+        }
+        print(rows.isEmpty ? "nothing is known of any service: none has failed" : StatusText.targets(rows))
+    }
+}
