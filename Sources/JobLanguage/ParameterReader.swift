@@ -131,7 +131,12 @@ extension JobSpec {
             }
             variables[name] = parameter.kind.accept(value) ?? value
         }
+        return faults
+    }
+
+    /// A sentence for each parameter that has no value yet and needs one.
+    public var lacking: [String] {
         let missing = parameters.filter { $0.isRequired && variables[$0.name] == nil }
-        return faults + missing.map { "`\($0.name)` must be given (\($0.kind.title))" }
+        return missing.map { "`\($0.name)` must be given (\($0.kind.title))" }
     }
 }

@@ -112,11 +112,14 @@ public struct StepType: Sendable, Hashable {
     public var example: String
     /// Of a step that holds others; its action prepares, the engine runs them.
     public var control: Control?
+    /// What it does to the world outside, at its most.
+    public var fullEffect: Effect
 
     public init(
         _ name: String, _ summary: String, parameters: [Parameter], shorthand: String? = nil,
         retryClass: RetryClass = .repeatable, repeatableWhen: (@Sendable (ValueMap) -> Bool)? = nil,
-        outputs: [(name: String, summary: String)] = [], example: String, control: Control? = nil
+        outputs: [(name: String, summary: String)] = [], example: String, control: Control? = nil,
+        effect: Effect = .none
     ) {
         self.name = name
         self.summary = summary
@@ -127,6 +130,12 @@ public struct StepType: Sendable, Hashable {
         self.outputs = outputs
         self.example = example
         self.control = control
+        fullEffect = effect
+    }
+
+    /// What it does with these parameters: a question (GET, a query that only reads) does nothing.
+    public func effect(_ parameters: ValueMap) -> Effect {
+        fixedClass == .atMostOnce && retryClass(parameters) == .repeatable ? .none : fullEffect
     }
 
     public func retryClass(_ parameters: ValueMap) -> RetryClass {

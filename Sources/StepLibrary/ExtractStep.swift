@@ -24,7 +24,7 @@ struct ExtractStep: StepAction {
             ("bytes", "their size"), ("files", "the absolute paths, in the order of the archive"),
             ("skipped", "how many links were left out"),
         ],
-        example: "extract: {archive: in/delivery.zip, dest: work/delivery}")
+        example: "extract: {archive: in/delivery.zip, dest: work/delivery}", effect: .writesFiles)
     var type: StepType { ExtractStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

@@ -22,7 +22,7 @@ struct KeepArtifactsStep: StepAction {
             ("count", "how many"),
             ("bytes", "their size"), ("missing", "what was not there"),
         ],
-        example: "keep_artifacts: [out/*.pdf, out/summary.txt]")
+        example: "keep_artifacts: [out/*.pdf, out/summary.txt]", effect: .writesFiles)
     var type: StepType { KeepArtifactsStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

@@ -22,7 +22,8 @@ struct ComposeMailStep: StepAction {
         "compose_mail", "Begins a mail; it is kept with the run and not sent.",
         parameters: MailParameters.message,
         outputs: [("draft_id", "its name for attach_files, save_draft and send_email")],
-        example: "compose_mail: {to: ledger@example.com, subject: \"Night run\", body: \"All balanced.\"}")
+        example: "compose_mail: {to: ledger@example.com, subject: \"Night run\", body: \"All balanced.\"}",
+        effect: .writesFiles)
     var type: StepType { ComposeMailStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -40,7 +41,7 @@ struct AttachFilesStep: StepAction {
         ],
         shorthand: "paths",
         outputs: [("attached", "how many files the mail has now"), ("draft_id", "the mail")],
-        example: "attach_files: {paths: [out/whole.pdf]}")
+        example: "attach_files: {paths: [out/whole.pdf]}", effect: .writesFiles)
     var type: StepType { AttachFilesStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -61,7 +62,7 @@ struct SaveDraftStep: StepAction {
         outputs: [
             ("saved", "true"), ("path", "the absolute path"), ("bytes", "its size"), ("draft_id", "the mail"),
         ],
-        example: "save_draft: {path: out/night.eml}")
+        example: "save_draft: {path: out/night.eml}", effect: .writesFiles)
     var type: StepType { SaveDraftStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -100,7 +101,8 @@ struct SendEmailStep: StepAction {
         outputs: [
             ("message_id", "of the mail"), ("recipients", "how many"), ("bytes", "the size of the mail"),
         ],
-        example: "send_email: {to: ledger@example.com, subject: \"Night run\", body: \"All balanced.\"}")
+        example: "send_email: {to: ledger@example.com, subject: \"Night run\", body: \"All balanced.\"}",
+        effect: .sendsData)
     var type: StepType { SendEmailStep.table }
 
     func target(_ arguments: ValueMap) -> String? {

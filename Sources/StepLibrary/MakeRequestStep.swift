@@ -39,7 +39,8 @@ struct MakeRequestStep: StepAction {
             ("seconds", "how long it took"), ("url", "the last URL, after redirects"),
             ("path", "the file of save_to"),
         ],
-        example: "make_request: {url: \"https://api.example.com/intake\", method: POST, body: {id: 7}}")
+        example: "make_request: {url: \"https://api.example.com/intake\", method: POST, body: {id: 7}}",
+        effect: .sendsData)
     var type: StepType { MakeRequestStep.table }
 
     func target(_ arguments: ValueMap) -> String? {

@@ -19,7 +19,7 @@ struct NotifyStep: StepAction {
             Parameter("details", .map, default: .map([:]), "more, by name"),
         ],
         retryClass: .atMostOnce, outputs: [("notified", "the names")],
-        example: "notify: {to: ops, message: \"{{ steps.found.count }} files wait\"}")
+        example: "notify: {to: ops, message: \"{{ steps.found.count }} files wait\"}", effect: .sendsData)
     var type: StepType { NotifyStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

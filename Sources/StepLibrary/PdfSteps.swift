@@ -19,7 +19,8 @@ struct PdfMergeStep: StepAction {
         outputs: [
             ("merged", "how many files"), ("out_path", "the absolute path"), ("page_count", "its pages"),
         ],
-        example: "pdf_merge: {inputs: [in/cover.pdf, in/report.pdf], out: out/whole.pdf}")
+        example: "pdf_merge: {inputs: [in/cover.pdf, in/report.pdf], out: out/whole.pdf}",
+        effect: .writesFiles)
     var type: StepType { PdfMergeStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -72,7 +73,8 @@ struct PdfExtractPagesStep: StepAction {
         outputs: [
             ("extracted", "how many pages"), ("out_path", "the absolute path"), ("page_count", "its pages"),
         ],
-        example: "pdf_extract_pages: {input: in/report.pdf, pages: \"1,3-5\", out: out/short.pdf}")
+        example: "pdf_extract_pages: {input: in/report.pdf, pages: \"1,3-5\", out: out/short.pdf}",
+        effect: .writesFiles)
     var type: StepType { PdfExtractPagesStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

@@ -15,7 +15,7 @@ struct ProgramStep: StepAction {
             Parameter("input", .map, default: .map([:]), "what it gets as `params`"),
         ],
         retryClass: .atMostOnce, outputs: [("<name>", "each value of the object it prints")],
-        example: "step_program: {program: thumbnail, input: {path: in/a.png}}")
+        example: "step_program: {program: thumbnail, input: {path: in/a.png}}", effect: .runsProgram)
     var type: StepType { ProgramStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

@@ -22,7 +22,8 @@ struct RenderStep: StepAction {
             ("path", "the absolute path"), ("bytes", "how much was written"),
             ("sha256", "the checksum of what was written"),
         ],
-        example: "render: {template: templates/texts/letter.txt, dest: out/letter.txt, values: {name: Ada}}")
+        example: "render: {template: templates/texts/letter.txt, dest: out/letter.txt, values: {name: Ada}}",
+        effect: .writesFiles)
     var type: StepType { RenderStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

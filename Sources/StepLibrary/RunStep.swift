@@ -10,7 +10,7 @@ struct RunStep: StepAction {
         parameters: [Parameter("argv", .texts, required: true, "the program and its arguments")]
             + ProgramParameters.list,
         shorthand: "argv", retryClass: .atMostOnce, outputs: ProgramParameters.outputs,
-        example: "run: [rsync, -a, /srv/in/, /srv/out/]")
+        example: "run: [rsync, -a, /srv/in/, /srv/out/]", effect: .runsProgram)
     var type: StepType { RunStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

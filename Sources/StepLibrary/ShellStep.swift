@@ -15,7 +15,7 @@ struct ShellStep: StepAction {
                 "interpreter", .choice(["sh", "bash"]), default: .string("sh"), "the shell that reads it"),
         ] + ProgramParameters.list,
         shorthand: "script", retryClass: .atMostOnce, outputs: ProgramParameters.outputs,
-        example: "shell: |\n  set -e\n  sort input.txt | uniq -c > counts.txt")
+        example: "shell: |\n  set -e\n  sort input.txt | uniq -c > counts.txt", effect: .runsProgram)
     var type: StepType { ShellStep.table }
     /// The kernel takes no longer text in an environment (MAX_ARG_STRLEN).
     private static let longestValue = (128 << 10) - 256

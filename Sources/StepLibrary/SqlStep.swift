@@ -33,8 +33,8 @@ struct SqlStep: StepAction {
             ("changes", "SQLite: how many rows were changed"),
         ],
         example:
-            "sql: {database: data/ledger.db, query: \"SELECT * FROM entries WHERE day = $1\", params: [2026-11-21]}"
-    )
+            "sql: {database: data/ledger.db, query: \"SELECT * FROM entries WHERE day = $1\", params: [2026-11-21]}",
+        effect: .changesDatabase)
     var type: StepType { SqlStep.table }
 
     func target(_ arguments: ValueMap) -> String? {

@@ -18,7 +18,8 @@ struct SshStep: StepAction {
         ] + ProgramParameters.list.filter { !["cwd", "detach"].contains($0.name) },
         retryClass: .atMostOnce,
         outputs: ProgramParameters.outputs.filter { $0.name != "pid" },
-        example: "ssh: {host: web1.example.com, user: deploy, argv: [systemctl, restart, shop]}")
+        example: "ssh: {host: web1.example.com, user: deploy, argv: [systemctl, restart, shop]}",
+        effect: .runsProgram)
     var type: StepType { SshStep.table }
 
     func target(_ arguments: ValueMap) -> String? {

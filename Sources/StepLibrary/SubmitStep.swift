@@ -28,7 +28,8 @@ struct SubmitStep: StepAction {
             ("run", "with wait: its run"), ("state", "with wait: how it ended"),
             ("outputs", "with wait: its outputs"),
         ],
-        example: "submit: {template: important_task.yaml, variables: {target: staging}, wait: true}")
+        example: "submit: {template: important_task.yaml, variables: {target: staging}, wait: true}",
+        effect: .startsJob)
     var type: StepType { SubmitStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

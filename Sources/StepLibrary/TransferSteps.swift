@@ -10,7 +10,8 @@ struct CopyToStep: StepAction {
         "copy_to", "Copies files into a directory, with their mode and time.",
         parameters: TransferStep.parameters,
         outputs: TransferStep.outputs,
-        example: "copy_to: {files: \"{{ steps.found.files }}\", dest: /srv/archive, collision: suffix}")
+        example: "copy_to: {files: \"{{ steps.found.files }}\", dest: /srv/archive, collision: suffix}",
+        effect: .writesFiles)
     var type: StepType { CopyToStep.table }
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         try TransferStep(type, keepsSource: true, arguments, context).perform()
@@ -21,7 +22,8 @@ struct MoveToStep: StepAction {
     static let table = StepType(
         "move_to", "Moves files into a directory; the originals are gone afterwards.",
         parameters: TransferStep.parameters, outputs: TransferStep.outputs,
-        example: "move_to: {files: \"{{ steps.found.files }}\", dest: \"/srv/archive/{{ date }}\"}")
+        example: "move_to: {files: \"{{ steps.found.files }}\", dest: \"/srv/archive/{{ date }}\"}",
+        effect: .movesFiles)
     var type: StepType { MoveToStep.table }
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         try TransferStep(type, keepsSource: false, arguments, context).perform()
@@ -97,7 +99,8 @@ struct RenameStep: StepAction {
             ("count", "how many files"), ("files", "their paths afterwards, in the order given"),
             ("renamed", "list of {from, to} of those whose name changed"),
         ],
-        example: "rename: {files: \"{{ steps.found.files }}\", rule: \"{date}_{index:3}_{basename}\"}")
+        example: "rename: {files: \"{{ steps.found.files }}\", rule: \"{date}_{index:3}_{basename}\"}",
+        effect: .movesFiles)
     var type: StepType { RenameStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

@@ -35,7 +35,8 @@ struct WriteFileStep: StepAction {
             ("path", "the absolute path"), ("bytes", "how much was written"),
             ("sha256", "the checksum of what was written"),
         ],
-        example: "write_file: {path: out/summary.txt, content: \"{{ steps.found.count }} files\"}")
+        example: "write_file: {path: out/summary.txt, content: \"{{ steps.found.count }} files\"}",
+        effect: .writesFiles)
     var type: StepType { WriteFileStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

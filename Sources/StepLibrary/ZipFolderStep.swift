@@ -28,7 +28,7 @@ struct ZipFolderStep: StepAction {
             ("sha256", "its checksum"), ("removed", "how many sources were removed"),
             ("skipped", "links and special files, which are not packed; the log names them"),
         ],
-        example: "zip_folder: {folder: out/2026-11, out: \"/srv/archive/2026-11.zip\"}")
+        example: "zip_folder: {folder: out/2026-11, out: \"/srv/archive/2026-11.zip\"}", effect: .writesFiles)
     let zip: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome
     var type: StepType { ZipFolderStep.table }
 

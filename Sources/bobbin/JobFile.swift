@@ -99,8 +99,11 @@ enum JobFile {
     }
 
     /// Sets what --var gives; false after it was said what does not fit the parameters, or is missing.
-    static func set(_ texts: [String], in spec: inout JobSpec, of path: String) throws -> Bool {
-        let faults = spec.set(try variables(texts))
+    /// `mayLack`: what must be given need not be there yet.
+    static func set(_ texts: [String], in spec: inout JobSpec, of path: String, mayLack: Bool = false) throws
+        -> Bool
+    {
+        let faults = spec.set(try variables(texts)) + (mayLack ? [] : spec.lacking)
         for fault in faults {
             Terminal.complain("\(Terminal.escape(path)): error: \(Terminal.escape(fault)) [E-PARAM]")
         }

@@ -31,6 +31,42 @@ import Testing
             to: "\(folder)/hello.yaml")
     }
 
+    @Test("explain: where, in what order, with which values, calling whom; secrets are masked") func explain()
+        throws
+    {
+        try TestSite.use { site in
+            let path = site.outside("plan.yaml")
+            try Disk.write(
+                """
+                dsl_version: "1.1"
+                queue: background
+                params:
+                  who: {type: string}
+                  api_token: {type: string, default: hush}
+                steps:
+                  - {id: a, log: "for {{ who }}"}
+                  - {id: b, needs: [a], make_request: {url: "https://api.example.com/{{ who }}", headers: {Authorization: "Bearer {{ api_token }}"}}}
+                  - {id: c, needs: [a], foreach: {items: [1, 2], steps: [{write_file: {path: "out/{{ item }}", content: "{{ steps.a.state }}"}}]}}
+                  - {log: done}
+
+                """, to: path)
+            let open = try site.bobbin("explain", path)
+            #expect(open.code == 0 && open.out.contains("must be given: who"), "\(open.out)\(open.err)")
+            #expect(open.out.contains("{{ who }}") && !open.out.contains("hush"))
+            let plan = try site.bobbin("explain", path, "--var", "who=ada")
+            for part in [
+                "where: spool/background/p5/", "writes files (low)", "calls: api.example.com:443",
+                "asks: nobody",
+                "order: 1 > (2 | 3) > 4", "message: for ada", "url: https://api.example.com/ada",
+                "\"Authorization\":\"***\"",
+                "path: out/{{ item }}", "content: {{ steps.a.state }}",
+            ] { #expect(plan.out.contains(part), "\(part) is not in\n\(plan.out)") }
+            let json = try Papers.parse(site.bobbin("explain", path, "--var", "who=ada", "--json").out)
+            #expect(json.text("steps.1.target") == "api.example.com:443" && json.text("waves.1.1") == "3")
+            #expect(try site.bobbin("explain", path, "--var", "hwo=x").err.contains("did you mean `who`?"))
+        }
+    }
+
     @Test("an executable with a manifest is a step type: listed, checked, run, and its error told")
     func executables()
         throws

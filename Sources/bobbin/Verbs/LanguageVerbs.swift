@@ -100,82 +100,24 @@ struct CheckVerb: ParsableCommand {
 struct ExplainVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Say what a job would do, without doing it.",
-        discussion: "  bobbin explain job.yaml")
+        discussion: "  bobbin explain templates/deploy.yaml --var target=staging")
     @Argument(help: "A job file.", completion: .file(extensions: ["yaml", "yml", "json"])) var job: String
+    @Option(name: .customLong("var"), help: ArgumentHelp("Set a variable of the job.", valueName: "k=v"))
+    var variables: [String] = []
     @OptionGroup var site: SiteOption
+    @OptionGroup var json: JSONFlag
 
     func run() throws {
         // Without a site: the language's own defaults.
         let base = try site.pathIfAny()
-        guard let (spec, _) = JobFile.check(job, site: base, quiet: false, as: .template) else {
+        guard var (spec, _) = JobFile.check(job, site: base, quiet: false, as: .template) else {
             throw ExitCode(Exit.malformed)
         }
-        let queue = spec.queue ?? .standard
-        let policy =
-            try base.flatMap { try Site(path: $0).configuration().policy(queue) } ?? QueuePolicy(name: queue)
-        print(
-            "\(Terminal.escape(spec.name)): queue \(queue), priority \((spec.priority ?? .normal).level) unless its directory says otherwise"
-        )
-        let retry = spec.retry ?? policy.retry
-        let whose =
-            spec.retry == nil
-            ? "the queue's rule: only failures from outside, and only if every step may be repeated"
-            : "the job's own rule"
-        print(
-            "attempts: up to \(retry.maxAttempts), \(retry.baseDelay.text) apart and growing x\(retry.backoffMultiplier) to \(retry.maxDelay.text) (\(whose))"
-        )
-        print("time: \((spec.timeout ?? policy.timeout)?.text ?? "no limit")")
-        let terms = spec.terms.shown
-        if !terms.isEmpty {
-            print("terms:")
-            print(Terminal.table(terms.map { [$0.name, Terminal.escape($0.text)] }, indent: "  "))
+        guard try JobFile.set(variables, in: &spec, of: job, mayLack: true) else {
+            throw ExitCode(Exit.malformed)
         }
-        if !spec.parameters.isEmpty {
-            print("parameters:")
-            print(Terminal.table(spec.parameters.map(ExplainVerb.row), indent: "  "))
-        }
-        if !spec.variables.isEmpty {
-            print("variables: \(Terminal.escape(JSONText.write(.map(spec.variables))))")
-        }
-        for section in Section.allCases where !spec.steps(of: section).isEmpty {
-            print("\(section.rawValue):")
-            print(Terminal.table(ExplainVerb.rows(spec.steps(of: section)), indent: "  "))
-        }
-        if !spec.outputs.isEmpty { print("outputs: \(spec.outputs.keys.joined(separator: ", "))") }
-    }
-
-    private static func row(_ parameter: JobParameter) -> [String] {
-        var notes = [parameter.summary].filter { !$0.isEmpty }
-        if !parameter.choices.isEmpty {
-            notes.append("one of \(parameter.choices.map(\.text).joined(separator: ", "))")
-        }
-        if let pattern = parameter.pattern { notes.append("matches \(pattern)") }
-        return [
-            parameter.name, parameter.kind.title,
-            parameter.standard.map { "default \(JSONText.write($0))" } ?? "must be given",
-            notes.joined(separator: "; "),
-        ].map(Terminal.escape)
-    }
-    private static func rows(_ steps: [StepSpec]) -> [[String]] {
-        steps.flatMap { [row($0)] + rows($0.steps) }
-    }
-    private static func row(_ step: StepSpec) -> [String] {
-        // What holds others leaves that to them.
-        var notes =
-            step.type.control != nil
-            ? []
-            : [
-                step.isRepeatable
-                    ? "may be repeated after a crash" : "at most once: after a crash a person decides"
-            ]
-        if let needs = step.needs {
-            notes.append(needs.isEmpty ? "starts at once" : "after \(needs.joined(separator: ", "))")
-        }
-        if let when = step.when { notes.append("when \(Terminal.escape(when))") }
-        if let retry = step.retry { notes.append("up to \(retry.maxAttempts) tries") }
-        if let timeout = step.timeout { notes.append("at most \(timeout.text)") }
-        if step.continueOnError { notes.append("its failure does not stop the run") }
-        return [step.label, step.type.name, step.name ?? step.id ?? "", notes.joined(separator: "; ")]
+        let plan = try JobPlan(spec, site: base.map { try Site(path: $0) })
+        json.json ? Terminal.print(json: PlanText.value(plan)) : print(PlanText.text(plan))
     }
 }
 

@@ -1,0 +1,128 @@
+// What this is: a job as it would run on this site: where, how often, in what order, with which values, calling whom.
+// Owns: what is worth saying before anything runs.
+// Never: runs, drops or writes anything; shows what is named like a secret.
+// On failure: nothing here fails; a value that is not known yet is shown as it is written.
+import JobLanguage
+import JobModel
+import LinuxSystem
+
+public struct JobPlan: Sendable {
+    public struct Row: Sendable {
+        public var step: StepSpec
+        public var depth: Int
+        /// As far as they are known, masked.
+        public var arguments: ValueMap
+        /// `host:port`
+        public var target: String?
+        public var effect: Effect
+    }
+    public var spec: JobSpec
+    public var queue: QueuePolicy
+    public var priority: Priority
+    public var retry: RetryPolicy
+    public var timeout: Span?
+    public var sections: [(section: Section, rows: [Row])] = []
+    /// Of the main section, where it is not one after the other: labels that may run side by side.
+    public var waves: [[String]] = []
+    /// Inputs that whoever drops it has still to give.
+    public var missing: [String]
+
+    /// `site`: nil: the language's own defaults.
+    public init(_ spec: JobSpec, site: Site?) throws {
+        self.spec = spec
+        let name = spec.queue ?? .standard
+        queue = try site?.configuration().policy(name) ?? QueuePolicy(name: name)
+        priority = spec.priority ?? .normal
+        retry = spec.retry ?? queue.retry
+        timeout = spec.timeout ?? queue.timeout
+        missing = spec.parameters.filter { $0.isRequired && spec.variables[$0.name] == nil }.map(\.name)
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        let zone: @Sendable (Int64) -> Int = { Clocks.zoneOffset(atSeconds: $0) }
+        let base = site?.path ?? "."
+        let scope = Scope(
+            variables: spec.variables, now: now,
+            localDate: String(
+                now.civil(offsetSeconds: zone(now.seconds), withMilliseconds: false).prefix(10)),
+            zoneOffset: zone, environment: { Host.environment($0) },
+            fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) })
+        let preview = Preview(scope, missing: missing)
+        for section in Section.allCases where !spec.steps(of: section).isEmpty {
+            sections.append((section, rows(spec.steps(of: section), 0, preview)))
+        }
+        waves = JobPlan.waves(spec.steps)
+    }
+
+    public var effects: [Effect] {
+        let all = Set(sections.flatMap(\.rows).map(\.effect))
+        return Effect.allCases.filter { $0 != .none && all.contains($0) }
+    }
+    public var variables: ValueMap { Preview.masked(spec.variables) }
+    public var parameters: [JobParameter] {
+        spec.parameters.map { parameter in
+            var shown = parameter
+            if Preview.isSecret(parameter.name), parameter.standard != nil {
+                shown.standard = .string(Preview.mask)
+            }
+            return shown
+        }
+    }
+    public var targets: [String] { Array(Set(sections.flatMap(\.rows).compactMap(\.target))).sorted() }
+
+    private func rows(_ steps: [StepSpec], _ depth: Int, _ preview: Preview) -> [Row] {
+        steps.flatMap { step -> [Row] in
+            var arguments = ValueMap()
+            for entry in step.parameters.entries {
+                let kind = step.type.parameters.first { $0.name == entry.key }?.kind
+                let stays =
+                    kind == .literal || kind == .roundCondition || kind == .roundValue
+                    || kind?.isCondition == true
+                arguments[entry.key] = stays ? entry.value : preview.value(entry.value, named: entry.key)
+            }
+            // What is masked or not known yet is no address.
+            let action = Site.allActions.first { $0.type.name == step.type.name }
+            let row = Row(
+                step: step, depth: depth, arguments: arguments,
+                target: action?.target(arguments).flatMap { Preview.isOpen(.string($0)) ? nil : $0 },
+                effect: step.type.effect(step.parameters))
+            return [row] + rows(step.steps, depth + 1, inside(step, arguments, preview))
+        }
+    }
+
+    private func inside(_ step: StepSpec, _ arguments: ValueMap, _ preview: Preview) -> Preview {
+        if let call = step.call {
+            let given =
+                step.type.control == .call && step.type.name == "call"
+                ? arguments["variables"]?.mapValue : arguments
+            var variables = call.variables
+            for entry in (given ?? [:]).entries where !entry.value.isNull {
+                variables[entry.key] = entry.value
+            }
+            let absent = call.parameters.map(\.name).filter { variables[$0] == nil }
+            return preview.inside(variables, hiding: absent)
+        }
+        guard step.type.control?.isLoop == true, let key = step.type.control?.nameParameter else {
+            return preview
+        }
+        let name =
+            step.parameters[key]?.stringValue
+            ?? step.type.parameters.first { $0.name == key }?.standard.stringValue
+        return preview.hiding([name, "loop", "index"].compactMap { $0 })
+    }
+
+    /// Empty where the steps run one after the other.
+    private static func waves(_ steps: [StepSpec]) -> [[String]] {
+        guard steps.contains(where: { $0.needs != nil }) else { return [] }
+        var level: [String: Int] = [:]
+        var all: [Int] = []
+        var waves: [[String]] = []
+        for step in steps {
+            let above = step.needs.map { $0.compactMap { level[$0] } } ?? all
+            let own = (above.max() ?? -1) + 1
+            if let id = step.id { level[id] = own }
+            all.append(own)
+            while waves.count <= own { waves.append([]) }
+            waves[own].append(step.label)
+        }
+        return waves
+    }
+}

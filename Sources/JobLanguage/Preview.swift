@@ -1,0 +1,97 @@
+// What this is: values of a job as far as they are known before it runs, for people who want to see what it would do.
+// Owns: which expressions can be rendered early, and the mask over what is named like a secret.
+// Never: runs a step, guesses what one will answer, or is used where a value counts.
+// On failure: an expression that cannot be rendered stays as it is written.
+import JobModel
+
+public struct Preview: Sendable {
+    private var scope: Scope
+    /// Variables whose own value is not known yet.
+    private var open: Set<String>
+    public static let mask = "***"
+    private static let secretWords = [
+        "password", "passwd", "secret", "token", "authorization", "api_key", "apikey", "cookie",
+    ]
+
+    /// `steps` and `run` are never known; `missing`: inputs that whoever drops the job has still to give.
+    public init(_ scope: Scope, missing: some Sequence<String> = []) {
+        self.scope = scope
+        open = Set(missing)
+    }
+
+    /// With the variables of a template that is called; values that are open stay open in it.
+    public func inside(_ variables: ValueMap, hiding names: some Sequence<String> = []) -> Preview {
+        var inner = scope
+        inner.variables = variables
+        inner.extras = [:]
+        return Preview(
+            inner, missing: variables.keys.filter { Preview.isOpen(variables[$0] ?? .null) } + names)
+    }
+    /// In the rounds of a loop: its item is not known.
+    public func hiding(_ names: [String]) -> Preview {
+        var copy = self
+        copy.open.formUnion(names)
+        return copy
+    }
+
+    public func value(_ value: Value, named name: String = "") -> Value {
+        if Preview.isSecret(name), !value.isNull, value.boolValue == nil { return .string(Preview.mask) }
+        switch value {
+        case .string(let text): return self.text(text)
+        case .list(let items): return .list(items.map { self.value($0, named: name) })
+        case .map(let map):
+            return .map(ValueMap(distinct: map.entries.map { ($0.key, self.value($0.value, named: $0.key)) }))
+        default: return value
+        }
+    }
+
+    public static func masked(_ map: ValueMap) -> ValueMap {
+        ValueMap(distinct: map.entries.map { ($0.key, isSecret($0.key) ? .string(mask) : $0.value) })
+    }
+    public static func isSecret(_ name: String) -> Bool {
+        let plain = name.lowercased().replacing("-", with: "_")
+        return secretWords.contains { plain.contains($0) }
+    }
+    /// Whether something in it is not known yet.
+    public static func isOpen(_ value: Value) -> Bool {
+        switch value {
+        case .string(let text): TemplateParts.mayHold(text)
+        case .list(let items): items.contains(where: isOpen)
+        case .map(let map): map.entries.contains { isOpen($0.value) }
+        default: false
+        }
+    }
+
+    private func text(_ text: String) -> Value {
+        // What cannot be read has been complained about by the checker.
+        guard TemplateParts.mayHold(text), let parts = try? TemplateParts.read(text) else {
+            return .string(text)
+        }
+        if parts.count == 1, case .expression(let code, _) = parts[0] {
+            return known(code) ?? .string("{{ \(code.trimmed) }}")
+        }
+        var out = ""
+        for part in parts {
+            switch part {
+            case .text(let plain): out += plain
+            case .expression(let code, _):
+                let value = known(code)
+                out += value.map { $0.isNull ? "" : $0.text } ?? "{{ \(code.trimmed) }}"
+            }
+        }
+        return .string(out)
+    }
+
+    private func known(_ code: String) -> Value? {
+        guard let expression = try? Expression.parse(code) else { return nil }
+        let roots = expression.references.map(\.root)
+        if roots.contains(where: Preview.isSecret) { return .string(Preview.mask) }
+        // Alone it can be shown, open as it is.
+        let isBare = roots.count == 1 && code.trimmed == roots[0]
+        let mayShow = roots.allSatisfy {
+            !["steps", "run"].contains($0) && (!open.contains($0) || isBare && scope.variables[$0] != nil)
+        }
+        guard mayShow else { return nil }
+        return try? expression.evaluate(scope)
+    }
+}
