@@ -90,7 +90,7 @@ struct SleepStep: StepAction {
     static let table = StepType(
         "sleep", "Waits.",
         parameters: [Parameter("duration", .span, required: true, "how long")],
-        shorthand: "duration", outputs: [("seconds", "how long it waited")], example: "sleep: 90s")
+        shorthand: "duration", outputs: [("seconds", "how long it waited")], example: "sleep: 2s")
     var type: StepType { SleepStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

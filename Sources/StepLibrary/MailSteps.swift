@@ -139,8 +139,9 @@ struct SendEmailStep: StepAction {
     private func sendmail(_ message: MailMessage, _ bytes: [UInt8], _ context: any StepContext)
         throws(Failure)
     {
-        let program =
-            ["/usr/sbin/sendmail", "/usr/lib/sendmail"].first(where: Host.isExecutable) ?? "sendmail"
+        // By the service's PATH; it is not in everybody's.
+        let path = Host.environment("PATH") ?? ""
+        let program = Host.program("sendmail", path: path + ":/usr/sbin:/usr/lib") ?? "sendmail"
         var argv = [program, "-i"]
         if let from = message.from { argv += ["-f", from.address] }
         var request = ProcessRequest(argv + ["--"] + message.recipients)

@@ -22,7 +22,7 @@ struct WaitForFileStep: StepAction {
         shorthand: "path",
         outputs: [("path", "the absolute path"), ("bytes", "its size"), ("seconds", "how long it waited")]
             + Verification.outputs,
-        example: "wait_for_file: {path: in/ledger.csv, within: 2h, every: 10s}")
+        example: "wait_for_file: {path: in/ledger.csv, within: 2h}")
     var type: StepType { WaitForFileStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

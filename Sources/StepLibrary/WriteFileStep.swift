@@ -35,7 +35,7 @@ struct WriteFileStep: StepAction {
             ("path", "the absolute path"), ("bytes", "how much was written"),
             ("sha256", "the checksum of what was written"),
         ],
-        example: "write_file: {path: out/summary.txt, content: \"{{ steps.found.count }} files\"}",
+        example: "write_file: {path: out/count.txt, content: \"{{ steps.found.count }} files\"}",
         effect: .writesFiles)
     var type: StepType { WriteFileStep.table }
 
