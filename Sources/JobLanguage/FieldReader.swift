@@ -40,13 +40,8 @@ public struct FieldReader {
         self.what = what
     }
 
-    func refuseUnknown(_ known: [String], later: [String] = []) {
+    func refuseUnknown(_ known: [String]) {
         for pair in node.pairs ?? [] where !known.contains(pair.key) {
-            if later.contains(pair.key) {
-                findings.error(
-                    "E-KEY-LATER", "`\(pair.key)` is not available in this version", at: pair.keyStart)
-                continue
-            }
             let near = findings.nearest(pair.key, in: known)
             findings.error(
                 "E-KEY", "\(what) has no key `\(pair.key)`",
@@ -130,6 +125,7 @@ public struct FieldReader {
 
     private static let retryKeys = [
         "max_attempts", "base_delay", "backoff_multiplier", "max_delay", "jitter", "retry_on", "never_on",
+        "only_idempotent",
     ]
 
     /// `retry: 3`, or a map; keys that are left out come from `standard`.
@@ -151,6 +147,7 @@ public struct FieldReader {
         policy.jitter = fields.number("jitter", in: 0...1) ?? policy.jitter
         policy.retryOn = fields.failures("retry_on") ?? policy.retryOn
         policy.neverOn = fields.failures("never_on") ?? policy.neverOn
+        policy.onlyIdempotent = fields.flag("only_idempotent") ?? policy.onlyIdempotent
         return policy
     }
 

@@ -29,7 +29,6 @@ public struct JobReader: Sendable {
             "retry", "timeout", "max_parallel", "steps", "on_failure", "finally", "outputs", "artifacts",
             "program",
         ] + TermReader.keys + SharedKeys.own
-    static let laterKeys = ["execution"]
 
     public init(catalogue: StepCatalogue, templates: @escaping TemplateSource) {
         self.catalogue = catalogue
@@ -100,8 +99,9 @@ public struct JobReader: Sendable {
     private func read(
         _ fields: FieldReader, _ findings: Findings, stem: String, _ budget: CheckBudget?, _ calls: CallReader
     ) -> JobSpec {
+        let fields = OriginSpelling.job(fields)
         let more = fields.field("program") == nil ? [] : ["idempotent"]
-        fields.refuseUnknown(JobReader.jobKeys + more, later: JobReader.laterKeys)
+        fields.refuseUnknown(JobReader.jobKeys + more)
         checkVersion(fields, required: true)
         var job = JobSpec(name: fields.text("name") ?? stem, steps: [])
         if job.name.allSatisfy(\.isWhitespace), let node = fields.field("name") {
@@ -193,6 +193,7 @@ public struct JobReader: Sendable {
         _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String,
         as purpose: Purpose, _ budget: CheckBudget?, _ calls: CallReader
     ) -> Reading {
+        let fields = OriginSpelling.job(fields)
         fields.refuseUnknown(JobReader.callKeys)
         checkVersion(fields, required: false)
         var call = JobSpec(name: "", steps: [])

@@ -73,7 +73,7 @@ public enum JobSchema {
             ("backoff_multiplier", .map(["type": "number", "minimum": .int(1), "maximum": .int(100)])),
             ("max_delay", reference("duration")),
             ("jitter", .map(["type": "number", "minimum": .int(0), "maximum": .int(1)])),
-            ("retry_on", failures), ("never_on", failures),
+            ("retry_on", failures), ("never_on", failures), ("only_idempotent", .map(["type": "boolean"])),
         ]),
     ])
 
@@ -142,6 +142,10 @@ public enum JobSchema {
                 object(
                     [("limit", whole(1...10_000)), ("per", reference("duration")), ("key", text)],
                     required: ["limit", "per"]), "At most so many runs begin in any such span."
+            ),
+            (
+                "execution", .map(["type": "object"]),
+                "The origin's word for queue, priority, concurrency_key and retry."
             ),
             ("tags", any([text, list(of: text)]), "Labels, for lists and reports."),
             ("environment", .map(["type": "string"]), "Runs only at a site of this environment."),

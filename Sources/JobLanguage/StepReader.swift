@@ -61,8 +61,9 @@ struct StepReader {
             findings.error("E-STEP", "\(label) is a bare word", hint: "write `- \(word): …`", at: node.start)
             return nil
         }
-        guard let fields = FieldReader(node, label, findings) else { return nil }
-        guard let (pair, type) = type(fields, label) else { return nil }
+        guard let written = FieldReader(node, label, findings) else { return nil }
+        guard let (typed, type) = type(written, label) else { return nil }
+        let (fields, pair) = OriginSpelling.step(written, typed, type)
         var step = StepSpec(place: place, type: type, parameters: [:], line: node.start.line)
         step.parameters = parameters(pair, type, label)
         readBesides(fields, into: &step)

@@ -151,7 +151,7 @@ public struct StepSpec: Hashable, Sendable {
     public var isRepeatable: Bool {
         if let idempotent { return idempotent }
         if type.control != nil { return steps.allSatisfy(\.isRepeatable) }
-        if retry != nil { return true }
+        if let retry, !retry.onlyIdempotent { return true }
         return type.retryClass(parameters) == .repeatable
     }
 }

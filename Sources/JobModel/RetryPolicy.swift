@@ -15,6 +15,8 @@ public struct RetryPolicy: Hashable, Sendable {
     public var retryOn: [FailureMatch]?
     /// Failures that are not, whatever `retryOn` says.
     public var neverOn: [FailureMatch] = []
+    /// Only what may be repeated after an unknown outcome is tried again.
+    public var onlyIdempotent = false
 
     public static let standard = RetryPolicy(
         maxAttempts: 3, baseDelay: .seconds(5), backoffMultiplier: 1.5, maxDelay: .seconds(300))

@@ -144,6 +144,7 @@ public final class RunDriver {
         if spec.retry == nil, failure.retry != .transient || hasOwnRetry(failure) || !everythingIsRepeatable {
             return nil
         }
+        if policy.onlyIdempotent, !everythingIsRepeatable { return nil }
         let delay = policy.delay(afterAttempt: progress.attempt, random: Clocks.randomShare())
         let now = common.now
         return .suspended(

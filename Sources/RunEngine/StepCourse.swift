@@ -79,6 +79,7 @@ struct StepCourse: Sendable {
             return false
         }
         return attempt < policy.maxAttempts && policy.covers(failure) && !isTimeUp(failure)
+            && (!policy.onlyIdempotent || step.isRepeatable)
     }
     /// The run may have gone on for the sake of another of its steps.
     private func waitUntilDue(_ last: StepRecord) throws(Break) {

@@ -71,6 +71,7 @@ struct LogStep: StepAction {
             Parameter(
                 "level", .choice(["info", "warn", "error"]), default: .string("info"), "shown before the line"
             ),
+            Parameter("details", .any, "written below it, as one line of JSON"),
         ],
         shorthand: "message", outputs: [("message", "the text")],
         example: "log: \"{{ steps.found.count }} files\"")
@@ -82,6 +83,7 @@ struct LogStep: StepAction {
         for line in text.isEmpty ? [""] : TextLines.split(text) {
             try context.log(level == "info" ? line : "\(level): \(line)")
         }
+        if let details = arguments["details"], !details.isNull { try context.log(JSONText.write(details)) }
         return ["message": .string(text)]
     }
 }

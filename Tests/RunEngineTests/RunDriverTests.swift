@@ -31,6 +31,24 @@ private let key = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
                 "start 5#1", "do \(key)/5", "end 5#1 succeeded", "ended succeeded",
             ])
     }
+    @Test(arguments: [true, false]) func onlyWhatMayBeRepeatedIsTriedAgain(only: Bool) throws {
+        var policy = Steps.policy(3)
+        policy.onlyIdempotent = only
+        var own = Steps.spec(1, Steps.once, do: "transient")
+        own.retry = policy
+        let world = try FakeWorld()
+        #expect(try world.live(job([own])).state == .failed)
+        #expect(world.recorder.performances.count == (only ? 1 : 3))
+        // The same for a run; one whose steps may all be repeated is.
+        for (type, tries) in [(Steps.once, only ? 1 : 3), (Steps.often, 3)] {
+            let world = try FakeWorld()
+            var spec = job([Steps.spec(1, type, do: "transient")])
+            spec.retry = policy
+            #expect(try world.live(spec).state == .failed)
+            #expect(world.recorder.performances.count == tries)
+        }
+    }
+
     /// The host's trouble is no failure of the job: no try is counted, however often it happens.
     @Test func whatCouldNotBeSpawnedIsTriedAgainWithoutCounting() throws {
         let left = Monitor(9)
