@@ -167,7 +167,7 @@ final class CallReader {
         for pair in pairs {
             guard let parameter = job.parameters.first(where: { $0.name == pair.key }) else { continue }
             let value = ParameterReader.value(pair.value, for: parameter.kind)
-            if JSONText.write(value).contains("{{") { continue }
+            if value.mayHoldTemplate { continue }
             if parameters.judge(value, parameter, at: pair.value.start) {
                 given[pair.key] = parameter.kind.accept(value) ?? value
             }

@@ -123,7 +123,7 @@ extension JobSpec {
                 continue
             }
             let value = ParameterReader.value(node, for: parameter.kind)
-            if JSONText.write(value).contains("{{") {
+            if value.mayHoldTemplate {
                 faults.append("`\(name)` holds a template, but parameters are plain values")
             } else if let fault = parameter.fault(of: value, matches: budget.matches) {
                 faults.append(

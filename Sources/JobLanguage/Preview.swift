@@ -53,14 +53,7 @@ public struct Preview: Sendable {
         return secretWords.contains { plain.contains($0) }
     }
     /// Whether something in it is not known yet.
-    public static func isOpen(_ value: Value) -> Bool {
-        switch value {
-        case .string(let text): TemplateParts.mayHold(text)
-        case .list(let items): items.contains(where: isOpen)
-        case .map(let map): map.entries.contains { isOpen($0.value) }
-        default: false
-        }
-    }
+    public static func isOpen(_ value: Value) -> Bool { value.mayHoldTemplate }
 
     private func text(_ text: String) -> Value {
         // What cannot be read has been complained about by the checker.

@@ -152,7 +152,7 @@ struct StaticCheck {
 
     /// Variables are plain values; a template in one would be shown as text, which nobody wants.
     static func refuseTemplates(_ node: YamlNode, _ findings: Findings) {
-        for pair in node.pairs ?? [] where JSONText.write(Value(pair.value)).contains("{{") {
+        for pair in node.pairs ?? [] where Value(pair.value).mayHoldTemplate {
             findings.error(
                 "E-VARIABLE", "`\(pair.key)` holds a template, but variables are plain values",
                 hint: "write the {{ }} where the variable is used", at: pair.value.start)
@@ -196,7 +196,7 @@ struct StaticCheck {
     }
     private func check(_ value: Value, _ place: YamlNode, _ view: View) {
         switch value {
-        case .string(let text) where text.contains("{{"):
+        case .string(let text) where TemplateParts.mayHold(text):
             do throws(ExpressionError) {
                 for part in try Template.parse(text).expressions {
                     if let budget, let fault = part.expression.certainFault(budget) {

@@ -196,7 +196,7 @@ struct StepReader {
         guard let key = type.control?.nameParameter, let node = fields.field(key),
             let name = node.scalar?.text
         else { return }
-        if name.contains("{{") {
+        if TemplateParts.mayHold(name) {
             return findings.error("E-VARIABLE", "`\(key)` must be a plain name", at: node.start)
         }
         if !StepReader.isName(name) || node.scalar?.value != .string(name) {
@@ -240,8 +240,10 @@ struct StepReader {
     /// Literal values are checked now; what holds `{{` can be judged only when it is rendered.
     private func check(_ node: YamlNode, _ parameter: Parameter, _ type: StepType) {
         let value = Value(node)
-        if case .string(let text) = value, text.contains("{{"), !parameter.kind.isCondition { return }
-        if case .list(let items) = value, items.contains(where: { $0.stringValue?.contains("{{") == true }) {
+        if case .string(let text) = value, TemplateParts.mayHold(text), !parameter.kind.isCondition { return }
+        if case .list(let items) = value,
+            items.contains(where: { $0.stringValue.map(TemplateParts.mayHold) == true })
+        {
             return
         }
         guard parameter.kind.accept(value) == nil else {

@@ -3,6 +3,8 @@
 // Never: reads the expressions.
 // On failure: E-EXPR at a `{{` that is not closed. A lone `}}` is text.
 
+import JobModel
+
 enum TemplateParts {
     enum Part {
         case text(String)
@@ -22,58 +24,74 @@ enum TemplateParts {
 
     static func read(_ text: String) throws(ExpressionError) -> [Part] {
         guard mayHold(text) else { return [.text(text)] }
-        let scalars = Array(text.unicodeScalars)
+        let bytes = Array(text.utf8)
         var parts: [Part] = []
         var start = 0
         var index = 0
-        while index + 1 < scalars.count {
-            guard scalars[index] == "{", scalars[index + 1] == "{" else {
+        // Places are told in Unicode scalars: all bytes but those that continue one.
+        var (counted, offset) = (0, 0)
+        while index + 1 < bytes.count {
+            guard bytes[index] == TemplateParts.open, bytes[index + 1] == TemplateParts.open else {
                 index += 1
                 continue
             }
-            let end = try end(of: index, in: scalars)
-            if start < index { parts.append(.text(string(scalars[start..<index]))) }
-            parts.append(.expression(string(scalars[(index + 2)..<end]), offset: index + 2))
+            offset += scalars(bytes[counted..<index])
+            counted = index
+            let end = try end(of: index, at: offset, in: bytes)
+            if start < index { parts.append(.text(String(decoding: bytes[start..<index], as: UTF8.self))) }
+            parts.append(
+                .expression(String(decoding: bytes[(index + 2)..<end], as: UTF8.self), offset: offset + 2))
             index = end + 2
             start = index
         }
-        if start < scalars.count { parts.append(.text(string(scalars[start...]))) }
+        if start < bytes.count { parts.append(.text(String(decoding: bytes[start...], as: UTF8.self))) }
         return parts
     }
 
-    /// The index of the `}}` that closes the `{{` at `open`.
-    private static func end(of open: Int, in scalars: [Unicode.Scalar]) throws(ExpressionError) -> Int {
-        var quote: (mark: Unicode.Scalar, index: Int)?
+    private static let (open, close, backslash) = (UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "\\"))
+
+    private static func scalars(_ bytes: ArraySlice<UInt8>) -> Int { bytes.count { $0 & 0xC0 != 0x80 } }
+
+    /// The index of the `}}` that closes the `{{` at `start`, which is the `offset`-th scalar.
+    private static func end(of start: Int, at offset: Int, in bytes: [UInt8]) throws(ExpressionError) -> Int {
+        var quote: (mark: UInt8, index: Int)?
         var depth = 0
-        var index = open + 2
-        while index < scalars.count {
-            let scalar = scalars[index]
+        var index = start + 2
+        while index < bytes.count {
+            let byte = bytes[index]
             if let mark = quote?.mark {
-                if scalar == "\\" { index += 1 } else if scalar == mark { quote = nil }
-            } else if scalar == "'" || scalar == "\"" {
-                quote = (scalar, index)
-            } else if scalar == "{" {
+                if byte == backslash { index += 1 } else if byte == mark { quote = nil }
+            } else if byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\"") {
+                quote = (byte, index)
+            } else if byte == open {
                 depth += 1
-            } else if scalar == "}", depth > 0 {
+            } else if byte == close, depth > 0 {
                 depth -= 1
-            } else if scalar == "}", index + 1 < scalars.count, scalars[index + 1] == "}" {
+            } else if byte == close, index + 1 < bytes.count, bytes[index + 1] == close {
                 return index
             }
             index += 1
         }
         if let quote {
             throw ExpressionError(
-                "E-EXPR", "the text that begins here inside {{ }} has no closing \(quote.mark)",
-                offset: quote.index)
+                "E-EXPR",
+                "the text that begins here inside {{ }} has no closing \(Character(Unicode.Scalar(quote.mark)))",
+                offset: offset + scalars(bytes[start..<quote.index]))
         }
         throw ExpressionError(
             "E-EXPR", "`{{` is not closed by `}}`", hint: "for the two characters as text write {{ '{{' }}",
-            offset: open)
+            offset: offset)
     }
+}
 
-    private static func string(_ scalars: ArraySlice<Unicode.Scalar>) -> String {
-        var view = String.UnicodeScalarView()
-        view.append(contentsOf: scalars)
-        return String(view)
+extension Value {
+    /// Whether a text in it, or a key, may hold an expression.
+    var mayHoldTemplate: Bool {
+        switch self {
+        case .string(let text): TemplateParts.mayHold(text)
+        case .list(let items): items.contains(where: \.mayHoldTemplate)
+        case .map(let map): map.entries.contains { TemplateParts.mayHold($0.key) || $0.value.mayHoldTemplate }
+        default: false
+        }
     }
 }

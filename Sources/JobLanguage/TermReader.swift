@@ -79,7 +79,7 @@ struct TermReader {
     private func instant(_ key: String) -> String? {
         guard let text = fields.text(key), let node = fields.field(key) else { return nil }
         // A text with expressions is judged when the job is accepted.
-        if !text.contains("{{"), Instant(text) == nil {
+        if !TemplateParts.mayHold(text), Instant(text) == nil {
             fields.findings.error("E-TYPE", "`\(key)` must be an instant", hint: Instant.hint, at: node.start)
         }
         return text
@@ -230,7 +230,7 @@ extension TermSpec {
     }
 
     private func text(_ text: String, _ name: String, _ scope: Scope) throws(Failure) -> String {
-        guard text.contains("{{") else { return text }
+        guard TemplateParts.mayHold(text) else { return text }
         do throws(ExpressionError) { return try Template.parse(text).render(scope).text } catch {
             throw Failure(error.code, "`\(name)`: \(error.message)", whatToDo: error.hint, retry: .never)
         }
