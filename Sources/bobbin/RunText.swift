@@ -62,7 +62,10 @@ enum RunText {
             let until =
                 entry.endedAt.map { " to \($0.rfc3339)" } ?? entry.wait.until.map { ", due \($0.rfc3339)" }
                 ?? ""
-            lines.append("  waited (\(entry.wait.reason.rawValue)) from \(entry.wait.since.rfc3339)\(until)")
+            let step = entry.wait.step.map { ", step \($0.text)" } ?? ""
+            let verb = entry.endedAt == nil ? "waits" : "waited"
+            lines.append(
+                "  \(verb) (\(entry.wait.reason.rawValue)\(step)) from \(entry.wait.since.rfc3339)\(until)")
         }
         return lines.joined(separator: "\n")
     }
