@@ -46,6 +46,7 @@ public struct JobPlan: Sendable {
             zoneOffset: zone, environment: { Host.environment($0) },
             fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) })
         let preview = Preview(scope, missing: missing)
+        variables = preview.value(.map(spec.variables)).mapValue ?? [:]
         for section in Section.allCases where !spec.steps(of: section).isEmpty {
             sections.append((section, rows(spec.steps(of: section), 0, preview)))
         }
@@ -56,7 +57,7 @@ public struct JobPlan: Sendable {
         let all = Set(sections.flatMap(\.rows).map(\.effect))
         return Effect.allCases.filter { $0 != .none && all.contains($0) }
     }
-    public var variables: ValueMap { Preview.masked(spec.variables) }
+    public private(set) var variables: ValueMap
     public var parameters: [JobParameter] {
         spec.parameters.map { parameter in
             var shown = parameter
@@ -76,7 +77,8 @@ public struct JobPlan: Sendable {
                 let stays =
                     kind == .literal || kind == .roundCondition || kind == .roundValue
                     || kind?.isCondition == true
-                arguments[entry.key] = stays ? entry.value : preview.value(entry.value, named: entry.key)
+                arguments[entry.key] =
+                    stays ? Preview.cleared(entry.value) : preview.value(entry.value, named: entry.key)
             }
             // What is masked or not known yet is no address.
             let action = Site.allActions.first { $0.type.name == step.type.name }

@@ -32,6 +32,7 @@ final class RunnerCore: Sendable {
     let remains: Remains
     let pressure: Pressure
     let waker: Waker
+    let targets: Targets
     let gate: StartGate
     /// Asks for the end of a run, or of what becomes of a ticket, whosever it is.
     let cancel: @Sendable (RunID) -> Void
@@ -88,13 +89,15 @@ final class RunnerCore: Sendable {
         pressure = Pressure(root: site.spool.root, spool: site.spool.id, home: home)
         settings = Monitor(Settings(configuration: configuration))
         let (spool, settings) = (site.spool, settings)
+        targets = Targets(
+            book: try TargetBook(spool.state), policies: { settings.with { $0.configuration.targets } },
+            log: log)
+        targets.prune()
         surroundings = RunSurroundings(
             sitePath: site.path, runsPath: spool.runs.path,
             runDirectory: { try spool.runs.makeDirectory($0.text) },
             killGrace: configuration.killGrace,
-            targets: Targets(
-                book: try TargetBook(spool.state),
-                policies: { settings.with { $0.configuration.targets } }, log: log))
+            targets: targets)
     }
 
     // MARK: settings
@@ -201,7 +204,8 @@ final class RunnerCore: Sendable {
             .ended(state, at: now, failure: failure, outputs: outputs, result: result), of: run)
         scheduler.forget(run)
         publish(run, sequence)
-        gate.release(record)
+        gate.ended(record)
+        targets.release(record)
     }
     func publish(_ run: RunID, _ sequence: Journal.Sequence) { publisher.with { $0?.add(run, sequence) } }
 

@@ -81,9 +81,13 @@ final class StartGate: Sendable {
         if let begin = terms.notBefore, begin > now {
             return .wait(Wait(.scheduled, until: begin, since: now, nextAttempt: record.attempt))
         }
-        if let rate = terms.rate, !wasReleased(record) {
-            let limit = RateLimit(limit: rate.limit, per: rate.per)
-            if let due = try rates.ask(StartGate.digest(rate.key), record.id, limit, now: now) {
+        if let rate = terms.rate {
+            let digest = StartGate.digest(rate.key)
+            if wasReleased(record) {
+                try rates.begin(digest, record.id, now: now)
+            } else if let due = try rates.ask(
+                digest, record.id, RateLimit(limit: rate.limit, per: rate.per), now: now)
+            {
                 let until = min(due, terms.expiresAt ?? due)
                 return .wait(Wait(.rate, until: until, since: now, nextAttempt: record.attempt))
             }
@@ -91,9 +95,9 @@ final class StartGate: Sendable {
         return nil
     }
 
-    /// A person let it go before its turn.
+    /// A person let it go before its turn; who holds a run and releases it has only given it back to its turn.
     private func wasReleased(_ record: RunRecord) -> Bool {
-        guard let last = record.waits.last(where: { $0.wait.reason == .rate }), let ended = last.endedAt,
+        guard let last = record.waits.last, last.wait.reason == .rate, let ended = last.endedAt,
             let until = last.wait.until
         else { return false }
         return ended < until
@@ -166,6 +170,14 @@ final class StartGate: Sendable {
             }
         }
         callNext(digest)
+    }
+
+    /// The run has ended: what it held goes to the next, and a turn that it never used is free.
+    func ended(_ record: RunRecord) {
+        release(record)
+        guard let rate = record.acceptance.terms.rate, record.startedAt == nil else { return }
+        // A turn that cannot be given back is one that the others wait through.
+        try? rates.release(StartGate.digest(rate.key), record.id)
     }
 
     /// The run has ended, or will never wait again: what it held goes to the next.

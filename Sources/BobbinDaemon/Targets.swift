@@ -1,7 +1,7 @@
 // What this is: the gate in front of the services outside, as ops/orchestrator.yaml wants it.
-// Owns: which policy holds for which target, the refusal of a step that has waited too long, the words in the log.
+// Owns: which policy holds for which target, the refusal of a call to one that is down for too long, the words in the log.
 // Never: holds a call back because its own file is in trouble: then the call goes, and the log says so.
-// On failure: E-TARGET-DOWN when the patience of a policy is over.
+// On failure: what cannot be read or written is said in the log.
 import JobModel
 import LinuxSystem
 import SpoolQueue
@@ -11,29 +11,27 @@ struct Targets: TargetGate {
     let policies: @Sendable () -> TargetPolicies
     let log: DaemonLog
 
-    func enter(_ target: String, for who: String, since: Timestamp) throws(Failure) -> Timestamp? {
+    func enter(_ target: String, for who: String) -> TargetState.Answer {
         let policy = policies().policy(target)
         let now = Timestamp(nanoseconds: Clocks.wall)
         let share = Clocks.randomShare()
-        let state: TargetState
-        let answer: TargetState.Answer
         do throws(SystemError) {
-            (state, answer) = try book.change(target, makes: policy.rate != nil) { state in
-                let answer = state.enter(who, policy, now: now, share: share)
-                return (state, answer)
+            return try book.change(target, makes: policy.rate != nil) {
+                $0.enter(who, policy, now: now, share: share)
             }
         } catch {
             log.warn("targets", "what is known of \(target) cannot be read or kept: \(error)")
-            return nil
+            return .go
         }
-        guard case .wait(let until, let isDown) = answer else { return nil }
-        guard isDown, now.since(since) >= policy.patience else { return until }
-        throw Failure(
-            "E-TARGET-DOWN",
-            "\(target) has not answered for \(policy.patience.text): \(state.failures) calls in a row failed"
-                + (state.lastFailure.isEmpty ? "" : " [\(state.lastFailure)]"),
+    }
+
+    func refusal(_ target: String) -> Failure {
+        let patience = policies().policy(target).patience.text
+        return Failure(
+            "E-TARGET-DOWN", "\(target) has not answered for \(patience)",
             whatToDo:
-                "look at \(target); `patience` in ops/orchestrator.yaml (targets) says how long steps wait")
+                "bobbin targets shows what failed; `patience` in ops/orchestrator.yaml (targets) says how long steps wait"
+        )
     }
 
     func leave(_ target: String, for who: String, _ outcome: TargetOutcome) {
@@ -56,6 +54,21 @@ struct Targets: TargetGate {
             }
         } catch {
             log.warn("targets", "what is known of \(target) cannot be read or kept: \(error)")
+        }
+    }
+
+    /// The run has ended: what it had still to begin is free. Only runs that have waited can have left anything.
+    func release(_ record: RunRecord) {
+        guard !record.waits.isEmpty else { return }
+        do throws(SystemError) { try book.release(record.id) } catch {
+            log.warn("targets", "turns of \(record.id) cannot be given back: \(error)")
+        }
+    }
+
+    /// What nobody has called for a day is forgotten.
+    func prune() {
+        do throws(SystemError) { try book.prune(now: Timestamp(nanoseconds: Clocks.wall)) } catch {
+            log.warn("targets", "old files of services cannot be removed: \(error)")
         }
     }
 }

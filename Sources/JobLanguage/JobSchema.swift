@@ -144,7 +144,11 @@ public enum JobSchema {
                     required: ["limit", "per"]), "At most so many runs begin in any such span."
             ),
             (
-                "execution", .map(["type": "object"]),
+                "execution",
+                object([
+                    ("queue", text), ("priority", whole(1...9)), ("concurrency_tag", text),
+                    ("retry", .map(["type": "object"])),
+                ]),
                 "The origin's word for queue, priority, concurrency_key and retry."
             ),
             ("tags", any([text, list(of: text)]), "Labels, for lists and reports."),

@@ -42,7 +42,7 @@ enum OriginSpelling {
             }
             if pairs.contains(where: { $0.key == name }) {
                 findings.error(
-                    "E-KEY", "`\(name)` is said twice: here, and as `\(name)` of the job",
+                    "E-KEY", "`\(pair.key)` of `execution` and `\(name)` of the job say the same",
                     hint: "leave one out", at: pair.keyStart)
                 continue
             }
@@ -54,12 +54,13 @@ enum OriginSpelling {
 
     private static func retry(_ node: YamlNode, _ findings: Findings) -> YamlNode {
         guard let pairs = node.pairs else { return node }
-        var names: Set<String> = []
+        var said: [String: String] = [:]
         let known: [YamlPair] = pairs.compactMap { pair in
             guard let word = ofRetry[pair.key] else { return pair }
-            guard names.insert(word.name).inserted else {
+            if let other = said.updateValue(pair.key, forKey: word.name) {
                 findings.error(
-                    "E-KEY", "`\(word.name)` is said twice", hint: "leave one out", at: pair.keyStart)
+                    "E-KEY", "`\(pair.key)` and `\(other)` say the same", hint: "leave one out",
+                    at: pair.keyStart)
                 return nil
             }
             return YamlPair(

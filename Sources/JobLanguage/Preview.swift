@@ -1,6 +1,6 @@
 // What this is: values of a job as far as they are known before it runs, for people who want to see what it would do.
 // Owns: which expressions can be rendered early, and the mask over what is named like a secret.
-// Never: runs a step, guesses what one will answer, or is used where a value counts.
+// Never: runs a step, guesses what one will answer, is used where a value counts; knows a secret under another name.
 // On failure: an expression that cannot be rendered stays as it is written.
 import JobModel
 
@@ -10,8 +10,11 @@ public struct Preview: Sendable {
     private var open: Set<String>
     public static let mask = "***"
     private static let secretWords = [
-        "password", "passwd", "secret", "token", "authorization", "api_key", "apikey", "cookie",
+        "password", "passwd", "passphrase", "secret", "token", "authorization", "api_key", "apikey", "cookie",
+        "credential", "private_key",
     ]
+    /// Whole words of a name: as parts of others they mean something else (`bypass`, `author`).
+    private static let secretParts: Set<String> = ["pass", "pwd", "auth"]
 
     /// `steps` and `run` are never known; `missing`: inputs that whoever drops the job has still to give.
     public init(_ scope: Scope, missing: some Sequence<String> = []) {
@@ -37,7 +40,9 @@ public struct Preview: Sendable {
     public func value(_ value: Value, named name: String = "") -> Value {
         if Preview.isSecret(name), !value.isNull, value.boolValue == nil { return .string(Preview.mask) }
         switch value {
-        case .string(let text): return self.text(text)
+        case .string(let text):
+            let shown = self.text(text)
+            return shown.stringValue.map { .string(Preview.masked($0)) } ?? shown
         case .list(let items): return .list(items.map { self.value($0, named: name) })
         case .map(let map):
             return .map(ValueMap(distinct: map.entries.map { ($0.key, self.value($0.value, named: $0.key)) }))
@@ -45,12 +50,17 @@ public struct Preview: Sendable {
         }
     }
 
-    public static func masked(_ map: ValueMap) -> ValueMap {
-        ValueMap(distinct: map.entries.map { ($0.key, isSecret($0.key) ? .string(mask) : $0.value) })
-    }
     public static func isSecret(_ name: String) -> Bool {
         let plain = name.lowercased().replacing("-", with: "_")
         return secretWords.contains { plain.contains($0) }
+            || plain.split(separator: "_").contains { secretParts.contains(String($0)) }
+    }
+    /// Passwords in addresses, and what is said to be a secret within a text: `--token=x`, `Authorization: Bearer x`.
+    public static func masked(_ text: String) -> String {
+        let inAddress = /(:\/\/[^\s\/@:"']*:)[^\s\/@"']+@/
+        let named =
+            /(?i)([\w-]*(?:password|passwd|passphrase|secret|token|authorization|api[_-]?key|cookie|credential|private[_-]?key)[\w-]*\s*[=:]\s*(?:(?:bearer|basic)\s+)?)(?!\{\{|\*\*\*)[^\s&"',;{}]+/
+        return text.replacing(inAddress) { "\($0.1)\(mask)@" }.replacing(named) { "\($0.1)\(mask)" }
     }
     /// Whether something in it is not known yet.
     public static func isOpen(_ value: Value) -> Bool { value.mayHoldTemplate }
@@ -78,13 +88,37 @@ public struct Preview: Sendable {
     private func known(_ code: String) -> Value? {
         guard let expression = try? Expression.parse(code) else { return nil }
         let roots = expression.references.map(\.root)
-        if roots.contains(where: Preview.isSecret) { return .string(Preview.mask) }
+        let names = expression.references.flatMap(\.names)
+        if names.contains(where: Preview.isSecret) { return .string(Preview.mask) }
         // Alone it can be shown, open as it is.
         let isBare = roots.count == 1 && code.trimmed == roots[0]
         let mayShow = roots.allSatisfy {
             !["steps", "run"].contains($0) && (!open.contains($0) || isBare && scope.variables[$0] != nil)
         }
         guard mayShow else { return nil }
-        return try? expression.evaluate(scope)
+        // Within a map that is shown whole there may be names as well.
+        return (try? expression.evaluate(scope)).map { Preview.cleared($0) }
+    }
+
+    /// As it is, but for what is named like a secret.
+    public static func cleared(_ value: Value) -> Value {
+        switch value {
+        case .string(let text): .string(masked(text))
+        case .list(let items): .list(items.map(cleared))
+        case .map(let map):
+            .map(
+                ValueMap(
+                    distinct: map.entries.map { entry in
+                        (entry.key, isSecret(entry.key) ? .string(mask) : cleared(entry.value))
+                    }))
+        default: value
+        }
+    }
+}
+
+extension Reference {
+    /// Its root and the members that are known by name.
+    fileprivate var names: [String] {
+        [root] + members.compactMap { if case .name(let name) = $0 { name } else { nil } }
     }
 }

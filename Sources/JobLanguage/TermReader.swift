@@ -156,7 +156,7 @@ public enum Instant: Hashable, Sendable {
     case next(Int64)
 
     public static let hint =
-        "write 2026-11-21T09:00:00Z, in the site's zone 2026-11-21 09:00, the next 09:00, or +2h from now"
+        "write 2026-11-21T09:00:00Z, in the site's zone 2026-11-21 09:00, the next 09:00, or +2h"
 
     public init?(_ text: String) {
         let text = text.trimmed

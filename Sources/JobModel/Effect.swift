@@ -28,8 +28,9 @@ public enum Effect: String, Sendable, CaseIterable {
     public var risk: Risk {
         switch self {
         case .none: .none
-        case .writesFiles, .startsJob: .low
-        case .movesFiles, .changesDatabase, .sendsData, .runsProgram: .medium
+        case .writesFiles: .low
+        // A job may do whatever a job can.
+        case .movesFiles, .changesDatabase, .sendsData, .runsProgram, .startsJob: .medium
         }
     }
 }

@@ -1,5 +1,5 @@
 // What this is: turns under a strict rate: in any span of `per`, whenever it begins, at most `limit` of those who ask begin.
-// Owns: who begins when, in the order in which they asked, also where somebody comes later than his turn.
+// Owns: who begins when, in the order in which they asked, also where somebody comes later than his turn, or never.
 // Never: reads a clock or a disk.
 // On failure: nothing here fails.
 
@@ -29,20 +29,14 @@ public struct RateTurns: Hashable, Sendable {
     public private(set) var turns: [Turn]
     /// A turn is kept so long for one who does not come: he may wait for a slot.
     private static let longestDelay = Span.seconds(86_400)
-    /// What is further ahead was written by a clock that went wrong.
-    private static let horizon = Span.seconds(366 * 86_400)
 
     public init(_ turns: [Turn] = []) { self.turns = turns.sorted { $0.at < $1.at } }
 
-    public func ahead(of now: Timestamp) -> Int { turns.count { $0.at > now } }
+    public func ahead(of now: Timestamp) -> Int { turns.count { !$0.hasBegun && $0.at > now } }
 
     /// Nil: whoever asks begins now. Else when he is to ask again.
     public mutating func ask(_ who: String, _ rate: RateLimit, now: Timestamp) -> Timestamp? {
-        let far = now.adding(RateTurns.horizon)
-        turns.removeAll { turn in
-            let counts = turn.hasBegun ? rate.per : max(rate.per, RateTurns.longestDelay)
-            return turn.at > far || turn.at.adding(counts) <= now
-        }
+        tidy(rate, now)
         guard let index = turns.firstIndex(where: { $0.who == who }) else {
             var due = max(now, turns.last?.at ?? now)
             if turns.count >= rate.limit {
@@ -61,6 +55,33 @@ public struct RateTurns: Hashable, Sendable {
         turns.sort { $0.at < $1.at }
         return due <= now ? nil : due
     }
+
+    /// A person let him go before his turn: it counts from now.
+    public mutating func begin(_ who: String, now: Timestamp) {
+        turns.removeAll { $0.who == who }
+        turns.append(Turn(at: now, who: who, hasBegun: true))
+        turns.sort { $0.at < $1.at }
+    }
+
+    /// Those who will not come any more: what they had still to begin is free, and those behind them move up when they ask.
+    public mutating func release(where isGone: (String) -> Bool) {
+        turns.removeAll { !$0.hasBegun && isGone($0.who) }
+    }
+
+    private mutating func tidy(_ rate: RateLimit, _ now: Timestamp) {
+        turns.removeAll { turn in
+            turn.at.adding(turn.hasBegun ? rate.per : max(rate.per, RateTurns.longestDelay)) <= now
+        }
+        // No turn is further ahead than those before it make it: it was given by a clock that was set back since, or somebody
+        // before it went away.
+        var before: [Timestamp] = []
+        for index in turns.indices {
+            let earliest =
+                before.count >= rate.limit ? before[before.count - rate.limit].adding(rate.per) : now
+            turns[index].at = min(turns[index].at, turns[index].hasBegun ? now : max(now, earliest))
+            before.append(turns[index].at)
+        }
+    }
 }
 
 /// One line for each: nanoseconds since 1970, whether it has begun, who.
@@ -75,7 +96,8 @@ extension RateTurns {
                 let parts = String(line).split(separator: " ", maxSplits: 3).map(String.init)
                 // A line that a crash left half is no turn.
                 guard parts.count == 4, parts[0] == "turn", let instant = Int64(parts[1]) else { return nil }
-                return Turn(at: Timestamp(nanoseconds: instant), who: parts[3], hasBegun: parts[2] == "begun")
+                return Turn(
+                    at: Timestamp(nanoseconds: instant), who: parts[3], hasBegun: parts[2] == "begun")
             })
     }
 }

@@ -9,7 +9,7 @@ public struct TargetPolicy: Hashable, Sendable {
     public var failures = 5
     /// How long nothing is called then, before one call is let through to see.
     public var openFor = Span.seconds(60)
-    /// How long a step waits for a target that does not answer, before it fails.
+    /// How long steps wait for a target from its first failure on; after that they fail, but for the one that is let through.
     public var patience = Span.seconds(3600)
     public var rate: RateLimit?
     public init() {}
@@ -44,12 +44,14 @@ public struct TargetState: Hashable, Sendable {
     /// In a row.
     public var failures = 0
     public var lastFailure = ""
+    /// When the first of the failures was that made it be given up.
+    public var downSince: Timestamp?
     /// Nothing is called before this; from then on one call is let through at a time, until one is answered.
     public var openUntil: Timestamp?
     public var probe: Probe?
     public var turns = RateTurns()
 
-    /// The one call that was let through to see; another goes when it has not come back by then.
+    /// The one call that was let through to see.
     public struct Probe: Hashable, Sendable {
         public var until: Timestamp
         /// The call, by a name that is the same after a crash.
@@ -63,6 +65,8 @@ public struct TargetState: Hashable, Sendable {
         case go
         /// `isDown`: for the target's sake, not for the sake of the rate.
         case wait(until: Timestamp, isDown: Bool)
+        /// It has been down for longer than anybody waits.
+        case refuse
     }
     /// A rest that a target may ask for.
     public static let longestRest = Span.seconds(3600)
@@ -73,23 +77,42 @@ public struct TargetState: Hashable, Sendable {
     /// Whether this call may go now. `share` in 0..<1 spreads those that wait, so that they do not come all at once.
     public mutating func enter(_ who: String, _ policy: TargetPolicy, now: Timestamp, share: Double) -> Answer
     {
-        if let open = openUntil {
-            let spread = Span(nanoseconds: Int64(Double(policy.openFor.nanoseconds / 4) * share))
-            if open > now {
-                // A clock that was set back must not keep the target closed for longer than anybody asked for.
-                let longest = now.adding(max(policy.openFor, TargetState.longestRest))
-                return .wait(until: min(open, longest).adding(spread), isDown: true)
-            }
-            if let probe, probe.who != who, probe.until > now, probe.until <= now.adding(policy.openFor) {
-                return .wait(until: now.adding(.seconds(1)).adding(spread), isDown: true)
-            }
-            probe = Probe(until: now.adding(policy.openFor), who: who)
-        }
-        guard let rate = policy.rate else {
+        if let answer = whileOpen(who, policy, now, share) { return answer }
+        if let rate = policy.rate {
+            if let due = turns.ask(who, rate, now: now) { return .wait(until: due, isDown: false) }
+        } else {
             turns = RateTurns()
-            return .go
         }
-        return turns.ask(who, rate, now: now).map { .wait(until: $0, isDown: false) } ?? .go
+        if openUntil != nil { probe = Probe(until: now.adding(policy.openFor), who: who) }
+        return .go
+    }
+
+    /// Nil: nothing but the rate is in the way.
+    private mutating func whileOpen(_ who: String, _ policy: TargetPolicy, _ now: Timestamp, _ share: Double)
+        -> Answer?
+    {
+        guard var open = openUntil else { return nil }
+        // A clock that was set back must not keep the target closed for longer than anybody asked for.
+        open = min(open, now.adding(max(policy.openFor, TargetState.longestRest)))
+        openUntil = open
+        let spread = Span(nanoseconds: Int64(Double(policy.openFor.nanoseconds / 4) * share))
+        if open > now {
+            guard let downSince else { return .wait(until: open.adding(spread), isDown: true) }
+            let end = min(downSince, now).adding(policy.patience)
+            return end <= now ? .refuse : .wait(until: min(open.adding(spread), end), isDown: true)
+        }
+        guard failures > 0 else {
+            // It only wanted a rest.
+            (openUntil, probe) = (nil, nil)
+            return nil
+        }
+        guard let probe, probe.who != who else { return nil }
+        if probe.until > now, probe.until <= now.adding(policy.openFor) {
+            return .wait(until: now.adding(.seconds(1)).adding(spread), isDown: true)
+        }
+        // It has not failed in all this time, or never came back: all may go, and one failure more closes it again.
+        (openUntil, self.probe) = (nil, nil)
+        return nil
     }
 
     public mutating func leave(
@@ -97,26 +120,36 @@ public struct TargetState: Hashable, Sendable {
     ) {
         let wasProbe = probe?.who == who
         if wasProbe { probe = nil }
+        // One that was called before it was given up says nothing new of how it is now.
+        let isLate = openUntil != nil && !wasProbe
         switch outcome {
         case .unknown: break
-        case .answered: (failures, lastFailure, openUntil, probe) = (0, "", nil, nil)
+        case .answered where !isLate: (failures, lastFailure, downSince, openUntil) = (0, "", nil, nil)
+        case .answered: break
         case .rest(let span):
             let end = now.adding(min(span, TargetState.longestRest))
             openUntil = max(openUntil ?? end, end)
+        case .down where isLate: break
         case .down(let code):
-            // Those that were called before it was given up say nothing new.
-            let isOpen = openUntil.map { $0 > now } ?? false
-            if !isOpen || wasProbe { failures += 1 }
+            failures += 1
             lastFailure = code
-            guard policy.failures > 0, !isOpen else { return }
-            if wasProbe || failures >= policy.failures { openUntil = now.adding(policy.openFor) }
+            downSince = downSince ?? now
+            guard policy.failures > 0, wasProbe || failures >= policy.failures else { return }
+            openUntil = now.adding(policy.openFor)
         }
+    }
+
+    /// Runs that have ended: what they had still to begin is free.
+    public mutating func release(where isGone: (String) -> Bool) {
+        turns.release(where: isGone)
+        if let probe, isGone(probe.who) { self.probe = nil }
     }
 }
 
 /// Whoever keeps what is known of targets.
 public protocol TargetGate: Sendable {
-    /// Nil: the call may go.
-    func enter(_ target: String, for who: String, since: Timestamp) throws(Failure) -> Timestamp?
+    func enter(_ target: String, for who: String) -> TargetState.Answer
+    /// What a refused call says.
+    func refusal(_ target: String) -> Failure
     func leave(_ target: String, for who: String, _ outcome: TargetOutcome)
 }

@@ -42,7 +42,8 @@ final class Progress: Sendable {
     var record: RunRecord { state.with { $0.record } }
 
     /// How often this place has come to an end in this attempt of the run; what a crash or a wait cut off is none.
-    func ends(of place: StepPlace) -> Int {
+    func effort(of place: StepPlace) -> String { "\(attempt).\(ends(of: place) + 1)" }
+    private func ends(of place: StepPlace) -> Int {
         let ended: [StepState] = [.succeeded, .failed, .timedOut, .cancelled, .denied]
         return state.with { state in
             state.record.steps.count {
@@ -86,18 +87,6 @@ final class Progress: Sendable {
                 \.wait.until
             )
             .max()
-        }
-    }
-
-    /// Since when the run has waited for a service outside, for the sake of what would now begin here.
-    func waitingForTarget(_ place: StepPlace) -> Timestamp? {
-        state.with { state in
-            let last = state.last[place].flatMap { state.record.steps[$0].endedAt }
-            // Of waits side by side only one is recorded, so another place's counts as well.
-            return state.record.waits.first {
-                $0.wait.reason == .target && $0.wait.nextAttempt == state.record.attempt
-                    && $0.wait.since >= (last ?? $0.wait.since)
-            }?.wait.since
         }
     }
 

@@ -167,6 +167,17 @@ struct StepCourse: Sendable {
             absorb(entry)
             return nil
         }
+        var call = waited == nil ? TargetCall(prepared.action, prepared.arguments, place, drive) : nil
+        // Nothing is recorded of one that waits for its turn: a crash finds it not begun. Its time begins afterwards.
+        switch call?.wait() {
+        case .wait(let until):
+            throw .suspend(
+                Wait(.target, until: until, since: drive.now, nextAttempt: progress.attempt, step: place))
+        case .refused(let failure): return try end(&entry, failure)
+        case .go: entry.startedAt = drive.now
+        case .interrupted: call = nil
+        case nil: break
+        }
         let context = context(prepared, attempt: attempt, isRerun: isRerun, waited: waited)
         if step.type.control != nil {
             do throws(Failure) {
@@ -191,26 +202,6 @@ struct StepCourse: Sendable {
         }
         // One that waited has begun already: its record says so, until it has more to say.
         if waited != nil { return try execute(&entry, prepared, context, waited) }
-        // What is to end anyway asks for no turn.
-        let call =
-            signals.request > .hold
-            ? nil : TargetCall(prepared.action, prepared.arguments, place, context, drive)
-        // Nothing is recorded of one that waits for its turn: a crash finds it not begun.
-        if let call {
-            let due: Timestamp?
-            do throws(Failure) {
-                due = try call.wait(since: progress.waitingForTarget(place) ?? drive.now, context)
-            } catch {
-                close(context, &entry)
-                if error.kind == .interrupted { throw .stop }
-                return try end(&entry, error)
-            }
-            if let due {
-                throw .suspend(
-                    Wait(.target, until: due, since: drive.now, nextAttempt: progress.attempt, step: place))
-            }
-            entry.startedAt = drive.now
-        }
         // A step that must not run twice starts only when its start would survive a power cut.
         progress.note(.stepStarted(entry), durable: !step.isRepeatable)
         return try execute(&entry, prepared, context, nil, call)

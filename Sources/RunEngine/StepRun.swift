@@ -14,7 +14,7 @@ final class StepRun: StepContext {
     let log: StepLog
     let before: ValueMap?
     /// Counted only where somebody asks: a run may have many records.
-    var effort: String { "\(progress.attempt).\(progress.ends(of: place) + 1)" }
+    var effort: String { progress.effort(of: place) }
     private let progress: Progress
     let began: Timestamp
     let terms: Terms

@@ -16,7 +16,7 @@ public final class TargetBook: Sendable {
     public func change<Answer>(
         _ target: String, makes: Bool, _ body: (inout TargetState) -> Answer
     ) throws(SystemError) -> Answer {
-        let name = DropName.escaped(target, limit: 240)
+        let name = DropName.escaped(target, limit: .max)
         let isKnown = try directory.statusIfPresent(name) != nil
         guard makes || isKnown else {
             var state = TargetState()
@@ -47,53 +47,81 @@ public final class TargetBook: Sendable {
         }
     }
 
-    /// False: nothing is known of it. Turns that were given stay given.
+    /// Its failures, and the turns that were given but not used. False: nothing is known of it.
     public func forget(_ target: String) throws(SystemError) -> Bool {
         try change(target, makes: false) { state in
             guard !state.isPlain else { return false }
-            (state.failures, state.lastFailure, state.openUntil, state.probe) = (0, "", nil, nil)
+            let turns = state.turns
+            state = TargetState()
+            state.turns = turns
+            state.release { _ in true }
             return true
+        }
+    }
+
+    /// The run has ended: its turns are free. Costs a look at each target of which something is known.
+    public func release(_ run: RunID) throws(SystemError) {
+        for (target, state) in try TargetBook.all(in: directory) {
+            var after = state
+            after.release { $0.hasPrefix(run.text) }
+            if after != state { try change(target, makes: false) { $0.release { $0.hasPrefix(run.text) } } }
+        }
+    }
+
+    /// Forgets what nobody has called for a day.
+    public func prune(now: Timestamp) throws(SystemError) {
+        for name in try directory.names() {
+            guard let status = try directory.statusIfPresent(name) else { continue }
+            if Timestamp(nanoseconds: status.modified).adding(.seconds(86_400)) < now {
+                try directory.removeIfPresent(name)
+            }
         }
     }
 
     /// All of which something is known, by name.
     public static func all(_ state: Directory) throws(SystemError) -> [(target: String, state: TargetState)] {
         guard try state.statusIfPresent(SpoolName.targets) != nil else { return [] }
-        let directory = try state.directory(SpoolName.targets)
+        return try all(in: state.directory(SpoolName.targets))
+    }
+    private static func all(in directory: Directory) throws(SystemError) -> [(
+        target: String, state: TargetState
+    )] {
         var found: [(target: String, state: TargetState)] = []
         for name in try directory.names().sorted() {
             let bytes: [UInt8]
             do throws(SystemError) { bytes = try directory.openForReading(name).read(upTo: 1 << 20) } catch {
-                // Forgotten since it was listed.
-                guard error.isMissing else { throw error }
+                // Forgotten since it was listed, or nothing of ours.
+                guard [.missing, .kind, .access].contains(error.fileTrouble) else { throw error }
                 continue
             }
-            let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-            let target = lines.first.flatMap { $0.hasPrefix("target ") ? String($0.dropFirst(7)) : nil }
-            found.append((target ?? name, read(bytes)))
+            let first = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first
+            guard let first, first.hasPrefix("target ") else { continue }
+            found.append((String(first.dropFirst(7)), read(bytes)))
         }
         return found
     }
 
-    // MARK: form: a word and its value on each line
+    // MARK: form: a word and its value on each line, to the line `end`: behind it may be what a crash left of an older text
 
     static func text(_ state: TargetState, _ target: String) -> String {
         var lines = ["target \(target)", "failures \(state.failures)"]
         if !state.lastFailure.isEmpty { lines.append("last_failure \(state.lastFailure)") }
+        if let since = state.downSince { lines.append("down_since \(since.rfc3339)") }
         if let open = state.openUntil { lines.append("open_until \(open.rfc3339)") }
         if let probe = state.probe { lines.append("probe \(probe.until.nanoseconds) \(probe.who)") }
-        return (lines + state.turns.lines).joined(separator: "\n") + "\n"
+        return (lines + state.turns.lines + ["end"]).joined(separator: "\n") + "\n"
     }
 
     static func read(_ bytes: [UInt8]) -> TargetState {
         var state = TargetState()
-        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").prefix { $0 != "end" }
         for line in lines {
             let parts = line.split(separator: " ", maxSplits: 2).map(String.init)
             guard parts.count > 1 else { continue }
             switch parts[0] {
             case "failures": state.failures = Int(parts[1]) ?? 0
             case "last_failure": state.lastFailure = parts.dropFirst().joined(separator: " ")
+            case "down_since": state.downSince = Timestamp(rfc3339: parts[1])
             case "open_until": state.openUntil = Timestamp(rfc3339: parts[1])
             case "probe":
                 guard let until = Int64(parts[1]), parts.count > 2 else { continue }

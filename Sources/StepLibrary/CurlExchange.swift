@@ -14,6 +14,8 @@ final class CurlExchange {
     private var download: PartFile?
     /// Before the line curl adds to its standard error.
     static let mark = "bobbin-http "
+    /// A silence as long as this speaks against the service.
+    private static let fairTime = Span.seconds(5)
 
     init(_ request: CurlRequest, _ arguments: ValueMap, _ context: any StepContext) throws(Failure) {
         self.request = request
@@ -37,7 +39,13 @@ final class CurlExchange {
             guard error.code == "E-EXEC" else { throw error }
             throw HttpAnswer.toolMissing
         }
-        if let failure = HttpAnswer.failure(ending, request, sizeLimit) { throw failure }
+        if var failure = HttpAnswer.failure(ending, request, sizeLimit) {
+            // Whoever gives a service no time to answer learns nothing of it.
+            if failure.code == "E-HTTP-TIMEOUT", arguments.span("timeout") < CurlExchange.fairTime {
+                failure.target = .unknown
+            }
+            throw failure
+        }
         var answer = try HttpAnswer(ending, headers: SourceFile(reading: headers), context)
         if let download {
             answer.bytes = try download.size()

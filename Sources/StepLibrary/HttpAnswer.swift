@@ -104,7 +104,9 @@ struct HttpAnswer {
     private static func failure(_ code: Int, _ what: String) -> Failure {
         switch code {
         case 1, 3: Failure("E-HTTP-URL", what, whatToDo: "check the URL", retry: .never)
-        case 5, 6:
+        case 5:
+            Failure("E-HTTP-DNS", what, whatToDo: "check the name of the proxy", retry: .transient)
+        case 6:
             Failure("E-HTTP-DNS", what, whatToDo: "check the host name and the resolver", retry: .transient)
                 .blamingTarget
         case 28:

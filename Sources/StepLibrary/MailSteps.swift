@@ -229,10 +229,19 @@ private struct SmtpExchange {
             var failure = Failure(
                 "E-MAIL-SEND", "\(server) did not take the mail\(last)",
                 whatToDo: "see the step's log and the server's", retry: .transient)
-            // curl(1), section EXIT CODES: those for a server that was not reached, or fell silent.
-            let isDown = [5, 6, 7, 8, 28, 52, 55, 56].contains { ending.exit == .code($0) }
-            failure.target = isDown ? .down("E-MAIL-SEND") : .answered
+            failure.target = SmtpExchange.saysOfServer(ending)
             throw failure
         }
+    }
+
+    /// What the ending says of the server. A reply code, which curl puts at the end, came from one that is there.
+    static func saysOfServer(_ ending: ProcessEnding) -> TargetOutcome {
+        let word = (ending.lastErrorLine ?? "").split(separator: " ").last.map(String.init) ?? ""
+        if word.utf8.count == 3, let code = Int(word), (400...599).contains(code) {
+            return code == 421 ? .down("E-MAIL-SEND") : .answered
+        }
+        // curl(1), section EXIT CODES: not found, not reached, in silence, broken off.
+        let isDown = [6, 7, 28, 52, 55, 56].contains { ending.exit == .code($0) }
+        return isDown ? .down("E-MAIL-SEND") : .unknown
     }
 }

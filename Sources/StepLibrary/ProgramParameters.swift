@@ -36,6 +36,8 @@ struct ProgramCall {
     var request: ProcessRequest
     /// What the exit code 255 of ssh says.
     var unreached: Failure?
+    /// What that says of the service; it may be the program's own 255, or our own mistake.
+    var saysOfTarget: (ProcessEnding) -> TargetOutcome = { _ in .unknown }
     private var accepted: Set<Int> = []
     private var parse: String
 
@@ -102,6 +104,7 @@ struct ProgramCall {
             guard var failure = unreached else { throw exit(255, last) }
             failure.message += last
             failure.exitCode = 255
+            failure.target = saysOfTarget(ending)
             throw failure
         case .code(let code): throw exit(code, last)
         case .signal(_, let name):

@@ -218,6 +218,15 @@ private struct Postgres {
         }
     }
 
+    /// A refusal (no such role, database, password) came from a server that is there.
+    private static func saysOfServer(_ words: String) -> TargetOutcome {
+        let excuses = [
+            "starting up", "shutting down", "recovery mode", "too many", "connection slots", "terminating",
+        ]
+        let isRefusal = words.contains("FATAL:") && !excuses.contains { words.contains($0) }
+        return isRefusal ? .answered : .down("E-SQL")
+    }
+
     private func refusal(_ ending: ProcessEnding) -> Failure {
         let words =
             TextLines.split(ending.stderrText).first { !$0.trimmed.isEmpty } ?? "psql failed without a word"
@@ -226,7 +235,11 @@ private struct Postgres {
         var failure = Failure(
             "E-SQL", String(words.trimmed.prefix(300)), whatToDo: "see the step's log",
             retry: isDown ? .transient : .permanent)
-        failure.target = isDown ? .down("E-SQL") : .answered
+        if case .signal = ending.exit {
+            failure.target = .unknown
+        } else {
+            failure.target = isDown ? Postgres.saysOfServer(words) : .answered
+        }
         return failure
     }
 

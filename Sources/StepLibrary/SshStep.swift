@@ -53,12 +53,23 @@ struct SshStep: StepAction {
         if let user { ssh += ["-l", user] }
         ssh += ["--", host, argv.map(SshStep.quoted).joined(separator: " ")]
         var call = try ProgramCall("\(program) on \(host)", ssh, arguments, context)
-        call.unreached =
-            Failure(
-                "E-SSH", "\(host) was not reached, or did not let us in",
-                whatToDo: "try it by hand as this account: ssh -o BatchMode=yes \(host)", retry: .transient
-            ).blamingTarget
+        call.unreached = Failure(
+            "E-SSH", "\(host) was not reached, or did not let us in",
+            whatToDo: "try it by hand as this account: ssh -o BatchMode=yes \(host)", retry: .transient)
+        call.saysOfTarget = SshStep.saysOfHost
         return try call.perform(context)
+    }
+
+    /// A wrong key or account, or a far program's own 255, is no fault of the host; what ssh says when it did not get there is.
+    static func saysOfHost(_ ending: ProcessEnding) -> TargetOutcome {
+        let words = [
+            "ssh: connect to host", "ssh: could not resolve hostname", "kex_exchange_identification",
+            "connection closed by", "connection reset by", "during banner exchange",
+            "client_loop: send disconnect",
+            "timeout, server",
+        ]
+        let said = ending.stderrText.lowercased()
+        return words.contains { said.contains($0) } ? .down("E-SSH") : .unknown
     }
 
     private static func isPlain(_ word: String) -> Bool {

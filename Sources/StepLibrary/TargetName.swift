@@ -7,7 +7,9 @@ import JobModel
 enum TargetName {
     static func find(host: String, port: Int) -> String? {
         let plain = host.trimmed.lowercased()
-        guard !plain.isEmpty, plain.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x2F }) else {
+        guard !plain.isEmpty, plain.utf8.count <= 200,
+            plain.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x2F })
+        else {
             return nil
         }
         // A bare address of version 6, which ssh takes.

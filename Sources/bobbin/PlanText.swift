@@ -28,7 +28,6 @@ enum PlanText {
                     ? "none outside of the run"
                     : effects.map { "\($0.rawValue) (\($0.risk.text))" }.joined(separator: ", ")))
         if !plan.targets.isEmpty { lines.append("calls: \(plan.targets.joined(separator: ", "))") }
-        lines.append("asks: nobody")
         if !plan.missing.isEmpty {
             lines.append(
                 "must be given: \(plan.missing.joined(separator: ", ")) (try --var \(plan.missing[0])=…)")

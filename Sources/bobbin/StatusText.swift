@@ -35,7 +35,7 @@ enum StatusText {
         let waiting = view.live.filter { if case .waiting = $0.state { true } else { false } }
         if !waiting.isEmpty { lines += ["", "waiting:", runs(waiting)] }
         let down = view.targets.filter { $0.state.failures > 0 || $0.state.openUntil != nil }
-        if !down.isEmpty { lines += ["", "services in trouble:", targets(down)] }
+        if !down.isEmpty { lines += ["", "services in trouble:", targets(down, most: 20)] }
         if !view.arriving.isEmpty { lines += ["", "arriving, not whole yet:", arriving(view.arriving)] }
         return lines.joined(separator: "\n")
     }
@@ -95,9 +95,9 @@ enum StatusText {
             }, indent: "  ") + (records.count > 20 ? "\n  … and \(records.count - 20) more" : "")
     }
 
-    static func targets(_ rows: [(target: String, state: TargetState)]) -> String {
+    static func targets(_ rows: [(target: String, state: TargetState)], most: Int = .max) -> String {
         Terminal.table(
-            rows.map { row in
+            rows.prefix(most).map { row in
                 let state = row.state
                 var what =
                     state.failures > 0
@@ -111,6 +111,7 @@ enum StatusText {
                 if ahead > 0 { what += ", \(ahead) wait for their turn" }
                 return [Terminal.escape(row.target), what]
             }, indent: "  ")
+            + (rows.count > most ? "\n  … and \(rows.count - most) more: bobbin targets" : "")
     }
     static func value(_ target: String, _ state: TargetState) -> Value {
         .map([

@@ -11,7 +11,7 @@ import Testing
         try TestSite.use { site in
             try Disk.makeDirectory("\(site.path)/bin")
             try Disk.write(
-                "#!/bin/sh\necho call >> \(site.path)/calls\n[ ! -e \(site.path)/down ] || { echo refused >&2; exit 255; }\n",
+                "#!/bin/sh\necho call >> \(site.path)/calls\n[ ! -e \(site.path)/down ] || { echo \"ssh: connect to host web1 port 22: Connection refused\" >&2; exit 255; }\n",
                 to: "\(site.path)/bin/ssh", mode: 0o755)
             try Disk.write("", to: "\(site.path)/calls")
             try Disk.write(
@@ -49,9 +49,11 @@ import Testing
         }
     }
 
-    @Test("patience ends, and a runner that dies while runs wait for a service leaves nothing unknown")
+    @Test(
+        "a runner that dies while runs wait for a service leaves nothing unknown; who is forgotten is called again"
+    )
     func patience() throws {
-        try site("{web1: {breaker: {failures: 1, open_for: 1h, patience: 1s}}}") { site in
+        try site("{web1: {breaker: {failures: 1, open_for: 1h, patience: 2h}}}") { site in
             try Disk.write("", to: "\(site.path)/down")
             try site.drop("a.yaml", call)
             _ = try site.result(of: "a.yaml")
@@ -64,6 +66,42 @@ import Testing
             // It waits as it was told to, until somebody calls it.
             #expect(try site.bobbin("release", parked.id).code == 0)
             #expect(try site.result(of: "b.yaml").state == "succeeded")
+        }
+    }
+
+    @Test(
+        "patience ends; a cancelled run gives its turns back; a far program's own 255 is no fault of the service"
+    )
+    func patienceAndTurns() throws {
+        try site(
+            "{web1: {breaker: {failures: 1, open_for: 1h, patience: 3s}}, web2: {rate_limit: {limit: 1, per: 1h}}}"
+        ) { site in
+            try Disk.write("", to: "\(site.path)/down")
+            try site.drop("a.yaml", call)
+            _ = try site.result(of: "a.yaml")
+            try site.drop("b.yaml", call)
+            // It waits as long as the service has patience, and no longer, whatever `open_for` says.
+            try site.parked("b.yaml", "target")
+            #expect(try site.result(of: "b.yaml")["error.code"] == "E-TARGET-DOWN")
+            let many = job([
+                "foreach: {items: [1, 2, 3, 4, 5, 6], concurrency: 3, steps: [{ssh: {host: web2, argv: [date]}}]}"
+            ])
+            Disk.remove("\(site.path)/down")
+            try site.drop("many.yaml", many)
+            let parked = try site.parked("many.yaml", "target")
+            #expect(try site.bobbin("cancel", parked.id).code == 0)
+            #expect(try site.result(of: "many.yaml").state == "cancelled")
+            let targets = try Papers.parse(site.bobbin("targets", "--json").out)
+            let web2 = try #require(targets.items?.first { $0.text("target") == "web2:22" })
+            #expect(web2.text("turns_ahead") == "0")
+            try Disk.write(
+                "#!/bin/sh\necho 'no such file' >&2\nexit 255\n", to: "\(site.path)/bin/ssh", mode: 0o755)
+            let other = job(["ssh: {host: web3, argv: [date]}"])
+            for name in ["x.yaml", "y.yaml"] {
+                try site.drop(name, other)
+                #expect(try site.result(of: name)["error.code"] == "E-SSH")
+            }
+            #expect(try !site.bobbin("targets").out.contains("web3"))
         }
     }
 }

@@ -56,7 +56,7 @@ import Testing
             let plan = try site.bobbin("explain", path, "--var", "who=ada")
             for part in [
                 "where: spool/background/p5/", "writes files (low)", "calls: api.example.com:443",
-                "asks: nobody",
+
                 "order: 1 > (2 | 3) > 4", "message: for ada", "url: https://api.example.com/ada",
                 "\"Authorization\":\"***\"",
                 "path: out/{{ item }}", "content: {{ steps.a.state }}",

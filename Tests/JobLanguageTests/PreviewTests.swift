@@ -57,6 +57,27 @@ import Testing
                 ]))
     }
 
+    @Test(arguments: [
+        ("https://u:pw@h/?token=abc&x=1", "https://u:***@h/?token=***&x=1"),
+        ("postgres://u:p@db/n", "postgres://u:***@db/n"),
+        ("curl --password=hush -v", "curl --password=*** -v"),
+        ("Authorization: Bearer abc", "Authorization: Bearer ***"),
+        ("mysql -p{{ db.password }} x", "mysql -p*** x"), ("{{ db }}", #"{"password":"***","user":"me"}"#),
+        ("{{ db.user }}", "me"), ("https://h/path?x=1", "https://h/path?x=1"), ("a token", "a token"),
+        ("token={{ steps.a.b }}", "token={{ steps.a.b }}"),
+    ]) func secretsWithinTexts(text: String, expected: String) {
+        var scope = scope
+        scope.variables["db"] = .map(["password": "hunter2", "user": "me"])
+        let shown = Preview(scope).value(.string(text))
+        #expect((shown.stringValue ?? JSONText.write(shown)) == expected)
+    }
+
+    @Test(arguments: [
+        ("db_pass", true), ("X-Auth", true), ("private-key", true), ("bypass", false), ("author", false),
+        ("passenger", false),
+        ("accessToken", true),
+    ]) func namesOfSecrets(name: String, isSecret: Bool) { #expect(Preview.isSecret(name) == isSecret) }
+
     @Test func aTemplateThatIsCalledSeesWhatItIsGiven() {
         let outer = Preview(scope)
         let given: ValueMap = ["who": outer.value("{{ name }}"), "later": outer.value("{{ steps.a.b }}")]

@@ -60,8 +60,24 @@ import Testing
     @Test func aClockThatWentWrongKeepsNobodyWaiting() {
         let rate = RateLimit(limit: 1, per: .seconds(10))
         var turns = RateTurns(lines: [
-            "turn 9000000000000000000 begun x", "turn 12", "nonsense", "turn 1 due",
+            "turn 9000000000000000000 begun x", "turn 9000000000000000000 due y", "turn 12", "nonsense",
+            "turn 1 due",
         ])
-        #expect(turns.ask("a", rate, now: at(0)) == nil)
+        #expect(turns.ask("y", rate, now: at(0)) == at(10))
+        #expect(turns.ask("z", rate, now: at(0)) == at(20))
+    }
+
+    @Test func whoWentAwayLeavesHisTurnToTheNext() {
+        let rate = RateLimit(limit: 1, per: .seconds(10))
+        var turns = RateTurns()
+        for name in ["a", "b1", "b2", "b3", "c"] { _ = turns.ask(name, rate, now: at(0)) }
+        #expect(turns.ahead(of: at(0)) == 4)
+        turns.release { $0.hasPrefix("b") || $0 == "a" }
+        // What has begun counts, whoever it was.
+        #expect(turns.ask("c", rate, now: at(0)) == at(10) && turns.ask("d", rate, now: at(0)) == at(20))
+        #expect(turns.ask("c", rate, now: at(10)) == nil)
+        // Let go by a person, it counts from then.
+        turns.begin("d", now: at(11))
+        #expect(turns.ask("d", rate, now: at(11)) == nil && turns.ask("e", rate, now: at(11)) == at(21))
     }
 }

@@ -13,6 +13,12 @@ import Testing
         return policy
     }
 
+    private func opened(_ policy: TargetPolicy) -> TargetState {
+        var state = TargetState()
+        for _ in 0..<policy.failures { state.leave("x", .down("E"), policy, now: at(0)) }
+        return state
+    }
+
     @Test func itOpensAfterFailuresInARowAndLetsOneThroughWhenItsTimeIsOver() {
         var state = TargetState()
         for (second, outcome) in [
@@ -24,10 +30,7 @@ import Testing
         }
         #expect(state.openUntil == nil && state.failures == 2)
         state.leave("run", .down("E-B"), policy, now: at(10))
-        #expect(state.openUntil == at(70) && state.lastFailure == "E-B")
-        // One that was called before says nothing new.
-        state.leave("late", .down("E-A"), policy, now: at(11))
-        #expect(state.openUntil == at(70) && state.failures == 3)
+        #expect(state.openUntil == at(70) && state.lastFailure == "E-B" && state.downSince == at(3))
         #expect(state.enter("a", policy, now: at(20), share: 0) == .wait(until: at(70), isDown: true))
         #expect(
             state.enter("b", policy, now: at(20), share: 0.5)
@@ -39,33 +42,72 @@ import Testing
         state.leave("a", .down("E-A"), policy, now: at(73))
         #expect(state.openUntil == at(133))
         #expect(state.enter("b", policy, now: at(133), share: 0) == .go)
-        // The one that was let through never came back: another takes its place.
-        #expect(state.enter("c", policy, now: at(194), share: 0) == .go)
-        state.leave("c", .answered, policy, now: at(195))
+        state.leave("b", .answered, policy, now: at(134))
         #expect(state.isPlain)
     }
 
-    @Test func aRestThatWasAskedForIsKeptAndBounded() {
-        var state = TargetState()
-        state.leave("a", .rest(.seconds(30)), policy, now: at(0))
-        #expect(state.enter("b", policy, now: at(29), share: 0) == .wait(until: at(30), isDown: true))
-        #expect(state.enter("b", policy, now: at(30), share: 0) == .go)
-        state.leave("b", .rest(.seconds(1 << 31)), policy, now: at(30))
-        #expect(state.openUntil == at(3630))
-        // A clock that went back a year.
-        guard case .wait(let until, true) = state.enter("c", policy, now: at(-31_536_000), share: 0) else {
-            Issue.record("it goes")
-            return
+    @Test func whoWasCalledBeforeItWasGivenUpSaysNothingNew() {
+        var state = opened(policy)
+        let before = state
+        for outcome in [TargetOutcome.answered, .down("E-LATE"), .unknown] {
+            state.leave("late", outcome, policy, now: at(1))
+            #expect(state == before)
         }
-        #expect(until == at(-31_536_000 + 3600))
+        state.leave("late", .rest(.seconds(100)), policy, now: at(1))
+        #expect(state.openUntil == at(101))
+        state.leave("later", .answered, policy, now: at(2))
+        #expect(state.openUntil == at(101))
+    }
+
+    @Test func aProbeThatTakesLongLetsAllGoAndOneFailureClosesItAgain() {
+        var state = opened(policy)
+        #expect(state.enter("long", policy, now: at(60), share: 0) == .go)
+        #expect(state.enter("b", policy, now: at(121), share: 0) == .go)
+        #expect(state.enter("c", policy, now: at(121), share: 0) == .go)
+        state.leave("b", .down("E"), policy, now: at(122))
+        #expect(state.openUntil == at(182))
+    }
+
+    @Test func patienceIsForTheServiceAndNotForARest() {
+        var policy = policy
+        policy.patience = .seconds(100)
+        var state = opened(policy)
+        // Nobody waits beyond it.
+        #expect(state.enter("a", policy, now: at(59), share: 0) == .wait(until: at(60), isDown: true))
+        #expect(state.enter("probe", policy, now: at(60), share: 0) == .go)
+        state.leave("probe", .down("E"), policy, now: at(61))
+        #expect(state.enter("a", policy, now: at(62), share: 0) == .wait(until: at(100), isDown: true))
+        #expect(state.enter("a", policy, now: at(100), share: 0) == .refuse)
+        // One is let through all the same, and while it is out the others wait for what it finds.
+        #expect(state.enter("probe2", policy, now: at(121), share: 0) == .go)
+        #expect(state.enter("a", policy, now: at(122), share: 0) == .wait(until: at(123), isDown: true))
+        state.leave("probe2", .answered, policy, now: at(123))
+        #expect(state.enter("a", policy, now: at(123), share: 0) == .go)
+        var resting = TargetState()
+        resting.leave("x", .rest(.seconds(3600)), policy, now: at(0))
+        #expect(resting.enter("a", policy, now: at(3599), share: 0) == .wait(until: at(3600), isDown: true))
+        // After a rest all go, not one at a time.
+        #expect(resting.enter("a", policy, now: at(3600), share: 0) == .go)
+        #expect(resting.enter("b", policy, now: at(3600), share: 0) == .go && resting.isPlain)
+    }
+
+    @Test func aRestIsBoundedAndAClockThatWentBackKeepsNobodyForLonger() {
+        var state = TargetState()
+        state.leave("b", .rest(.seconds(1 << 31)), policy, now: at(0))
+        #expect(state.openUntil == at(3600))
+        let back: Int64 = -31_536_000
+        #expect(
+            state.enter("c", policy, now: at(back), share: 0) == .wait(until: at(back + 3600), isDown: true))
+        #expect(state.enter("c", policy, now: at(back + 3600), share: 0) == .go)
     }
 
     @Test func whoIsCutOffLeavesItsPlaceToTheNext() {
-        var state = TargetState()
-        for _ in 0..<3 { state.leave("x", .down("E"), policy, now: at(0)) }
-        #expect(state.enter("a", policy, now: at(60), share: 0) == .go)
-        state.leave("a", .unknown, policy, now: at(61))
-        #expect(state.enter("b", policy, now: at(61), share: 0) == .go)
+        var state = opened(policy)
+        #expect(state.enter("run1/1/1.1", policy, now: at(60), share: 0) == .go)
+        state.leave("run1/1/1.1", .unknown, policy, now: at(61))
+        #expect(state.enter("run2/1/1.1", policy, now: at(61), share: 0) == .go)
+        state.release { $0.hasPrefix("run2") }
+        #expect(state.enter("run3/1/1.1", policy, now: at(61), share: 0) == .go)
     }
 
     @Test func withoutABreakerItNeverOpens() {

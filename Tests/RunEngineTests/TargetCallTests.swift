@@ -19,14 +19,16 @@ private final class FakeGate: TargetGate {
     enum Answer: Sendable { case go, wait(Span), refuse }
     init(_ answers: Answer...) { self.answers = Monitor(answers) }
 
-    func enter(_ target: String, for who: String, since: Timestamp) throws(Failure) -> Timestamp? {
+    func enter(_ target: String, for who: String) -> TargetState.Answer {
         calls.with { $0.append("enter \(target) \(who)") }
         switch answers.with({ $0.isEmpty ? .go : $0.removeFirst() }) {
-        case .go: return nil
-        case .wait(let span): return Timestamp(nanoseconds: Clocks.wall).adding(span)
-        case .refuse: throw Failure("E-TARGET-DOWN", "down")
+        case .go: return .go
+        case .wait(let span):
+            return .wait(until: Timestamp(nanoseconds: Clocks.wall).adding(span), isDown: true)
+        case .refuse: return .refuse
         }
     }
+    func refusal(_ target: String) -> Failure { Failure("E-TARGET-DOWN", "\(target) is down") }
     func leave(_ target: String, for who: String, _ outcome: TargetOutcome) {
         calls.with { $0.append("leave \(target) \(who) \(outcome)") }
     }
@@ -102,5 +104,44 @@ private final class FakeGate: TargetGate {
         }
         #expect(state == .cancelled && world.recorder.performances.isEmpty)
         #expect(gate.calls.with { $0 }.isEmpty)
+    }
+
+    @Test func itsTimeBeginsWhenItMayGo() throws {
+        let gate = FakeGate(.wait(.milliseconds(60)))
+        var step = call()
+        step.timeout = .milliseconds(50)
+        // A step type of its own, which looks whether its time is over.
+        let world = try FakeWorld(
+            targets: gate,
+            calls: [
+                "look": { context throws(Failure) in
+                    try context.checkpoint()
+                    return [:]
+                }
+            ])
+        step.type = Steps.call
+        step.parameters["name"] = "look"
+        #expect(try world.live(job([step])).state == .succeeded)
+    }
+
+    @Test func ofManyStepsForOneServiceOneHasATurnAhead() throws {
+        let gate = FakeGate(.go, .wait(.seconds(60)))
+        let world = try FakeWorld(targets: gate)
+        let steps = [
+            Steps.hold(Steps.parallel, (1...6).map { _ in Steps.spec(1, parameters: ["target": "api:443"]) })
+        ]
+        var spec = job(Steps.placed(steps, inside: StepPlace(.main, [])))
+        spec.maxParallel = 1
+        #expect(try world.live(spec).state == .succeeded)
+        // The first drive asks for two, the second for the rest.
+        #expect(gate.calls.with { $0.count { $0.hasPrefix("enter") } } == 7)
+    }
+
+    @Test func whatCleansUpIsNotKeptWaiting() throws {
+        let world = try FakeWorld(targets: FakeGate(.wait(.seconds(60)), .refuse))
+        let steps = [1, 2].map { Steps.spec($0, Steps.once, .finally, parameters: ["target": "api:443"]) }
+        let outcome = try world.live(job([Steps.spec(1)], finally: steps))
+        #expect(
+            outcome.state == .succeeded && outcome.waits.isEmpty && world.recorder.performances.count == 3)
     }
 }

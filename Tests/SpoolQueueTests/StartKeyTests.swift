@@ -139,7 +139,7 @@ import Testing
         policy.failures = 1
         let now = Timestamp(seconds: 1_800_000_000)
         for name in [
-            "db.example.com:5432", "[::1]:80", "odd/../name:1", String(repeating: "x", count: 400) + ":1",
+            "db.example.com:5432", "[::1]:80", "odd/../name:1",
         ] {
             // What says nothing makes no file.
             let first = try a.change(name, makes: false) { $0.enter("run", policy, now: now, share: 0) }
@@ -158,6 +158,20 @@ import Testing
             #expect(probe == .go)
             #expect(try TargetBook.all(folder.directory).first?.state.probe?.who == "r")
             #expect(try a.forget(name) && !a.forget(name))
+            var rated = policy
+            rated.rate = RateLimit(limit: 1, per: .seconds(10))
+            let run = runs(2)
+            for run in run {
+                _ = try a.change(name, makes: true) { $0.enter("\(run)/1/1.1", rated, now: now, share: 0) }
+            }
+            try b.release(run[1])
+            #expect(
+                try TargetBook.all(folder.directory).first?.state.turns.turns.map(\.who) == [
+                    "\(run[0])/1/1.1"
+                ])
+            try b.prune(now: Timestamp(nanoseconds: Clocks.wall))
+            #expect(try TargetBook.all(folder.directory).count == 1)
+            try b.prune(now: Timestamp(nanoseconds: Clocks.wall).adding(.seconds(2 * 86_400)))
             #expect(try TargetBook.all(folder.directory).isEmpty)
         }
     }

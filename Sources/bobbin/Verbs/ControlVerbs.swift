@@ -196,9 +196,10 @@ struct DrainVerb: ParsableCommand {
 
 struct TargetsVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "targets", abstract: "The services that steps call: what failed, what waits.",
+        commandName: "targets",
+        abstract: "The services that steps call: what failed, how many wait for their turn.",
         discussion: "  bobbin targets --forget api.example.com:443")
-    @Option(help: "Forget this one's failures: it is called again at once.") var forget: String?
+    @Option(help: "Forget its failures and the turns that wait: the next call goes.") var forget: String?
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
@@ -210,7 +211,7 @@ struct TargetsVerb: ParsableCommand {
                 throw ExitCode(Exit.failed)
             }
             return print(
-                "\(Terminal.escape(forget)) is called again; runs that wait for it already come when their time is over"
+                "\(Terminal.escape(forget)) is called again; runs that wait for it already: bobbin release"
             )
         }
         let rows = try TargetBook.all(site.spool.state)
