@@ -13,6 +13,7 @@ recorded, too, and cut again.
 import hashlib
 import os
 import random
+import shlex
 import shutil
 import threading
 import time
@@ -180,6 +181,9 @@ class Explorer:
         self.walk(entries, trace.disk.root, b"", upto, files, directories, inodes, {})
         effects = list(self.before)
         for index, argv, variables in trace.starts:
+            # By way of the program that stands in for ssh it is one text of quoted words.
+            if argv and argv[0] == "ssh":
+                argv = shlex.split(argv[-1])
             if index < upto and argv and argv[0] == "./effect":
                 effects.append(f"{argv[1]} {argv[2]} {variables.get('BOBBIN_IDEMPOTENCY_KEY', '')}")
         promised = [(name, inode) for sync, _, name, inode in trace.promises if sync < upto]

@@ -19,7 +19,11 @@ kill_grace: 1s
 queues:
   default: {max_concurrent: 2, retry_policy: {max_attempts: 3, base_delay: 50ms, backoff_multiplier: 1}}
   background: {max_concurrent: 1}
+targets:
+  web: {rate_limit: {limit: 1, per: 40ms}}
 """
+# Stands in for ssh: it obeys its last argument, as the far side would.
+SSH = '#!/bin/sh\nfor last in "$@"; do :; done\ncd "$BOBBIN_SITE" && exec /bin/sh -c "$last"\n'
 
 
 def job(name, *steps, tail=""):
@@ -79,7 +83,10 @@ SCENES = {
         "background/p5/parent.yaml": job(
             "parent", "submit: {name: child, wait: true, job: {queue: background, steps: [{run: [./effect, child, once]}]}}",
             effect("parent", "once")),
-    }, {"key3.yaml": ("succeeded", ["once1", "once2"]), "key4.yaml": ("succeeded", ["once1", "once2"]),
+        "default/p2/call.yaml": job(
+            "call", "parallel: [{ssh: {host: web, argv: [./effect, call, once1]}}, {ssh: {host: web, argv: [./effect, call, once2]}}]",
+            "ssh: {host: web, argv: [./effect, call, once3]}"),
+    }, {"call.yaml": ("succeeded", ["once1", "once2", "once3"]), "key3.yaml": ("succeeded", ["once1", "once2"]), "key4.yaml": ("succeeded", ["once1", "once2"]),
         "same5.yaml": ("done", []), "same6.yaml": ("done", []),
         "parent.yaml": ("succeeded", ["once"]), "child.*.yaml": ("succeeded", ["once"])}),
     "many": Scene("many", {
@@ -101,6 +108,10 @@ class Program:
         with open(os.path.join(self.empty, "effect"), "w") as file:
             file.write(EFFECT)
         os.chmod(os.path.join(self.empty, "effect"), 0o755)
+        os.mkdir(os.path.join(self.empty, "bin"))
+        with open(os.path.join(self.empty, "bin/ssh"), "w") as file:
+            file.write(SSH)
+        os.chmod(os.path.join(self.empty, "bin/ssh"), 0o755)
         open(os.path.join(self.empty, "effects"), "w").close()
 
     def clean(self):
@@ -119,7 +130,8 @@ class Program:
 
     def run(self, site, seconds=60, runner="main", **environment):
         """Runs until idle; gives exit code (negative: the signal) and what was said."""
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")} | {"BOBBIN_SETTLE": "50ms"} | environment
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")} | {
+            "BOBBIN_SETTLE": "50ms", "PATH": f"{site}/bin:{os.environ.get('PATH', '/usr/bin:/bin')}"} | environment
         process = subprocess.Popen(
             [self.binary, "--site", site, "run", "--runner", runner, "--until-idle"], env=variables,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
