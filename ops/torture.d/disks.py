@@ -96,7 +96,7 @@ class Disks:
         """Runs while the disk is small; ends it by a stop or by force."""
         process = subprocess.Popen(
             [self.program.binary, "--site", site, "run", "--until-idle"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env={k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")} | {"BOBBIN_SETTLE": "50ms"})
+            stderr=subprocess.STDOUT, env=scenes.variables_of(site))
         bad = []
         try:
             said, _ = process.communicate(timeout=self.chance.uniform(0.3, 2))

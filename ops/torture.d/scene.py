@@ -95,6 +95,12 @@ SCENES = {
 }
 
 
+def variables_of(site):
+    """The environment of every runner of a scene: what the caller has, the settling time, the site's stand-ins."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")}
+    return own | {"BOBBIN_SETTLE": "50ms", "PATH": f"{site}/bin:{os.environ.get('PATH', '/usr/bin:/bin')}"}
+
+
 class Program:
     """The binary under test; `where` is a directory on a fast file system for the sites."""
 
@@ -130,8 +136,7 @@ class Program:
 
     def run(self, site, seconds=60, runner="main", **environment):
         """Runs until idle; gives exit code (negative: the signal) and what was said."""
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("BOBBIN_")} | {
-            "BOBBIN_SETTLE": "50ms", "PATH": f"{site}/bin:{os.environ.get('PATH', '/usr/bin:/bin')}"} | environment
+        variables = variables_of(site) | environment
         process = subprocess.Popen(
             [self.binary, "--site", site, "run", "--runner", runner, "--until-idle"], env=variables,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
