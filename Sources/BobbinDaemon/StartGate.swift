@@ -50,7 +50,12 @@ final class StartGate: Sendable {
         let now = Timestamp(nanoseconds: Clocks.wall)
         if record.startedAt == nil, let early = try beforeFirstStep(record, terms, now) { return early }
         guard let key = terms.concurrencyKey else { return .go }
-        return try take(key, record, terms, now)
+        let decision = try take(key, record, terms, now)
+        if case .wait = decision, let rate = terms.rate, record.startedAt == nil {
+            // It begins when it has its key, and takes its turn then.
+            try rates.giveBack(StartGate.digest(rate.key), record.id)
+        }
+        return decision
     }
 
     private func beforeFirstStep(_ record: RunRecord, _ terms: Terms, _ now: Timestamp) throws(SystemError)

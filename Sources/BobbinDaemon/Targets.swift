@@ -13,11 +13,11 @@ struct Targets: TargetGate {
 
     func enter(_ target: String, for who: String) -> TargetState.Answer {
         let policy = policies().policy(target)
-        let now = Timestamp(nanoseconds: Clocks.wall)
         let share = Clocks.randomShare()
         do throws(SystemError) {
             return try book.change(target, makes: policy.rate != nil) {
-                $0.enter(who, policy, now: now, share: share)
+                // The clock is read under the lock: what is written is in the order of time.
+                $0.enter(who, policy, now: Timestamp(nanoseconds: Clocks.wall), share: share)
             }
         } catch {
             log.warn("targets", "what is known of \(target) cannot be read or kept: \(error)")
@@ -57,9 +57,9 @@ struct Targets: TargetGate {
         }
     }
 
-    /// The run has ended: what it had still to begin is free. Only runs that have waited can have left anything.
+    /// The run has ended: what it had still to begin is free. One that succeeded without a wait has left nothing.
     func release(_ record: RunRecord) {
-        guard !record.waits.isEmpty else { return }
+        guard !record.waits.isEmpty || record.finalState != .succeeded else { return }
         do throws(SystemError) { try book.release(record.id) } catch {
             log.warn("targets", "turns of \(record.id) cannot be given back: \(error)")
         }

@@ -43,7 +43,14 @@ public struct Preview: Sendable {
         case .string(let text):
             let shown = self.text(text)
             return shown.stringValue.map { .string(Preview.masked($0)) } ?? shown
-        case .list(let items): return .list(items.map { self.value($0, named: name) })
+        case .list(let items):
+            // `[--password, x]`: a word behind the name of a secret is one.
+            return .list(
+                items.indices.map { index in
+                    let option = index > 0 ? items[index - 1].stringValue ?? "" : ""
+                    let isOption = option.hasPrefix("--") && !option.contains("=") && Preview.isSecret(option)
+                    return isOption ? .string(Preview.mask) : self.value(items[index], named: name)
+                })
         case .map(let map):
             return .map(ValueMap(distinct: map.entries.map { ($0.key, self.value($0.value, named: $0.key)) }))
         default: return value
@@ -57,9 +64,9 @@ public struct Preview: Sendable {
     }
     /// Passwords in addresses, and what is said to be a secret within a text: `--token=x`, `Authorization: Bearer x`.
     public static func masked(_ text: String) -> String {
-        let inAddress = /(:\/\/[^\s\/@:"']*:)[^\s\/@"']+@/
+        let inAddress = /(:\/\/[^\s\/:"']*:)[^\s\/"']+@/
         let named =
-            /(?i)([\w-]*(?:password|passwd|passphrase|secret|token|authorization|api[_-]?key|cookie|credential|private[_-]?key)[\w-]*\s*[=:]\s*(?:(?:bearer|basic)\s+)?)(?!\{\{|\*\*\*)[^\s&"',;{}]+/
+            /(?i)([\w-]*(?:password|passwd|passphrase|secret|token|authorization|api[_-]?key|cookie|credential|private[_-]?key)[\w-]*["']?\s*[=:]\s*["']?(?:(?:bearer|basic|token|digest)\s+)?)(?!\{\{|\*\*\*)[^\s&"',;{}]+/
         return text.replacing(inAddress) { "\($0.1)\(mask)@" }.replacing(named) { "\($0.1)\(mask)" }
     }
     /// Whether something in it is not known yet.

@@ -34,10 +34,14 @@ public struct RateTurns: Hashable, Sendable {
 
     public func ahead(of now: Timestamp) -> Int { turns.count { !$0.hasBegun && $0.at > now } }
 
-    /// Nil: whoever asks begins now. Else when he is to ask again.
+    /// Nil: whoever asks begins now. Else when he is to ask again. Names that agree up to the first `/` are of one family,
+    /// which has one turn ahead: whoever of it comes first takes it.
     public mutating func ask(_ who: String, _ rate: RateLimit, now: Timestamp) -> Timestamp? {
         tidy(rate, now)
-        guard let index = turns.firstIndex(where: { $0.who == who }) else {
+        if turns.contains(where: { $0.who == who && $0.hasBegun }) { return nil }
+        let family = RateTurns.family(who)
+        guard let index = turns.firstIndex(where: { !$0.hasBegun && RateTurns.family($0.who) == family })
+        else {
             var due = max(now, turns.last?.at ?? now)
             if turns.count >= rate.limit {
                 due = max(due, turns[turns.count - rate.limit].at.adding(rate.per))
@@ -45,16 +49,15 @@ public struct RateTurns: Hashable, Sendable {
             turns.append(Turn(at: due, who: who, hasBegun: due <= now))
             return due <= now ? nil : due
         }
-        if turns[index].hasBegun { return nil }
         if turns[index].at > now { return turns[index].at }
-        // His time has come; others may have come late, and begun after theirs.
+        // His time has come. Whatever was thought before, what has begun counts.
         let begun = turns.filter { $0.hasBegun && $0.at.adding(rate.per) > now }
         let due = begun.count < rate.limit ? now : begun[begun.count - rate.limit].at.adding(rate.per)
-        turns[index].at = due
-        turns[index].hasBegun = due <= now
+        turns[index] = Turn(at: due, who: who, hasBegun: due <= now)
         turns.sort { $0.at < $1.at }
         return due <= now ? nil : due
     }
+    private static func family(_ who: String) -> Substring { who.prefix { $0 != "/" } }
 
     /// A person let him go before his turn: it counts from now.
     public mutating func begin(_ who: String, now: Timestamp) {
@@ -62,6 +65,9 @@ public struct RateTurns: Hashable, Sendable {
         turns.append(Turn(at: now, who: who, hasBegun: true))
         turns.sort { $0.at < $1.at }
     }
+
+    /// He did not begin after all: something else kept him.
+    public mutating func giveBack(_ who: String) { turns.removeAll { $0.who == who } }
 
     /// Those who will not come any more: what they had still to begin is free, and those behind them move up when they ask.
     public mutating func release(where isGone: (String) -> Bool) {
@@ -72,14 +78,14 @@ public struct RateTurns: Hashable, Sendable {
         turns.removeAll { turn in
             turn.at.adding(turn.hasBegun ? rate.per : max(rate.per, RateTurns.longestDelay)) <= now
         }
-        // No turn is further ahead than those before it make it: it was given by a clock that was set back since, or somebody
-        // before it went away.
-        var before: [Timestamp] = []
-        for index in turns.indices {
+        // Behind what has begun, in their order, each as early as those before it let it be: some may have gone away, some
+        // are late (nobody worked, or no slot was free), and some were given by a clock that was set back since.
+        for index in turns.indices where turns[index].hasBegun { turns[index].at = min(turns[index].at, now) }
+        turns = turns.filter(\.hasBegun) + turns.filter { !$0.hasBegun }
+        for index in turns.indices where !turns[index].hasBegun {
             let earliest =
-                before.count >= rate.limit ? before[before.count - rate.limit].adding(rate.per) : now
-            turns[index].at = min(turns[index].at, turns[index].hasBegun ? now : max(now, earliest))
-            before.append(turns[index].at)
+                index >= rate.limit ? turns[index - rate.limit].at.adding(rate.per) : turns[index].at
+            turns[index].at = max(earliest, min(turns[index].at, max(now, earliest)))
         }
     }
 }

@@ -45,8 +45,8 @@ extension RunRecord {
         case .mainEnded(let failure): mainEnd = MainEnd(attempt: attempt, failure: failure)
         case .parked(let wait):
             closeWait(at: wait.since)
-            // A hold keeps it for when the run goes on.
-            if wait.reason != .held { answer = nil }
+            // Before the step that it is for has begun, a hold or a service that is waited for keeps it.
+            if ![.held, .target].contains(wait.reason) { answer = nil }
             state = .waiting(wait)
             waits.append(WaitRecord(wait: wait))
         case .resumed(let instant): goOn(at: instant)

@@ -127,14 +127,16 @@ public struct TargetState: Hashable, Sendable {
         case .answered where !isLate: (failures, lastFailure, downSince, openUntil) = (0, "", nil, nil)
         case .answered: break
         case .rest(let span):
+            // It has answered, and is to be left alone.
             let end = now.adding(min(span, TargetState.longestRest))
+            (failures, lastFailure, downSince) = (0, "", nil)
             openUntil = max(openUntil ?? end, end)
-        case .down where isLate: break
+        case .down where isLate || policy.failures == 0: break
         case .down(let code):
             failures += 1
             lastFailure = code
             downSince = downSince ?? now
-            guard policy.failures > 0, wasProbe || failures >= policy.failures else { return }
+            guard wasProbe || failures >= policy.failures else { return }
             openUntil = now.adding(policy.openFor)
         }
     }

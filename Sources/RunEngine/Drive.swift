@@ -14,8 +14,6 @@ final class Drive: Sendable {
     let progress: Progress
     let crew: Crew
     let timeout: Span?
-    /// Until when steps of this drive wait for a service: those behind them need not ask.
-    let waitingTargets = Monitor<[String: Timestamp]>([:])
     private let started = Clocks.monotonic
     /// Time that steps of this attempt took in earlier drives: waits do not count against the run's time.
     private let activeBefore: Int64

@@ -167,15 +167,20 @@ struct StepCourse: Sendable {
             absorb(entry)
             return nil
         }
-        var call = waited == nil ? TargetCall(prepared.action, prepared.arguments, place, drive) : nil
+        let call =
+            waited == nil
+            ? TargetCall(prepared.action, prepared.arguments, place, attempt: attempt, drive) : nil
         // Nothing is recorded of one that waits for its turn: a crash finds it not begun. Its time begins afterwards.
-        switch call?.wait() {
+        switch call?.wait(drive, frame) {
         case .wait(let until):
             throw .suspend(
                 Wait(.target, until: until, since: drive.now, nextAttempt: progress.attempt, step: place))
         case .refused(let failure): return try end(&entry, failure)
+        case .interrupted:
+            if frame.isHalted { throw .halted }
+            try obeySignals()
+            return try end(&entry, StepRun.cancelled)
         case .go: entry.startedAt = drive.now
-        case .interrupted: call = nil
         case nil: break
         }
         let context = context(prepared, attempt: attempt, isRerun: isRerun, waited: waited)

@@ -1,5 +1,5 @@
 // What this is: one call of a step to a service outside, as the gate in front of that service sees it.
-// Owns: how a run waits for its turn: a moment here, a longer time parked; that a run has one turn ahead for each service.
+// Owns: how a run waits for its turn: a moment here, a longer time parked; how what cleans up is let through.
 // Never: lets a step begin before it may; asks for a step that calls nobody.
 // On failure: the gate's refusal (E-TARGET-DOWN) is the step's.
 import JobModel
@@ -11,36 +11,36 @@ struct TargetCall {
         /// The run is to be parked.
         case wait(until: Timestamp)
         case refused(Failure)
-        /// The run is cancelled or to stop: the step finds that itself.
+        /// Something ends or holds the run, or has failed beside this step: it does not begin.
         case interrupted
     }
     private let gate: any TargetGate
     private let target: String
     private let who: String
-    private let drive: Drive
     private let isCleanUp: Bool
-    /// A shorter wait is not worth a park.
+    /// All that is waited for here and not parked, together.
     private static let short = Span.seconds(2)
 
-    /// Nil where the step calls nobody, or nobody keeps count.
-    init?(_ action: (any StepAction)?, _ arguments: ValueMap, _ place: StepPlace, _ drive: Drive) {
+    /// Nil where the step calls nobody, or nobody keeps count. By its name a call gets its own turn again after a crash;
+    /// another attempt is another call.
+    init?(
+        _ action: (any StepAction)?, _ arguments: ValueMap, _ place: StepPlace, attempt: Int, _ drive: Drive
+    ) {
         guard let gate = drive.surroundings.targets, let target = action?.target(arguments) else {
             return nil
         }
         self.gate = gate
         self.target = target
-        self.drive = drive
         isCleanUp = place.section != .main
-        who = "\(drive.id)/\(place.text)/\(drive.progress.effort(of: place))"
+        who = "\(drive.id)/\(place.text)/\(drive.progress.effort(of: place)).\(attempt)"
     }
 
-    func wait() -> Answer {
+    func wait(_ drive: Drive, _ frame: Frame) -> Answer {
+        let began = Clocks.monotonic
         while true {
-            guard drive.signals.request <= .hold else { return .interrupted }
-            let now = drive.now
-            // Another step of this drive waits there: those behind it ask when it has been let in.
-            if let until = drive.waitingTargets.with({ $0[target] }), until > now {
-                return .wait(until: until)
+            let request = drive.signals.request
+            guard !frame.isHalted, request == .none || request == .hold && isCleanUp else {
+                return .interrupted
             }
             switch gate.enter(target, for: who) {
             case .go: return .go
@@ -48,12 +48,11 @@ struct TargetCall {
             case .refuse where isCleanUp, .wait(_, isDown: true) where isCleanUp: return .go
             case .refuse: return .refused(gate.refusal(target))
             case .wait(let until, _):
-                let left = until.since(now)
-                guard left <= TargetCall.short else {
-                    drive.waitingTargets.with { $0[target] = until }
+                let left = until.since(drive.now).nanoseconds
+                guard Clocks.monotonic - began + left <= TargetCall.short.nanoseconds else {
                     return .wait(until: until)
                 }
-                drive.signals.pause(until: Clocks.monotonic + left.nanoseconds)
+                drive.signals.pause(until: Clocks.monotonic + max(0, left))
             }
         }
     }

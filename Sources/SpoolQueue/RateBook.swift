@@ -24,6 +24,11 @@ public final class RateBook: Sendable {
         try change(digest, makes: true) { $0.begin(run.text, now: now) }
     }
 
+    /// The run did not begin after all: something else keeps it.
+    public func giveBack(_ digest: String, _ run: RunID) throws(SystemError) {
+        try change(digest, makes: false) { $0.giveBack(run.text) }
+    }
+
     /// The run has ended: if it never began, its turn is free.
     public func release(_ digest: String, _ run: RunID) throws(SystemError) {
         try change(digest, makes: false) { $0.release { $0 == run.text } }

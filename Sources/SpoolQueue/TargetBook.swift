@@ -68,12 +68,16 @@ public final class TargetBook: Sendable {
         }
     }
 
-    /// Forgets what nobody has called for a day.
+    /// Forgets what nobody has called for a day, and where turns are kept for a year: they have a span of their own.
     public func prune(now: Timestamp) throws(SystemError) {
-        for name in try directory.names() {
-            guard let status = try directory.statusIfPresent(name) else { continue }
-            if Timestamp(nanoseconds: status.modified).adding(.seconds(86_400)) < now {
-                try directory.removeIfPresent(name)
+        for (target, _) in try TargetBook.all(in: directory) {
+            let name = DropName.escaped(target, limit: .max)
+            guard let status = try directory.statusIfPresent(name),
+                Timestamp(nanoseconds: status.modified).adding(.seconds(86_400)) < now
+            else { continue }
+            try change(target, makes: false) { state in
+                let old = now.adding(.seconds(-366 * 86_400))
+                if state.turns.turns.allSatisfy({ $0.at < old }) { state = TargetState() }
             }
         }
     }

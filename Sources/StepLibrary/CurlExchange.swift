@@ -15,7 +15,7 @@ final class CurlExchange {
     /// Before the line curl adds to its standard error.
     static let mark = "bobbin-http "
     /// A silence as long as this speaks against the service.
-    private static let fairTime = Span.seconds(5)
+    static let fairTime = Span.seconds(5)
 
     init(_ request: CurlRequest, _ arguments: ValueMap, _ context: any StepContext) throws(Failure) {
         self.request = request
@@ -44,6 +44,8 @@ final class CurlExchange {
             if failure.code == "E-HTTP-TIMEOUT", arguments.span("timeout") < CurlExchange.fairTime {
                 failure.target = .unknown
             }
+            // Too much of an answer is one.
+            if failure.code == "E-HTTP-SIZE" { failure.target = .answered }
             throw failure
         }
         var answer = try HttpAnswer(ending, headers: SourceFile(reading: headers), context)

@@ -217,25 +217,30 @@ private struct SmtpExchange {
         let last = ending.lastErrorLine.map { ": \($0)" } ?? ""
         switch ending.exit {
         case .code(64):
-            throw Failure(
+            var failure = Failure(
                 "E-MAIL-TLS", "\(server) does not encrypt\(last)",
                 whatToDo: "use smtps://, or allow the clear with `tls: optional`", retry: .never)
+            failure.target = .answered
+            throw failure
         case .code(67):
-            throw Failure(
+            var failure = Failure(
                 "E-MAIL-LOGIN", "\(server) refused the account\(last)",
                 whatToDo: "check `user` and `password`",
                 retry: .never)
+            failure.target = .answered
+            throw failure
         default:
             var failure = Failure(
                 "E-MAIL-SEND", "\(server) did not take the mail\(last)",
                 whatToDo: "see the step's log and the server's", retry: .transient)
-            failure.target = SmtpExchange.saysOfServer(ending)
+            failure.target = SmtpExchange.saysOfServer(ending, time: arguments.span("timeout"))
             throw failure
         }
     }
 
     /// What the ending says of the server. A reply code, which curl puts at the end, came from one that is there.
-    static func saysOfServer(_ ending: ProcessEnding) -> TargetOutcome {
+    static func saysOfServer(_ ending: ProcessEnding, time: Span) -> TargetOutcome {
+        if ending.exit == .code(28), time < CurlExchange.fairTime { return .unknown }
         let word = (ending.lastErrorLine ?? "").split(separator: " ").last.map(String.init) ?? ""
         if word.utf8.count == 3, let code = Int(word), (400...599).contains(code) {
             return code == 421 ? .down("E-MAIL-SEND") : .answered

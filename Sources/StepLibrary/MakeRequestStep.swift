@@ -53,6 +53,17 @@ struct MakeRequestStep: StepAction {
         defer { exchange.removeFiles() }
         let answer = try exchange.perform()
         guard accepted.holds(answer.status) else { throw answer.refusal(exchange.request) }
+        do throws(Failure) { return try outputs(answer, exchange, arguments, context) } catch {
+            // Whatever is wrong with the answer: there was one.
+            var failure = error
+            failure.target = .answered
+            throw failure
+        }
+    }
+
+    private func outputs(
+        _ answer: HttpAnswer, _ exchange: CurlExchange, _ arguments: ValueMap, _ context: any StepContext
+    ) throws(Failure) -> ValueMap {
         var outputs: ValueMap = [
             "status": .int(answer.status), "headers": .map(answer.headers), "bytes": .int(answer.bytes),
             "seconds": .double(answer.seconds), "url": .string(answer.url),

@@ -111,7 +111,7 @@ struct SqlStep: StepAction {
 }
 
 /// One question to PostgreSQL. Values go in as literals of an EXECUTE, so the statement itself never holds them.
-private struct Postgres {
+struct Postgres {
     let arguments: ValueMap
     let context: any StepContext
     private let address: String
@@ -218,13 +218,16 @@ private struct Postgres {
         }
     }
 
-    /// A refusal (no such role, database, password) came from a server that is there.
-    private static func saysOfServer(_ words: String) -> TargetOutcome {
-        let excuses = [
-            "starting up", "shutting down", "recovery mode", "too many", "connection slots", "terminating",
+    /// A refusal (no such role, database, password) came from a server that is there; a mistake of ours says nothing.
+    static func saysOfServer(_ said: String) -> TargetOutcome {
+        let down = [
+            "starting up", "shutting down", "recovery mode", "too many", "connection slots",
+            "terminating connection",
+            "Connection refused", "timeout expired", "could not translate host name", "closed the connection",
+            "No route to host", "Network is unreachable", "Connection timed out", "Connection reset",
         ]
-        let isRefusal = words.contains("FATAL:") && !excuses.contains { words.contains($0) }
-        return isRefusal ? .answered : .down("E-SQL")
+        if down.contains(where: { said.contains($0) }) { return .down("E-SQL") }
+        return said.contains("FATAL:") ? .answered : .unknown
     }
 
     private func refusal(_ ending: ProcessEnding) -> Failure {
@@ -238,7 +241,7 @@ private struct Postgres {
         if case .signal = ending.exit {
             failure.target = .unknown
         } else {
-            failure.target = isDown ? Postgres.saysOfServer(words) : .answered
+            failure.target = isDown ? Postgres.saysOfServer(ending.stderrText) : .answered
         }
         return failure
     }

@@ -60,16 +60,18 @@ struct SshStep: StepAction {
         return try call.perform(context)
     }
 
-    /// A wrong key or account, or a far program's own 255, is no fault of the host; what ssh says when it did not get there is.
+    /// A wrong key or account, or a far program's own 255, is no fault of the host; what ssh says when it did not get there
+    /// is, where it is all that was said: a far program may use the same words.
     static func saysOfHost(_ ending: ProcessEnding) -> TargetOutcome {
+        let lines = TextLines.split(ending.stderrText).map(\.trimmed).filter { !$0.isEmpty }
+        guard ending.stdout.isEmpty, lines.count <= 2, let last = lines.last?.lowercased() else {
+            return .unknown
+        }
         let words = [
             "ssh: connect to host", "ssh: could not resolve hostname", "kex_exchange_identification",
-            "connection closed by", "connection reset by", "during banner exchange",
-            "client_loop: send disconnect",
-            "timeout, server",
+            "connection closed by", "connection reset by", "connection timed out during banner exchange",
         ]
-        let said = ending.stderrText.lowercased()
-        return words.contains { said.contains($0) } ? .down("E-SSH") : .unknown
+        return words.contains { last.hasPrefix($0) } ? .down("E-SSH") : .unknown
     }
 
     private static func isPlain(_ word: String) -> Bool {

@@ -64,6 +64,8 @@ import Testing
         ("Authorization: Bearer abc", "Authorization: Bearer ***"),
         ("mysql -p{{ db.password }} x", "mysql -p*** x"), ("{{ db }}", #"{"password":"***","user":"me"}"#),
         ("{{ db.user }}", "me"), ("https://h/path?x=1", "https://h/path?x=1"), ("a token", "a token"),
+        (#"{"password": "hunter2"}"#, #"{"password": "***"}"#), ("password='x y'", "password='*** y'"),
+        ("Authorization: token ghp_A", "Authorization: token ***"), ("x://u:p@ss@h/a@b", "x://u:***@h/a@b"),
         ("token={{ steps.a.b }}", "token={{ steps.a.b }}"),
     ]) func secretsWithinTexts(text: String, expected: String) {
         var scope = scope
@@ -77,6 +79,11 @@ import Testing
         ("passenger", false),
         ("accessToken", true),
     ]) func namesOfSecrets(name: String, isSecret: Bool) { #expect(Preview.isSecret(name) == isSecret) }
+
+    @Test func aWordBehindAnOptionIsMasked() {
+        let argv: Value = .list(["mysql", "--db-password", "hunter3", "--user", "me"])
+        #expect(Preview(scope).value(argv) == .list(["mysql", "--db-password", "***", "--user", "me"]))
+    }
 
     @Test func aTemplateThatIsCalledSeesWhatItIsGiven() {
         let outer = Preview(scope)

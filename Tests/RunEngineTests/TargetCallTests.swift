@@ -16,11 +16,13 @@ private final class FakeGate: TargetGate {
     /// One for each time that it is asked; then everything goes.
     let answers: Monitor<[Answer]>
     let calls = Monitor<[String]>([])
+    nonisolated(unsafe) var whenAsked: () -> Void = {}
     enum Answer: Sendable { case go, wait(Span), refuse }
     init(_ answers: Answer...) { self.answers = Monitor(answers) }
 
     func enter(_ target: String, for who: String) -> TargetState.Answer {
         calls.with { $0.append("enter \(target) \(who)") }
+        whenAsked()
         switch answers.with({ $0.isEmpty ? .go : $0.removeFirst() }) {
         case .go: return .go
         case .wait(let span):
@@ -52,7 +54,7 @@ private final class FakeGate: TargetGate {
                 "end 1#1 succeeded", "ended succeeded",
             ])
         // By the same name each time, so that its turn stays its own.
-        let who = "api:443 \(run)/1/1.1"
+        let who = "api:443 \(run)/1/1.1.1"
         #expect(
             gate.calls.with { $0 } == [
                 "enter \(who)", "enter \(who)", "enter \(who)", "leave \(who) answered",
@@ -72,7 +74,7 @@ private final class FakeGate: TargetGate {
             let gate = FakeGate()
             let ended = try FakeWorld(targets: gate).live(job([call(do: outcome)]))
             #expect(ended.failure != nil && ended.failure?.target == nil)
-            #expect(gate.calls.with { $0.last } == "leave api:443 \(run)/1/1.1 \(said)")
+            #expect(gate.calls.with { $0.last } == "leave api:443 \(run)/1/1.1.1 \(said)")
         }
     }
 
@@ -81,7 +83,7 @@ private final class FakeGate: TargetGate {
         let ended = try FakeWorld(targets: gate).live(job([call(Steps.often, do: "down", retry: 2)]))
         #expect(ended.failure?.code == "E-DOWN")
         let names = gate.calls.with { $0.filter { $0.hasPrefix("enter") } }
-        #expect(names == ["enter api:443 \(run)/1/1.1", "enter api:443 \(run)/1/1.2"])
+        #expect(names == ["enter api:443 \(run)/1/1.1.1", "enter api:443 \(run)/1/1.2.2"])
     }
 
     @Test func aRefusalIsTheStepsFailure() throws {
@@ -124,17 +126,34 @@ private final class FakeGate: TargetGate {
         #expect(try world.live(job([step])).state == .succeeded)
     }
 
-    @Test func ofManyStepsForOneServiceOneHasATurnAhead() throws {
-        let gate = FakeGate(.go, .wait(.seconds(60)))
+    @Test func whoIsStoppedOrHeldWhileItWaitsHasNotBegun() throws {
+        for request in [RunSignals.Request.stop, .hold] {
+            let signals = RunSignals()
+            let gate = FakeGate(.wait(.milliseconds(50)), .wait(.milliseconds(50)))
+            gate.whenAsked = { signals.raise(request) }
+            let world = try FakeWorld(targets: gate)
+            let ending = world.driver(RunRecord(try FakeWorld.acceptance()), job([call()]), signals: signals)
+                .drive()
+            switch ending {
+            case .stopped: #expect(request == .stop)
+            case .suspended(let wait): #expect(request == .hold && wait.reason == .held)
+            default: Issue.record("\(ending)")
+            }
+            #expect(world.recorder.story.allSatisfy { !$0.hasPrefix("start") }, "\(world.recorder.story)")
+        }
+    }
+
+    @Test func anAnswerOfAPersonOutlivesTheWait() throws {
+        let gate = FakeGate(.wait(.seconds(60)))
         let world = try FakeWorld(targets: gate)
-        let steps = [
-            Steps.hold(Steps.parallel, (1...6).map { _ in Steps.spec(1, parameters: ["target": "api:443"]) })
-        ]
-        var spec = job(Steps.placed(steps, inside: StepPlace(.main, [])))
-        spec.maxParallel = 1
-        #expect(try world.live(spec).state == .succeeded)
-        // The first drive asks for two, the second for the rest.
-        #expect(gate.calls.with { $0.count { $0.hasPrefix("enter") } } == 7)
+        var record = try RunRecord(FakeWorld.acceptance())
+        let step = StepRecord(
+            place: StepPlace(.main, [1]), title: "once", id: nil, type: "once", runAttempt: 1, attempt: 1,
+            state: .running,
+            startedAt: Timestamp(seconds: 3))
+        record.apply(.stepStarted(step))
+        let outcome = try world.live(job([call()]), from: record, resolution: .retry)
+        #expect(outcome.state == .succeeded && outcome.waits == [.interrupted, .target])
     }
 
     @Test func whatCleansUpIsNotKeptWaiting() throws {
