@@ -171,7 +171,7 @@ import Testing
                 ])
             try b.prune(now: Timestamp(nanoseconds: Clocks.wall))
             #expect(try TargetBook.all(folder.directory).count == 1)
-            try b.prune(now: Timestamp(nanoseconds: Clocks.wall).adding(.seconds(400 * 86_400)))
+            try b.prune(now: Timestamp(nanoseconds: Clocks.wall).adding(.seconds(800 * 86_400)))
             #expect(try TargetBook.all(folder.directory).isEmpty)
         }
     }
