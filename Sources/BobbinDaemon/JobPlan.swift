@@ -108,7 +108,7 @@ public struct JobPlan: Sendable {
         let name =
             step.parameters[key]?.stringValue
             ?? step.type.parameters.first { $0.name == key }?.standard.stringValue
-        return preview.hiding([name, "loop", "index"].compactMap { $0 })
+        return preview.hiding([name, "loop"].compactMap { $0 })
     }
 
     /// Empty where the steps run one after the other.

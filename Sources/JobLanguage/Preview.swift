@@ -93,6 +93,7 @@ public struct Preview: Sendable {
     }
 
     private func known(_ code: String) -> Value? {
+        // What cannot be read stays as it is written; the checker has complained.
         guard let expression = try? Expression.parse(code) else { return nil }
         let roots = expression.references.map(\.root)
         let names = expression.references.flatMap(\.names)
@@ -103,7 +104,7 @@ public struct Preview: Sendable {
             !["steps", "run"].contains($0) && (!open.contains($0) || isBare && scope.variables[$0] != nil)
         }
         guard mayShow else { return nil }
-        // Within a map that is shown whole there may be names as well.
+        // What fails now may not fail when it runs, and stays as it is written. A map that is shown whole may hold secrets.
         return (try? expression.evaluate(scope)).map { Preview.cleared($0) }
     }
 

@@ -1,5 +1,5 @@
 // What this is: what is known of a service outside (`api.example.com:443`), and what that means for the next call to it.
-// Owns: the rules of the circuit breaker and of the strict rate; the port between the engine and whoever keeps the state.
+// Owns: the rules of the circuit breaker, and their order with the rate (Rate.swift); the port between the engine and whoever keeps the state.
 // Never: reads a clock or a disk; looks at what a call does.
 // On failure: nothing here fails.
 
