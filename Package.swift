@@ -40,6 +40,7 @@ let package = Package(
         room("RunJournal", ["JobModel", "LinuxSystem"]),
         room("RunEngine", ["JobModel", "JobLanguage", "LinuxSystem"]),
         room("StepLibrary", ["JobModel", "LinuxSystem", crypto]),
+        room("AccessControl", ["JobModel", "LinuxSystem", crypto]),
         room("Archives", ["LinuxSystem", "CArchive"]),
         room("Databases", ["JobModel", grdb, sqlite]),
         room("RunHistory", ["JobModel", grdb]),
@@ -47,13 +48,13 @@ let package = Package(
             "BobbinDaemon",
             [
                 "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
-                "StepLibrary", "Archives", "Databases", "RunHistory", crypto,
+                "StepLibrary", "AccessControl", "Archives", "Databases", "RunHistory", crypto,
             ]),
         .executableTarget(
             name: "bobbin",
             dependencies: [
                 "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal",
-                "RunHistory",
+                "RunHistory", "AccessControl",
                 "LinuxSystem",
                 argumentParser,
             ],
@@ -74,6 +75,7 @@ let package = Package(
         tests(
             "StepLibraryTests",
             ["StepLibrary", "BobbinDaemon", "Archives", "JobModel", "LinuxSystem", crypto]),
+        tests("AccessControlTests", ["AccessControl", "JobModel", "LinuxSystem", "TestKit"]),
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
         tests(

@@ -15,6 +15,7 @@ public struct Configuration: Hashable, Sendable {
     /// What jobs with an `environment` must name; nil: this site takes all.
     public var environment: String? = nil
     public var targets = TargetPolicies()
+    public var approvals = ApprovalSettings()
 
     public static let standard = Configuration(
         queues: [QueuePolicy(name: .standard, maxConcurrent: 3)], shutdownGrace: .seconds(30),
@@ -64,7 +65,9 @@ public struct ConfigurationProblem: Error, Hashable, Sendable {
 final class ConfigurationSheet {
     let source: SourceFile
     private(set) var problems: [String] = []
-    private static let topKeys = ["queues", "shutdown_grace", "kill_grace", "environment", "targets"]
+    private static let topKeys = [
+        "queues", "shutdown_grace", "kill_grace", "environment", "targets", "approvals",
+    ]
     private static let queueKeys = [
         "max_concurrent", "priority_levels", "retry_policy", "require_end", "timeout",
     ]
@@ -91,6 +94,7 @@ final class ConfigurationSheet {
             configuration.environment = name
         }
         if let field = tree["targets"] { configuration.targets = targets(field) }
+        if let field = tree["approvals"] { configuration.approvals = approvals(field) }
         guard let node = tree["queues"] else { return configuration }
         guard let entries = node.pairs else {
             problem("`queues` must be a map of queue names", node.start)

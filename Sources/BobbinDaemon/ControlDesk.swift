@@ -83,7 +83,7 @@ final class ControlDesk {
             let (outcome, text) = act(verb, record, name, directory)
             return answer(name, in: directory, outcome, text)
         }
-        if let orders = ownerElsewhere(of: run) {
+        if let orders = Whereabouts(core.site.spool, notOf: core.name).owner(of: run) {
             // The run's own runner carries it out and answers.
             do { _ = try Move(core.site.spool).forward(command: name, to: orders) } catch {
                 core.diskTrouble("passing on \(name)", error)
@@ -152,6 +152,9 @@ final class ControlDesk {
                 wait.reason == .retry
                     ? "held instead of its next attempt" : "held; it waited (\(wait.reason.rawValue))"
             )
+        case .waiting(let wait) where wait.reason == .approval:
+            core.scheduler.signals(of: record.id).raise(.hold)
+            return ("done", "it waits for people; once they approve it is held before its next step")
         case .waiting(let wait):
             return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
         default:
@@ -249,32 +252,6 @@ final class ControlDesk {
         } catch {
             return ("failed", "\(error)")
         }
-    }
-
-    /// The orders directory of the runner that has the run, if it is another one's.
-    private func ownerElsewhere(of run: RunID) -> Directory? {
-        let spool = core.site.spool
-        // A directory that vanishes while we look is a runner that has gone.
-        for runner in (try? spool.claimed.names()) ?? [] where runner != core.name {
-            guard let names = try? spool.claimed.directory(runner).names(),
-                names.contains(where: { $0.hasPrefix(run.text) })
-            else { continue }
-            return try? spool.runners.directory("\(runner)/\(SpoolName.orders)")
-        }
-        return ownerOfParked(run)
-    }
-    private func ownerOfParked(_ run: RunID) -> Directory? {
-        let spool = core.site.spool
-        let isParked = spool.parked.values.contains { directory in
-            // Unreadable: not found there.
-            ((try? directory.names()) ?? []).contains { $0.hasPrefix(run.text) }
-        }
-        guard isParked else { return nil }
-        for runner in (try? spool.runners.names()) ?? [] where runner != core.name {
-            guard let replay = try? Replays.of(runner, spool), replay.live[run] != nil else { continue }
-            return try? spool.runners.directory("\(runner)/\(SpoolName.orders)")
-        }
-        return nil
     }
 
     // MARK: answers

@@ -1,5 +1,5 @@
 // What this is: `bobbin run JOB`: one job, here and now, without daemon, queue or journal.
-// Owns: the run's temporary directory, the progress lines, the waiting out of retries.
+// Owns: the run's temporary directory, the progress lines, the waiting out of retries, the asking of who is there.
 // Never: touches the spool: what is run this way is answered on the terminal, not in done/.
 // On failure: the record of the run says it; the caller turns it into an exit code.
 import JobLanguage
@@ -10,6 +10,8 @@ import RunEngine
 public final class ForegroundRun: Sendable {
     /// Tells about each step as it starts and ends.
     public typealias Progress = @Sendable (StepRecord) -> Void
+    /// Asks whoever is there; nil: nobody is, or he does not answer.
+    public typealias Ask = @Sendable (RunRecord, RunRecord.Gate) -> Decision?
 
     private final class Recorder: RunRecorder {
         let record: Monitor<RunRecord>
@@ -31,7 +33,7 @@ public final class ForegroundRun: Sendable {
     public static func perform(
         _ spec: JobSpec, bytes: [UInt8], name: String, directory: String, runs: Directory,
         signals: RunSignals,
-        progress: @escaping Progress
+        progress: @escaping Progress, ask: @escaping Ask = { _, _ in nil }
     ) -> RunRecord {
         let queue = QueuePolicy(name: spec.queue ?? .standard)
         let now = Timestamp(nanoseconds: Clocks.wall)
@@ -56,13 +58,14 @@ public final class ForegroundRun: Sendable {
                 record: record, spec: spec, actions: actions, recorder: recorder, surroundings: surroundings,
                 signals: signals, queue: queue)
             let ending = driver.drive()
-            if let final = finish(ending, recorder, signals) { return final }
+            if let final = finish(ending, recorder, signals, ask) { return final }
         }
     }
 
     /// Nil after a wait: the run is driven again.
-    private static func finish(_ ending: RunEnding, _ recorder: Recorder, _ signals: RunSignals) -> RunRecord?
-    {
+    private static func finish(
+        _ ending: RunEnding, _ recorder: Recorder, _ signals: RunSignals, _ ask: Ask
+    ) -> RunRecord? {
         let run = recorder.record.with { $0.id }
         let now = Timestamp(nanoseconds: Clocks.wall)
         switch ending {
@@ -78,12 +81,48 @@ public final class ForegroundRun: Sendable {
             signals.pause(until: Clocks.monotonic + max(0, due))
             recorder.record(.resumed(at: Timestamp(nanoseconds: Clocks.wall)), of: run, durable: false)
             return nil
+        case .suspended(let wait) where wait.reason == .approval:
+            recorder.record(.parked(wait), of: run, durable: false)
+            answer(recorder, ask)
+            recorder.record(.resumed(at: Timestamp(nanoseconds: Clocks.wall)), of: run, durable: false)
+            return nil
         case .suspended, .stopped:
             let failure = Failure("E-STOPPED", "the run was stopped", kind: .cancelled, retry: .never)
             recorder.record(
                 .ended(.cancelled, at: now, failure: failure, outputs: [:], result: []), of: run,
                 durable: false)
             return recorder.record.with { $0 }
+        }
+    }
+
+    /// Without an answer the time of a question is over at once, and it counts as a no.
+    private static func answer(_ recorder: Recorder, _ ask: Ask) {
+        let record = recorder.record.with { $0 }
+        for gate in record.gates where gate.approval.outcome(gate.question).isOpen {
+            let now = Timestamp(nanoseconds: Clocks.wall)
+            let note = { (event: ApprovalEvent) in
+                recorder.record(
+                    .approval(gate.step.place, nonce: gate.question.nonce, event), of: record.id,
+                    durable: false)
+            }
+            note(.asked(at: now, until: now.adding(gate.question.timeout)))
+            let nobody = Decision(
+                .deny, by: record.acceptance.submitter, at: now,
+                comment:
+                    "nobody could be asked here; run it at a terminal, with --auto-approve, or through the spool"
+            )
+            guard let decision = ask(record, gate) else {
+                note(.decided(nobody))
+                continue
+            }
+            // Whoever sits here is one person, however many the job wants.
+            note(.decided(decision))
+            if decision.verdict == .approve, gate.question.wanted > 1 {
+                var alone = nobody
+                alone.comment =
+                    "it takes \(gate.question.wanted) people, and here is one; drop it into the spool"
+                note(.decided(alone))
+            }
         }
     }
 }

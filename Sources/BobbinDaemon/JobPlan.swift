@@ -7,15 +7,7 @@ import JobModel
 import LinuxSystem
 
 public struct JobPlan: Sendable {
-    public struct Row: Sendable {
-        public var step: StepSpec
-        public var depth: Int
-        /// As far as they are known, masked.
-        public var arguments: ValueMap
-        /// `host:port`
-        public var target: String?
-        public var effect: Effect
-    }
+    public typealias Row = StepOutline
     public var spec: JobSpec
     public var queue: QueuePolicy
     public var priority: Priority
@@ -24,6 +16,18 @@ public struct JobPlan: Sendable {
     public var sections: [(section: Section, rows: [Row])] = []
     /// Of the main section, where it is not one after the other: labels that may run side by side.
     public var waves: [[String]] = []
+    /// What is asked of people: the step, and the question as far as it is known.
+    public var questions: [(label: String, question: ApprovalQuestion)] {
+        sections.flatMap(\.rows).filter { $0.step.type.name == ApprovalQuestion.stepType }.map { row in
+            var fields = ValueMap()
+            for parameter in row.step.type.parameters { fields[parameter.name] = parameter.standard }
+            for entry in row.arguments.entries {
+                let kind = row.step.type.parameters.first { $0.name == entry.key }?.kind
+                fields[entry.key] = kind?.accept(entry.value) ?? entry.value
+            }
+            return (row.step.label, ApprovalQuestion(fields, nonce: "", next: []))
+        }
+    }
     /// Inputs that whoever drops it has still to give.
     public var missing: [String]
 
@@ -48,7 +52,10 @@ public struct JobPlan: Sendable {
         let preview = Preview(scope, missing: missing)
         variables = preview.value(.map(spec.variables)).mapValue ?? [:]
         for section in Section.allCases where !spec.steps(of: section).isEmpty {
-            sections.append((section, rows(spec.steps(of: section), 0, preview)))
+            let rows = StepOutline.rows(spec.steps(of: section), preview) { step, arguments in
+                Site.allActions.first { $0.type.name == step.type.name }?.target(arguments)
+            }
+            sections.append((section, rows))
         }
         waves = JobPlan.waves(spec.steps)
     }
@@ -68,48 +75,6 @@ public struct JobPlan: Sendable {
         }
     }
     public var targets: [String] { Array(Set(sections.flatMap(\.rows).compactMap(\.target))).sorted() }
-
-    private func rows(_ steps: [StepSpec], _ depth: Int, _ preview: Preview) -> [Row] {
-        steps.flatMap { step -> [Row] in
-            var arguments = ValueMap()
-            for entry in step.parameters.entries {
-                let kind = step.type.parameters.first { $0.name == entry.key }?.kind
-                let stays =
-                    kind == .literal || kind == .roundCondition || kind == .roundValue
-                    || kind?.isCondition == true
-                arguments[entry.key] =
-                    stays ? Preview.cleared(entry.value) : preview.value(entry.value, named: entry.key)
-            }
-            // What is masked or not known yet is no address.
-            let action = Site.allActions.first { $0.type.name == step.type.name }
-            let row = Row(
-                step: step, depth: depth, arguments: arguments,
-                target: action?.target(arguments).flatMap { Preview.isOpen(.string($0)) ? nil : $0 },
-                effect: step.type.effect(step.parameters))
-            return [row] + rows(step.steps, depth + 1, inside(step, arguments, preview))
-        }
-    }
-
-    private func inside(_ step: StepSpec, _ arguments: ValueMap, _ preview: Preview) -> Preview {
-        if let call = step.call {
-            let given =
-                step.type.control == .call && step.type.name == "call"
-                ? arguments["variables"]?.mapValue : arguments
-            var variables = call.variables
-            for entry in (given ?? [:]).entries where !entry.value.isNull {
-                variables[entry.key] = entry.value
-            }
-            let absent = call.parameters.map(\.name).filter { variables[$0] == nil }
-            return preview.inside(variables, hiding: absent)
-        }
-        guard step.type.control?.isLoop == true, let key = step.type.control?.nameParameter else {
-            return preview
-        }
-        let name =
-            step.parameters[key]?.stringValue
-            ?? step.type.parameters.first { $0.name == key }?.standard.stringValue
-        return preview.hiding([name, "loop"].compactMap { $0 })
-    }
 
     /// Empty where the steps run one after the other.
     private static func waves(_ steps: [StepSpec]) -> [[String]] {

@@ -61,6 +61,7 @@ struct Recovery {
         let parked = Array(spool.parked.values)
         for directory in [
             spool.rejected, spool.control, spool.controlClosed, spool.state, spool.inbox, core.claimed,
+            spool.requests, spool.responses, spool.approvalsClosed,
         ] + parked {
             // Unreadable now: the next leader looks again.
             for name in (try? directory.names()) ?? [] where name.hasPrefix(".") && name.hasSuffix(".tmp") {

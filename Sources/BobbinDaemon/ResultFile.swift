@@ -25,6 +25,9 @@ public enum ResultFile {
         map += times(run)
         map.append(("attempts", .int(run.attempt)))
         map.append(("steps", .list(run.steps.map(step))))
+        if !run.approvals.isEmpty {
+            map.append(("approvals", .list(run.approvals.map { approval($0, run) })))
+        }
         if !run.waits.isEmpty { map.append(("waits", .list(run.waits.map(wait)))) }
         map.append(("drop", .map(drop(a))))
         return Array(YamlWriter.write(map, header: [heading(run)]).utf8)
@@ -108,6 +111,18 @@ public enum ResultFile {
             }
         }
         return kept
+    }
+
+    private static func approval(_ entry: Approval, _ run: RunRecord) -> YamlOut {
+        var map: [(String, YamlOut)] = [
+            ("step", .string(entry.place.text)), ("request", .string(ApprovalForm.id(run.id, entry.place))),
+            ("nonce", .string(entry.nonce)),
+        ]
+        if let asked = entry.askedAt { map.append(("asked_at", time(asked))) }
+        if let end = entry.expiresAt { map.append(("expires_at", time(end))) }
+        if let over = entry.expiredAt { map.append(("expired_at", time(over))) }
+        map.append(("decisions", .list(entry.decisions.map { out(ApprovalText.value($0)) })))
+        return .map(map)
     }
 
     private static func wait(_ entry: WaitRecord) -> YamlOut {

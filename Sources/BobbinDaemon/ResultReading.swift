@@ -26,6 +26,7 @@ extension ResultFile {
         run.failure = map["error"]?.mapValue.flatMap(failure)
         run.outputs = map["outputs"]?.mapValue ?? [:]
         run.steps = (map["steps"]?.listValue ?? []).compactMap { $0.mapValue.flatMap(step) }
+        run.approvals = (map["approvals"]?.listValue ?? []).compactMap { $0.mapValue.flatMap(approval) }
         run.waits = (map["waits"]?.listValue ?? []).compactMap { $0.mapValue.flatMap(wait) }
         run.state = .ended(state)
         return run
@@ -80,6 +81,29 @@ extension ResultFile {
             kind: map["kind"]?.stringValue.flatMap(Failure.Kind.init) ?? .failed,
             retry: map["retry"]?.stringValue.flatMap(Failure.Retry.init) ?? .permanent,
             step: map["step"]?.stringValue, exitCode: map["exit_code"]?.intValue)
+    }
+
+    private static func approval(_ map: ValueMap) -> Approval? {
+        guard let place = map["step"].flatMap({ StepPlace($0.text) }), let nonce = map["nonce"]?.stringValue
+        else { return nil }
+        var approval = Approval(place, nonce: nonce)
+        approval.askedAt = time(map["asked_at"])
+        approval.expiresAt = time(map["expires_at"])
+        approval.expiredAt = time(map["expired_at"])
+        approval.decisions = (map["decisions"]?.listValue ?? []).compactMap { $0.mapValue.flatMap(decision) }
+        return approval
+    }
+    private static func decision(_ map: ValueMap) -> Decision? {
+        guard let verdict = map["decision"]?.stringValue.flatMap(Decision.Verdict.init(rawValue:)),
+            let at = time(map["at"])
+        else { return nil }
+        return Decision(
+            verdict,
+            by: Submitter(uid: UInt32(clamping: map["uid"]?.intValue ?? 0), name: map["by"]?.text ?? ""),
+            at: at,
+            comment: map["comment"]?.text ?? "", inputs: map["inputs"]?.mapValue ?? [:],
+            sha256: map["answer_sha256"]?.text ?? "", isSelf: map["self_approved"] != nil,
+            isSigned: map["signed"]?.boolValue ?? false)
     }
 
     private static func wait(_ map: ValueMap) -> WaitRecord? {

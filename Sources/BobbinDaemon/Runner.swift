@@ -36,6 +36,7 @@ public final class Runner {
     private let drops: DropWatch
     private let desk: ControlDesk
     private let inbox: Inbox
+    private let notices: Notices
     private let orders: Directory
     private let signals: SignalInbox
     private var workers: [BlockingThread] = []
@@ -49,7 +50,7 @@ public final class Runner {
     private var isDraining = false
     private var wasSignalled = false
     private var isStopped = false
-    private static let controlTag = 1, ordersTag = 2, inboxTag = 3, configurationTag = 4
+    private static let controlTag = 1, ordersTag = 2, inboxTag = 3, responsesTag = 4, configurationTag = 5
     private static let housekeepingEvery = Span.seconds(5).nanoseconds
 
     // MARK: start
@@ -99,6 +100,7 @@ public final class Runner {
         drops = try DropWatch(core)
         desk = ControlDesk(core)
         inbox = Inbox(core)
+        notices = Notices(site, log: log)
         // Runs that go on need their queues, also those that the configuration has dropped meanwhile.
         try core.scheduler.configure(configuration.queues, slots: spool.slots)
         for name in try temporary.names() { try temporary.removeIfPresent(name) }
@@ -169,6 +171,12 @@ public final class Runner {
         // A drain without anybody left to drain has ended, even if nobody could take its file away.
         if leaderLock != nil && !othersWork { desk.endDrain() }
         desk.sweep(isLeader: leaderLock != nil)
+        let approvals = try ApprovalDesk(core, notices: notices) { [unowned self] run in
+            resume(run, where: Runner.mayWakeForPeople)
+        }
+        self.approvals = approvals
+        approvals.begin(isLeader: leaderLock != nil)
+        approvals.sweep(isLeader: leaderLock != nil)
         try startWorkers()
         core.log.info(
             "runner",
@@ -190,6 +198,7 @@ public final class Runner {
         // What holds while its file is there ends when the file goes.
         try drops.watch.add(core.site.spool.control, tag: Runner.controlTag, removals: true)
         try drops.watch.add(core.site.spool.inbox, tag: Runner.inboxTag)
+        try drops.watch.add(core.site.spool.responses, tag: Runner.responsesTag)
     }
 
     /// A person may have emptied, moved or replaced a directory that we hold open.
@@ -202,9 +211,11 @@ public final class Runner {
             "replaced or removed, opened anew: \(replaced.map { "spool/" + $0 }.joined(separator: ", "))")
         drops.watch.remove(tag: Runner.controlTag)
         drops.watch.remove(tag: Runner.inboxTag)
+        drops.watch.remove(tag: Runner.responsesTag)
         try watchPublicDirectories()
         desk.sweep(isLeader: leaderLock != nil)
         if leaderLock != nil { inbox.sweep() }
+        approvals?.sweep(isLeader: leaderLock != nil)
     }
 
     private func startWorkers() throws {
@@ -241,6 +252,7 @@ public final class Runner {
         }
         for key in core.scheduler.takeWantedScans() { drops.rescan(key) }
         if now >= inbox.lookAgain { inbox.sweep() }
+        approvals?.tick(isLeader: leaderLock != nil)
         if now >= desk.lookAgain { desk.sweep(isLeader: leaderLock != nil) }
         if now >= nextHousekeeping { try keepHouse() }
         if let instant = stopAt, now >= instant { core.scheduler.raiseAll(.stop) }
@@ -249,11 +261,17 @@ public final class Runner {
     private var contendedUntil: Int64?
     private var nextLookForRoom: Int64 = 0
     private var nextLookAtKeys: Int64 = 0
+    private var approvals: ApprovalDesk?
+    /// While another of its steps waits for something else, a run may go on for the sake of one that people were asked about.
+    private static func mayWakeForPeople(_ reason: Wait.Reason) -> Bool {
+        [.approval, .child, .retry, .scheduled, .target, .interrupted].contains(reason)
+    }
     private lazy var parents = Parents(core) { [unowned self] run in resume(run, where: Parents.mayWake) }
 
     private var deadline: Int64 {
         var nearest = min(drops.deadline, nextHousekeeping, inbox.lookAgain, desk.lookAgain)
         if let stopAt { nearest = min(nearest, stopAt) }
+        if let approvals { nearest = min(nearest, approvals.deadline) }
         if core.scheduler.isHeldUp { nearest = min(nearest, nextLookForRoom) }
         if let contendedUntil { nearest = min(nearest, contendedUntil) }
         if core.gate.hasLinesElsewhere { nearest = min(nearest, nextLookAtKeys) }
@@ -265,7 +283,7 @@ public final class Runner {
 
     private static func tellsOfReplacement(_ entry: (tag: Int, hint: DirectoryWatch.Hint)) -> Bool {
         switch entry.hint {
-        case .gone: entry.tag <= Runner.inboxTag || entry.tag == DropWatch.parentTag
+        case .gone: entry.tag <= Runner.responsesTag || entry.tag == DropWatch.parentTag
         case .removed: entry.tag == DropWatch.parentTag
         case .movedIn, .closed, .appeared: false
         }
@@ -286,6 +304,9 @@ public final class Runner {
         }
         if tags.contains(Runner.controlTag) || report.overflowed { desk.sweep(isLeader: leaderLock != nil) }
         if tags.contains(Runner.ordersTag) || report.overflowed { desk.sweepOrders(orders) }
+        if tags.contains(Runner.responsesTag) || report.overflowed {
+            approvals?.sweep(isLeader: leaderLock != nil)
+        }
         if tags.contains(Runner.configurationTag) { rereadConfiguration() }
         if leaderLock != nil {
             for (tag, hint) in report.hints where tag == Runner.inboxTag { inbox.take(hint) }
@@ -303,7 +324,8 @@ public final class Runner {
             case .arriving(let candidate, let key, let why, let span):
                 drops.stillArriving(candidate, key, why: why, lookAgainIn: span)
             case .parked(let run, let wait):
-                parked[run] = wait.reason.endsByItself ? wait.until : nil
+                // A step that asks people may have a time of its own.
+                parked[run] = wait.reason.endsByItself || wait.reason == .approval ? wait.until : nil
                 // The message may be older than what has become of the run.
                 if let record = core.journal.record(run), case .waiting(let wait) = record.state {
                     if wait.reason == .key { core.gate.enqueue(record) }
@@ -311,6 +333,7 @@ public final class Runner {
                     // Its child may have ended while it went aside.
                     if wait.reason == .child { parents.look(for: [run]) }
                 }
+                approvals?.look(run)
             case .called(let run):
                 resume(run, where: { $0 == .key })
                 if let record = core.journal.record(run), case .waiting(let wait) = record.state,
@@ -321,7 +344,10 @@ public final class Runner {
             case .ended(let records):
                 if records.isEmpty { break }
                 indexer?.add(records)
-                for record in records { parents.ended(record) }
+                for record in records {
+                    parents.ended(record)
+                    approvals?.ended(record.id)
+                }
                 core.log.write(
                     records.map { record in
                         let failure = record.failure.map { ": \($0.message) [\($0.code)]" } ?? ""
@@ -339,7 +365,9 @@ public final class Runner {
     private func resumeDue() {
         guard !parked.isEmpty else { return }
         let now = Timestamp(nanoseconds: Clocks.wall)
-        for (run, due) in parked where due <= now { resume(run, where: \.endsByItself) }
+        for (run, due) in parked where due <= now {
+            resume(run, where: { $0.endsByItself || $0 == .approval })
+        }
     }
 
     /// Held before its first step, with a key that had just come to it: others go on.
@@ -371,6 +399,7 @@ public final class Runner {
         // Also while nothing comes: since when the disk had no room matters for what comes then.
         if core.mayBegin(), !core.scheduler.isHeldUp { core.pressure.tell("") }
         parents.look()
+        approvals?.keepHouse(isLeader: leaderLock != nil)
         if let problem = core.scheduler.slotProblem { core.diskTrouble("slots", problem) }
         do { try reopenReplaced() } catch { core.diskTrouble("a directory of the spool", error) }
         desk.sweep(isLeader: leaderLock != nil)
@@ -480,6 +509,7 @@ public final class Runner {
     private func stop() -> Int32 {
         core.scheduler.exit()
         for worker in workers { worker.join() }
+        notices.close()
         publisher.close()
         takeMail()
         core.journal.close()

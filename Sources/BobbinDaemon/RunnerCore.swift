@@ -3,6 +3,7 @@
 // Owns: the ways in which a run leaves a worker: ended or parked.
 // Never: decides when something starts.
 // On failure: the journal's and publisher's fail-stop; disk trouble elsewhere is logged, once a minute for the same file.
+import AccessControl
 import Glibc
 import JobLanguage
 import JobModel
@@ -34,6 +35,7 @@ final class RunnerCore: Sendable {
     let waker: Waker
     let targets: Targets
     let gate: StartGate
+    let audit: AuditLog
     /// Asks for the end of a run, or of what becomes of a ticket, whosever it is.
     let cancel: @Sendable (RunID) -> Void
     private let publisher = Monitor<Publisher?>(nil)
@@ -93,6 +95,8 @@ final class RunnerCore: Sendable {
             book: try TargetBook(spool.state), policies: { settings.with { $0.configuration.targets } },
             log: log)
         targets.prune()
+        audit = AuditLog(
+            ops: try site.spool.site.directory("ops"), state: spool.state, origin: AuditOrigin.name(spool))
         surroundings = RunSurroundings(
             sitePath: site.path, runsPath: spool.runs.path,
             runDirectory: { try spool.runs.makeDirectory($0.text) },
@@ -102,6 +106,8 @@ final class RunnerCore: Sendable {
 
     // MARK: settings
 
+    /// Who may do what here.
+    var access: AccessPolicy { .privateSite(of: ProcessSetup.uid) }
     var configuration: Configuration { settings.with { $0.configuration } }
     func policy(_ queue: QueueName) -> QueuePolicy? { settings.with { $0.configuration.policy(queue) } }
     func lane(_ key: LaneKey) -> Directory? { settings.with { $0.lanes[key] } }
@@ -163,6 +169,9 @@ final class RunnerCore: Sendable {
             ((try? $0.names()) ?? []).contains(where: isIt)
         }
     }
+
+    /// Whether another runner of this spool has the run.
+    func isElsewhere(_ run: RunID) -> Bool { Whereabouts(site.spool, notOf: name).owner(of: run) != nil }
 
     // MARK: pressure
 

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <sys/timex.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -87,6 +88,12 @@ int bb_signalfd(const int *signals, int count) {
 }
 
 int bb_getrandom(void *buffer, size_t length) { return outcome(getrandom(buffer, length, 0)); }
+
+int bb_has_acl(int fd) {
+    long got = fgetxattr(fd, "system.posix_acl_access", NULL, 0);
+    if (got >= 0) return 1;
+    return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
+}
 
 int bb_take_read_lease(int fd) { return outcome(fcntl(fd, F_SETLEASE, F_RDLCK)); }
 int bb_drop_lease(int fd) { return outcome(fcntl(fd, F_SETLEASE, F_UNLCK)); }

@@ -7,7 +7,7 @@ import YamlText
 
 final class CallReader {
     private let reader: JobReader
-    private let budget: CheckBudget?
+    let budget: CheckBudget?
     private(set) var called: [CalledTemplate] = []
     /// What was found inside of templates.
     private(set) var findings: [Finding] = []

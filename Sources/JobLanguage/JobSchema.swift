@@ -230,7 +230,8 @@ public enum JobSchema {
     private static func value(_ parameter: Parameter) -> Value {
         let plain = kind(parameter)
         switch parameter.kind {
-        case .any, .roundValue, .text, .script, .condition, .roundCondition, .steps, .literal: return plain
+        case .any, .roundValue, .text, .script, .condition, .roundCondition, .steps, .literal, .form:
+            return plain
         default: return any([plain, reference("expression")])
         }
     }
@@ -252,7 +253,7 @@ public enum JobSchema {
                     .map(["type": "string", "pattern": "^[0-9]+\\s*(B|KB|MB|GB|TB|K|M|G|KiB|MiB|GiB|TiB)?$"]),
                 ])
             ])
-        case .map, .literal: return .map(["type": "object"])
+        case .map, .literal, .form: return .map(["type": "object"])
         case .list: return .map(["type": "array"])
         case .items: return .map(["type": .list(["array", "object"])])
         case .texts: return any([text, .map(["type": "array", "items": text])])

@@ -18,7 +18,12 @@ struct ParameterReader {
             fields.wrong("params", "map", node)
             return []
         }
-        return pairs.compactMap { pair in
+        return read(pairs)
+    }
+    /// Those of a form as well.
+    @discardableResult
+    func read(_ pairs: [YamlPair]) -> [JobParameter] {
+        pairs.compactMap { pair in
             if Scope.reservedNames.contains(pair.key) || Scope.words.contains(pair.key) {
                 findings.error(
                     "E-VARIABLE", "`\(pair.key)` cannot name a parameter: it is a word of the language",
@@ -138,5 +143,12 @@ extension JobSpec {
     public var lacking: [String] {
         let missing = parameters.filter { $0.isRequired && variables[$0.name] == nil }
         return missing.map { "`\($0.name)` must be given (\($0.kind.title))" }
+    }
+}
+
+extension JobParameter {
+    /// Whether a whole text matches a pattern, within a budget of its own; nil where that takes too long to say.
+    public static func matches(_ text: String, _ pattern: String) -> Bool? {
+        CheckBudget().matches(text, pattern)
     }
 }

@@ -8,6 +8,8 @@ public struct Preview: Sendable {
     private var scope: Scope
     /// Variables whose own value is not known yet.
     private var open: Set<String>
+    /// Whether the run has begun: what its steps have left is known.
+    private var isRunning = false
     public static let mask = "***"
     private static let secretWords = [
         "password", "passwd", "passphrase", "secret", "token", "authorization", "api_key", "apikey", "cookie",
@@ -22,11 +24,18 @@ public struct Preview: Sendable {
         open = Set(missing)
     }
 
+    /// Of a run that has come to a step: what is known there, and not what the steps after it will leave.
+    public init(at scope: Scope) {
+        self.init(scope, missing: [])
+        isRunning = true
+    }
+
     /// With the variables of a template that is called; values that are open stay open in it.
     public func inside(_ variables: ValueMap, hiding names: some Sequence<String> = []) -> Preview {
         var inner = scope
         inner.variables = variables
         inner.extras = [:]
+        inner.steps = []
         return Preview(
             inner, missing: variables.keys.filter { Preview.isOpen(variables[$0] ?? .null) } + names)
     }
@@ -100,12 +109,25 @@ public struct Preview: Sendable {
         if names.contains(where: Preview.isSecret) { return .string(Preview.mask) }
         // Alone it can be shown, open as it is.
         let isBare = roots.count == 1 && code.trimmed == roots[0]
+        guard expression.references.allSatisfy(isKnown) else { return nil }
         let mayShow = roots.allSatisfy {
-            !["steps", "run"].contains($0) && (!open.contains($0) || isBare && scope.variables[$0] != nil)
+            (!open.contains($0) || isBare && scope.variables[$0] != nil)
         }
         guard mayShow else { return nil }
         // What fails now may not fail when it runs, and stays as it is written. A map that is shown whole may hold secrets.
         return (try? expression.evaluate(scope)).map { Preview.cleared($0) }
+    }
+
+    /// Of the run, and of its steps those that have left something. A `default` for what a step will leave is no value yet.
+    private func isKnown(_ reference: Reference) -> Bool {
+        switch (reference.root, reference.members.first) {
+        case ("steps", .name(let name)): isRunning && scope.step(named: name) != nil
+        case ("steps", .index(let index)): isRunning && index >= 0 && scope.step(at: index) != nil
+        case ("steps", nil): false
+        case ("run", .name(let name)): isRunning && name != "error"
+        case ("run", _): false
+        default: true
+        }
     }
 
     /// As it is, but for what is named like a secret.

@@ -172,7 +172,7 @@ struct StaticCheck {
             // At the end of each round, where more can be seen.
             case (.roundCondition, _), (.roundValue, _): break
             // Not ours.
-            case (.literal, _): break
+            case (.literal, _), (.form, _): break
             default: check(value, place, view)
             }
         }

@@ -239,6 +239,10 @@ struct StepReader {
 
     /// Literal values are checked now; what holds `{{` can be judged only when it is rendered.
     private func check(_ node: YamlNode, _ parameter: Parameter, _ type: StepType) {
+        if parameter.kind == .form, let pairs = node.pairs {
+            _ = ParameterReader(findings: findings, budget: calls.budget).read(pairs)
+            return
+        }
         let value = Value(node)
         if case .string(let text) = value, TemplateParts.mayHold(text), !parameter.kind.isCondition { return }
         if case .list(let items) = value,

@@ -66,6 +66,23 @@ public struct JobParameter: Hashable, Sendable {
         self.most = most
     }
 
+    /// As it is written below `params:`, where it has been checked: a default alone, or a map.
+    public init(_ name: String, described value: Value) {
+        guard case .map(let map) = value else {
+            self.init(name, Kind(of: value), standard: value.isNull ? nil : value)
+            return
+        }
+        let standard = map["default"]
+        let kind =
+            map["type"]?.stringValue.flatMap(Kind.init(rawValue:)) ?? standard.map(Kind.init(of:)) ?? .string
+        self.init(
+            name, kind, standard: standard.map { kind.accept($0) ?? $0 },
+            summary: map["description"]?.text ?? "",
+            choices: (map["enum"]?.listValue ?? []).map { kind.accept($0) ?? $0 },
+            pattern: map["pattern"]?.stringValue, least: map["min"]?.doubleValue,
+            most: map["max"]?.doubleValue)
+    }
+
     public var isRequired: Bool { standard == nil }
 
     /// What is wrong with a value, as the end of a sentence that begins with the name; nil where it fits. `matches` says

@@ -13,6 +13,8 @@ public enum RunEvent: Hashable, Sendable {
     case resumed(at: Timestamp)
     /// A person's answer about the step that the wait names.
     case resolved(Resolution, at: Timestamp)
+    /// Something about the question with this nonce that the step at this place asks; it may come while other steps run.
+    case approval(StepPlace, nonce: String, ApprovalEvent)
     /// How the main steps of this attempt came out, for good: what comes after them may wait and begin anew.
     case mainEnded(Failure?)
     case ended(FinalState, at: Timestamp, failure: Failure?, outputs: ValueMap, result: [UInt8])
@@ -42,6 +44,13 @@ extension RunRecord {
                 steps.append(step)
             }
             forgetAnswer(of: step.place)
+        case .approval(let place, let nonce, let event):
+            if !approvals.contains(where: { $0.nonce == nonce }) {
+                approvals.append(Approval(place, nonce: nonce))
+            }
+            for index in approvals.indices where approvals[index].nonce == nonce {
+                approvals[index].apply(event)
+            }
         case .mainEnded(let failure): mainEnd = MainEnd(attempt: attempt, failure: failure)
         case .parked(let wait):
             closeWait(at: wait.since)

@@ -164,6 +164,8 @@ public struct RunRecord: Hashable, Sendable {
     public var answer: Answer?
     /// Once `on_failure` or `finally` may have begun: main is over, whatever its steps would say if they were asked again.
     public var mainEnd: MainEnd?
+    /// Every question that its steps have asked of people.
+    public var approvals: [Approval] = []
     private var open = OpenSteps()
 
     public struct Answer: Hashable, Sendable {

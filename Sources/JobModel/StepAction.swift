@@ -43,6 +43,10 @@ public protocol StepContext: AnyObject {
     /// Names this try of the step among all that the run makes, the retries of what holds it among them; the same again
     /// after a crash.
     var effort: String { get }
+    /// What people have said to the question with this nonce; nil before it is asked.
+    func approval(_ nonce: String) -> Approval?
+    /// What comes after this step, as far as it is known: a map for each step, masked.
+    func upcoming() -> [Value]
     /// When this attempt of the step began, waits and all.
     var began: Timestamp { get }
     /// What the job was accepted on.

@@ -25,6 +25,8 @@ public struct Parameter: Hashable, Sendable {
         case steps
         /// A map that is taken as it is written: its expressions are not this job's.
         case literal
+        /// Parameters as `params:` has them, taken as they are written: a form that a person fills in.
+        case form
 
         public var isCondition: Bool { self == .condition || self == .roundCondition }
 
@@ -47,6 +49,7 @@ public struct Parameter: Hashable, Sendable {
             case .roundValue: "any value"
             case .steps: "list of steps"
             case .literal: "map, as written"
+            case .form: "map of inputs, as `params:` has them"
             }
         }
     }
@@ -185,7 +188,8 @@ extension Parameter.Kind {
         case (.condition, .bool), (.roundCondition, .bool), (.roundCondition, .string): value
         case (.script, .map): value
         case (.integer, .int), (.number, .int), (.number, .double), (.flag, .bool): value
-        case (.map, .map), (.literal, .map), (.list, .list), (.items, .list), (.items, .map): value
+        case (.map, .map), (.literal, .map), (.form, .map), (.list, .list), (.items, .list), (.items, .map):
+            value
         case (.span, _): Span(value).map { .string($0.text) }
         case (.size, _): ByteSize(value).map { .int($0.bytes) }
         case (.choice(let words), .string(let word)): words.contains(word) ? value : nil

@@ -30,6 +30,15 @@ public enum Clocks {
         precondition(got == 16, "the kernel gives no random numbers")
         return (UInt16(truncatingIfNeeded: bits.0), bits.1)
     }
+    /// 128 random bits in hexadecimal: nobody guesses it.
+    public static func nonce() -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        let bits = [randomBits().1, randomBits().1]
+        let text = bits.flatMap { word in
+            stride(from: 60, through: 0, by: -4).map { digits[Int(word >> UInt64($0) & 15)] }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
     /// In 0..<1, for jitter.
     public static func randomShare() -> Double { Double(randomBits().1 >> 11) / Double(1 << 53) }
 }

@@ -74,6 +74,10 @@ public final class OpenFile: Sendable {
         default: .unknown
         }
     }
+    /// Whether rights beyond the mode are set on it (`setfacl`).
+    public func hasACL() throws(SystemError) -> Bool {
+        try SystemCalls.wrapped("fgetxattr", label) { bb_has_acl(fd) } > 0
+    }
     public func dropLease() { _ = bb_drop_lease(fd) }
 }
 

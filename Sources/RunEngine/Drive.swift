@@ -100,6 +100,27 @@ final class Drive: Sendable {
             fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) })
     }
 
+    /// What is left of the lists that a step stands in, from the inside out, as it looks from there; in `parallel` what
+    /// stands beside it does not wait for it.
+    func upcoming(after place: StepPlace, in frame: Frame) -> [Value] {
+        var rows: [StepOutline] = []
+        var list: Frame? = frame
+        var seen: StepPlace?
+        while let frame = list {
+            list = frame.parent
+            guard frame.place != seen else { continue }
+            seen = frame.place
+            let holder = frame.place.path.isEmpty ? nil : spec.steps(to: frame.place).last
+            if holder?.type.control == .parallel { continue }
+            let steps = holder?.steps ?? spec.steps(of: frame.place.section)
+            let number = place.path[frame.place.path.count]
+            rows += StepOutline.rows(steps.filter { $0.number > number }, Preview(at: scope(frame))) {
+                [actions] step, arguments in actions[step.type.name]?.target(arguments)
+            }
+        }
+        return StepOutline.told(rows)
+    }
+
     static func failure(_ error: ExpressionError, in key: String) -> Failure {
         let place = error.path.isEmpty ? key : "\(key).\(error.path)"
         return Failure(error.code, "`\(place)`: \(error.message)", whatToDo: error.hint, retry: .never)

@@ -8,7 +8,7 @@ import LinuxSystem
 
 /// A list of steps at work: a section, the inside of a group, one round of a loop.
 final class Frame: Sendable {
-    private let parent: Frame?
+    let parent: Frame?
     /// The place that the numbers of the list are added to.
     let place: StepPlace
     /// Names that only this list sees, such as `item`; those of the outer ones are in it.

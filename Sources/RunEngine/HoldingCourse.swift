@@ -127,7 +127,7 @@ struct HoldingCourse: Sendable {
         let results = Monitor<[Int: Value]>([:])
         // The end of the run, or of the step's own time, is no failure that the other rounds could survive.
         let goesOn: @Sendable (Failure) -> Bool = {
-            plan.goesOn && $0.kind != .cancelled && $0.code != Progress.full
+            plan.goesOn && $0.kind != .cancelled && $0.kind != .denied && $0.code != Progress.full
                 && !($0.kind == .timedOut && isLate)
         }
         // What had failed before this drive lets no other round begin in it.

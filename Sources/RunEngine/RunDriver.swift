@@ -48,7 +48,9 @@ public final class RunDriver {
         }
         do throws(Break) {
             if let wait = try runMain() { return wait }
-            if let failure = progress.failure, failure.kind != .cancelled { _ = try run(.onFailure) }
+            if let failure = progress.failure, failure.kind != .cancelled, failure.kind != .denied {
+                _ = try run(.onFailure)
+            }
             let late = try run(.finally)
             return end(progress.failure ?? late)
         } catch {

@@ -66,9 +66,10 @@ struct StepCourse: Sendable {
         if let last = progress.last(place, since: frame.floor) { absorb(last) }
     }
 
-    /// `continue_on_error` is about the step's own failure, not about the end of the run.
+    /// `continue_on_error` is about the step's own failure, not about the end of the run, and not about a person's no.
     private func mayContinue(after failure: Failure) -> Bool {
-        step.continueOnError && failure.kind != .cancelled && failure.code != Progress.full
+        step.continueOnError && failure.kind != .cancelled && failure.kind != .denied
+            && failure.code != Progress.full
             && !isTimeUp(failure)
     }
     /// Of the run, or of what holds the step.
@@ -219,6 +220,7 @@ struct StepCourse: Sendable {
             drive: drive, step: step, place: place, attempt: attempt, isRerun: isRerun,
             environment: prepared.environment,
             waited: waited.map { ($0.outputs, began ?? $0.startedAt) },
+            upcoming: { [drive, frame, place] in drive.upcoming(after: place, in: frame) },
             deadline: drive.deadline(step, at: place, in: frame, used: used))
     }
 
@@ -380,7 +382,7 @@ struct StepCourse: Sendable {
             return .map(["script": .string(shell.script), "values": .map(ValueMap(distinct: values))])
         // Those are for the end of each round.
         case (.roundCondition, _), (.roundValue, _): return value
-        case (.literal, _): return value
+        case (.literal, _), (.form, _): return value
         default: return try value.rendered(scope)
         }
     }

@@ -19,6 +19,7 @@ final class StepRun: StepContext {
     let began: Timestamp
     let terms: Terms
     let submitter: Submitter
+    private let whatComes: () -> [Value]
     /// What the step asked for: the run is to wait.
     private(set) var wish: (reason: Wait.Reason, until: Timestamp?)?
     /// What goes on beside the next steps.
@@ -38,9 +39,11 @@ final class StepRun: StepContext {
 
     init(
         drive: Drive, step: StepSpec, place: StepPlace, attempt: Int, isRerun: Bool, environment: ValueMap,
-        waited: (outputs: ValueMap, began: Timestamp)?, deadline: Deadline?
+        waited: (outputs: ValueMap, began: Timestamp)?, upcoming: @escaping () -> [Value] = { [] },
+        deadline: Deadline?
     ) {
         before = waited?.outputs
+        whatComes = upcoming
         progress = drive.progress
         began = waited?.began ?? drive.now
         terms = drive.progress.acceptance.terms
@@ -99,6 +102,8 @@ final class StepRun: StepContext {
         try checkpoint()
     }
 
+    func approval(_ nonce: String) -> Approval? { progress.record.approval(nonce) }
+    func upcoming() -> [Value] { whatComes() }
     func suspend(_ reason: Wait.Reason, until: Timestamp?) { wish = (reason, until) }
 
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {

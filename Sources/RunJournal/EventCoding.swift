@@ -1,5 +1,5 @@
 // What this is: run events as bytes and back.
-// Owns: the numbers of event kinds and the order of their fields: format version 3; versions 1 and 2 are read.
+// Owns: the numbers of event kinds and the order of their fields: format version 4; versions 1 to 3 are read.
 // Never: changes the meaning of an existing number; a new field is a new kind or a new version.
 // On failure: DecodeError.
 import JobModel
@@ -9,7 +9,8 @@ enum EventCoding {
     /// their step; the end of main is told; what was accepted holds
     /// the templates that its steps call.
     /// 3: what was accepted holds its terms.
-    static let version: UInt8 = 3
+    /// 4: what people were asked, and what they said.
+    static let version: UInt8 = 4
 
     static func encode(_ event: RunEvent, of run: RunID) -> (kind: UInt8, payload: [UInt8]) {
         var out = ByteWriter()
@@ -27,6 +28,11 @@ enum EventCoding {
         case .mainEnded(let failure):
             out.optional(failure) { $0.failure($1) }
             return (11, out.bytes)
+        case .approval(let place, let nonce, let event):
+            out.place(place)
+            out.text(nonce)
+            out.approvalEvent(event)
+            return (12, out.bytes)
         case .ended(let state, let instant, let failure, let outputs, let result):
             out.text(state.rawValue)
             out.time(instant)
@@ -59,6 +65,9 @@ enum EventCoding {
                 result: try input.data())
         case 9: event = .retired
         case 11: event = .mainEnded(try input.optional { try $0.failure() })
+        case 12:
+            event = .approval(
+                try input.place(), nonce: try input.text(), try input.approvalEvent())
         case 10: event = .carried(try input.record())
         default: throw input.fail("a known kind of record, not \(kind)")
         }
@@ -150,6 +159,46 @@ extension ByteWriter {
             $0.number(UInt64($1.attempt))
             $0.optional($1.failure) { $0.failure($1) }
         }
+        list(r.approvals) { $0.approval($1) }
+    }
+    fileprivate mutating func approvalEvent(_ event: ApprovalEvent) {
+        switch event {
+        case .asked(let at, let until):
+            byte(0)
+            time(at)
+            time(until)
+        case .decided(let decision):
+            byte(1)
+            self.decision(decision)
+        case .expired(let at):
+            byte(2)
+            time(at)
+        case .reminded(let at):
+            byte(3)
+            time(at)
+        case .escalated(let at):
+            byte(4)
+            time(at)
+        }
+    }
+    private mutating func approval(_ a: Approval) {
+        place(a.place)
+        text(a.nonce)
+        for instant in [a.askedAt, a.expiresAt, a.expiredAt, a.remindedAt, a.escalatedAt] {
+            optional(instant) { $0.time($1) }
+        }
+        list(a.decisions) { $0.decision($1) }
+    }
+    private mutating func decision(_ d: Decision) {
+        text(d.verdict.rawValue)
+        number(UInt64(d.by.uid))
+        text(d.by.name)
+        time(d.at)
+        text(d.comment)
+        map(d.inputs)
+        text(d.sha256)
+        flag(d.isSelf)
+        flag(d.isSigned)
     }
     private mutating func state(_ state: RunState) {
         switch state {
@@ -201,7 +250,7 @@ extension ByteReader {
             failure: try optional { try $0.failure() }, log: try optionalText(),
             retryAt: version < 2 ? nil : try optionalTime())
     }
-    private mutating func place() throws -> StepPlace {
+    fileprivate mutating func place() throws -> StepPlace {
         let section = try word(Section.self)
         return StepPlace(section, version < 2 ? [try integer()] : try list { try $0.integer() })
     }
@@ -242,7 +291,35 @@ extension ByteReader {
                 RunRecord.MainEnd(attempt: try r.integer(), failure: try r.optional { try $0.failure() })
             }
         }
+        if version >= 4 { record.approvals = try list { try $0.approval() } }
         return record
+    }
+    fileprivate mutating func approvalEvent() throws -> ApprovalEvent {
+        switch try byte() {
+        case 0: .asked(at: try time(), until: try time())
+        case 1: .decided(try decision())
+        case 2: .expired(at: try time())
+        case 3: .reminded(at: try time())
+        case 4: .escalated(at: try time())
+        default: throw fail("something about a question")
+        }
+    }
+    private mutating func approval() throws -> Approval {
+        var approval = Approval(try place(), nonce: try text())
+        approval.askedAt = try optionalTime()
+        approval.expiresAt = try optionalTime()
+        approval.expiredAt = try optionalTime()
+        approval.remindedAt = try optionalTime()
+        approval.escalatedAt = try optionalTime()
+        approval.decisions = try list { try $0.decision() }
+        return approval
+    }
+    private mutating func decision() throws -> Decision {
+        Decision(
+            try word(Decision.Verdict.self),
+            by: Submitter(uid: UInt32(truncatingIfNeeded: try number()), name: try text()), at: try time(),
+            comment: try text(), inputs: try map(), sha256: try text(), isSelf: try flag(),
+            isSigned: try flag())
     }
     private mutating func state() throws -> RunState {
         switch try byte() {

@@ -83,7 +83,7 @@ public final class Journal: Sendable {
     /// The end of a step is written at once: a runner killed right after it must not ask a person what became of it.
     private static func isWrittenAtOnce(_ event: RunEvent) -> Bool {
         switch event {
-        case .stepEnded, .parked, .resumed, .resolved: true
+        case .stepEnded, .parked, .resumed, .resolved, .approval: true
         case .accepted, .stepStarted, .mainEnded, .ended, .retired, .carried: false
         }
     }

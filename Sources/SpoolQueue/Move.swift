@@ -77,6 +77,12 @@ public struct Move: Sendable {
     {
         try transfer(name, control, to: spool.controlClosed, closed)
     }
+    /// A request that is decided, or an answer that was judged.
+    public func close(approvalFile name: String, from directory: Directory, as closed: String)
+        throws(SystemError) -> Bool
+    {
+        try transfer(name, directory, to: spool.approvalsClosed, closed)
+    }
     /// A command for a run of another runner.
     public func forward(command name: String, to orders: Directory) throws(SystemError) -> Bool {
         try transfer(name, spool.control, to: orders, name)

@@ -29,6 +29,9 @@ public enum SpoolName {
     public static let rejected = "rejected"
     public static let control = "control"
     public static let closed = "closed"
+    public static let requests = "approvals/requests"
+    public static let responses = "approvals/responses"
+    public static let clock = "clock"
     public static let log = "log"
     public static let logFile = "bobbin.log"
     public static let state = ".bobbin"
@@ -84,6 +87,7 @@ public final class Spool: Sendable {
     /// Directories that a person may empty, move away or replace while we run.
     private let replaceable: Monitor<[String: Directory]>
     private static let controlClosedPath = "\(SpoolName.control)/\(SpoolName.closed)"
+    private static let approvalsClosedPath = "approvals/\(SpoolName.closed)"
 
     public var inbox: Directory { held(SpoolName.inbox) }
     public var done: Directory { held("done") }
@@ -92,6 +96,9 @@ public final class Spool: Sendable {
     public var runs: Directory { held(SpoolName.runs) }
     public var control: Directory { held(SpoolName.control) }
     public var controlClosed: Directory { held(Spool.controlClosedPath) }
+    public var requests: Directory { held(SpoolName.requests) }
+    public var responses: Directory { held(SpoolName.responses) }
+    public var approvalsClosed: Directory { held(Spool.approvalsClosedPath) }
     /// All of them are opened at the beginning, so there is always one.
     private func held(_ path: String) -> Directory { replaceable.with { $0[path] ?? root } }
 
@@ -118,7 +125,7 @@ public final class Spool: Sendable {
         var replaceable: [String: Directory] = [:]
         for path in [
             SpoolName.inbox, "done", "failed", SpoolName.rejected, SpoolName.runs, SpoolName.control,
-            Spool.controlClosedPath,
+            Spool.controlClosedPath, SpoolName.requests, SpoolName.responses, Spool.approvalsClosedPath,
         ] {
             replaceable[path] = try root.directory(path)
         }

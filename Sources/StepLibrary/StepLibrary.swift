@@ -17,7 +17,7 @@ public enum StepLibrary {
             PdfMergeStep(), PdfExtractPagesStep(), AssertPdfPagesStep(),
             ComposeMailStep(), AttachFilesStep(), SaveDraftStep(), SendEmailStep(),
             SqlStep(query: ports.query), SshStep(), NotifyStep(),
-            AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
+            HumanConfirmStep(), AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
             WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
             ProgramStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),

@@ -42,6 +42,9 @@ struct Bobbin: ParsableCommand {
                 subcommands: [
                     CheckVerb.self, ExplainVerb.self, StepsVerb.self, NewVerb.self, SchemaVerb.self,
                 ]),
+            CommandGroup(
+                name: "People",
+                subcommands: [ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, AuditVerb.self]),
             CommandGroup(name: "Insides", subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self]),
         ])
 

@@ -40,11 +40,22 @@ enum JournalText {
             })
     }
 
+    private static func words(_ event: ApprovalEvent) -> String {
+        switch event {
+        case .asked(_, let until): "asked, until \(until.rfc3339)"
+        case .decided(let decision): "\(decision.verdict.rawValue) by \(decision.by.name)"
+        case .expired: "time is over"
+        case .reminded: "reminded"
+        case .escalated: "escalated"
+        }
+    }
+
     private static func words(_ event: RunEvent) -> String {
         switch event {
         case .accepted(let acceptance):
             "accepted \(acceptance.dropName) in \(acceptance.queue)/\(acceptance.priority.directory), \(acceptance.snapshot.count) bytes"
         case .stepStarted(let step): "step \(step.label) started, attempt \(step.attempt) (\(step.type))"
+        case .approval(let place, _, let event): "step \(place.text): \(words(event))"
         case .mainEnded(let failure): "steps over\(failure.map { " [\($0.code)]" } ?? "")"
         case .stepEnded(let step):
             "step \(step.label) \(step.state.rawValue)\(step.failure.map { " [\($0.code)]" } ?? "")"

@@ -28,6 +28,11 @@ enum PlanText {
                     ? "none outside of the run"
                     : effects.map { "\($0.rawValue) (\($0.risk.text))" }.joined(separator: ", ")))
         if !plan.targets.isEmpty { lines.append("calls: \(plan.targets.joined(separator: ", "))") }
+        for (label, question) in plan.questions {
+            lines.append(
+                "asks: step \(label): \(Terminal.escape(ApprovalForm.whoMay(question, isSharedSite: false))); \(question.risk.rawValue) risk; \(question.timeout.text), then \(question.autoAction.rawValue)"
+            )
+        }
         if !plan.missing.isEmpty {
             lines.append(
                 "must be given: \(plan.missing.joined(separator: ", ")) (try --var \(plan.missing[0])=…)")
@@ -122,6 +127,16 @@ enum PlanText {
             "missing": texts(plan.missing), "targets": texts(plan.targets),
             "effects": .list(
                 plan.effects.map { .map(["effect": .string($0.rawValue), "risk": .string($0.risk.text)]) }),
+            "asks": .list(
+                plan.questions.map { label, question in
+                    .map([
+                        "step": .string(label),
+                        "who_may_answer": .string(ApprovalForm.whoMay(question, isSharedSite: false)),
+                        "risk_level": .string(question.risk.rawValue),
+                        "timeout": .string(question.timeout.text),
+                        "then": .string(question.autoAction.rawValue),
+                    ])
+                }),
             "waves": .list(plan.waves.map(texts)),
             "steps": .list(plan.sections.flatMap { section, rows in rows.map { value($0, section) } }),
         ])

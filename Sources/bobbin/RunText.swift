@@ -24,6 +24,10 @@ enum RunText {
             lines.append("  \(Terminal.escape(failure.message)) [\(failure.code)]")
             lines.append("  \(Terminal.escape(failure.whatToDo))")
         }
+        for gate in run.gates where gate.approval.outcome(gate.question).isOpen {
+            lines.append("  asks: \(Terminal.escape(gate.question.message))")
+            lines.append("  bobbin approve \(ApprovalForm.id(run.id, gate.step.place))   or   bobbin deny …")
+        }
         for entry in run.outputs.entries {
             lines.append("  \(entry.key): \(Terminal.escape(entry.value.text))")
         }
@@ -58,6 +62,18 @@ enum RunText {
         facts.append(["runner", a.runner])
         lines.append(Terminal.table(facts, indent: "  "))
         if !run.steps.isEmpty { lines += ["", steps(run)] }
+        for entry in run.approvals {
+            for decision in entry.decisions {
+                let own = decision.isSelf && decision.verdict == .approve ? " (self-approved)" : ""
+                let why = decision.comment.isEmpty ? "" : ": \(Terminal.escape(decision.comment))"
+                lines.append(
+                    "  step \(entry.place.text): \(decision.verdict.rawValue) by \(Terminal.escape(decision.by.name)) at \(decision.at.rfc3339)\(own)\(why)"
+                )
+            }
+            if let over = entry.expiredAt {
+                lines.append("  step \(entry.place.text): nobody said enough before \(over.rfc3339)")
+            }
+        }
         for entry in run.waits {
             let until =
                 entry.endedAt.map { " to \($0.rfc3339)" } ?? entry.wait.until.map { ", due \($0.rfc3339)" }

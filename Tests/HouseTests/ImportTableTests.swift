@@ -14,17 +14,18 @@ private let rooms: [String: Set<String>] = [
     "RunJournal": ["JobModel", "LinuxSystem"],
     "RunEngine": ["JobModel", "JobLanguage", "LinuxSystem"],
     "StepLibrary": ["JobModel", "LinuxSystem", "Crypto", "FoundationEssentials"],
+    "AccessControl": ["JobModel", "LinuxSystem", "Crypto"],
     "Archives": ["LinuxSystem", "CArchive"],
     "Databases": ["JobModel", "GRDB", "GRDBSQLite", "Foundation"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
     "BobbinDaemon": [
         "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
-        "StepLibrary",
+        "StepLibrary", "AccessControl",
         "Archives", "Databases", "RunHistory", "Crypto",
     ],
     "bobbin": [
         "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunHistory",
-        "RunEngine",
+        "RunEngine", "AccessControl",
         "LinuxSystem", "ArgumentParser",
     ],
 ]

@@ -21,6 +21,7 @@ final class FakeContext: StepContext {
     var began = Timestamp(seconds: 1_795_247_712)
     var terms = Terms()
     let submitter = Submitter(uid: 1000, name: "test")
+    var approvals: [Approval] = []
     /// What the step wished the run to wait for.
     private(set) var wish: (reason: Wait.Reason, until: Timestamp?)?
     /// What happens while a step pauses.
@@ -61,6 +62,8 @@ final class FakeContext: StepContext {
         if pauseChecks { try checkpoint() }
     }
 
+    func approval(_ nonce: String) -> Approval? { approvals.first { $0.nonce == nonce } }
+    func upcoming() -> [Value] { [.map(["step": "3", "type": "log"])] }
     func suspend(_ reason: Wait.Reason, until: Timestamp?) { wish = (reason, until) }
 
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {

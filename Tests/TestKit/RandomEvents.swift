@@ -129,7 +129,29 @@ public struct RandomEvents {
         record.mainEnd = maybe { random in
             RunRecord.MainEnd(attempt: 1 + random.random.below(9), failure: random.maybe { $0.failure() })
         }
+        record.approvals = (0..<random.below(3)).map { _ in approval() }
         return record
+    }
+    public mutating func approval() -> Approval {
+        var approval = Approval(place(), nonce: text())
+        for _ in 0..<random.below(4) { approval.apply(approvalEvent()) }
+        return approval
+    }
+    public mutating func approvalEvent() -> ApprovalEvent {
+        switch random.below(5) {
+        case 0: .asked(at: time(), until: time())
+        case 1: .decided(decision())
+        case 2: .expired(at: time())
+        case 3: .reminded(at: time())
+        default: .escalated(at: time())
+        }
+    }
+    public mutating func decision() -> Decision {
+        Decision(
+            random.pick(Decision.Verdict.allCases),
+            by: Submitter(uid: UInt32.random(in: 0 ... .max, using: &random), name: text()), at: time(),
+            comment: text(), inputs: map(), sha256: text(), isSelf: random.chance(2),
+            isSigned: random.chance(2))
     }
     /// Any event at all of a run.
     public mutating func event(_ id: RunID) -> RunEvent {
@@ -141,7 +163,8 @@ public struct RandomEvents {
     }
     /// An event of a run that has been accepted.
     public mutating func middle() -> RunEvent {
-        switch random.below(8) {
+        switch random.below(9) {
+        case 7: .approval(place(), nonce: "n\(random.below(3))", approvalEvent())
         case 6: .mainEnded(maybe { $0.failure() })
         case 0: .stepStarted(step(.running))
         case 1: .stepEnded(step())

@@ -31,6 +31,8 @@ int bb_pipe(int ends[2]);
 int bb_signalfd(const int *signals, int count);
 int bb_getrandom(void *buffer, size_t length);
 
+/// 1 = the file has an access list beyond its mode, 0 = it has none.
+int bb_has_acl(int fd);
 /// F_SETLEASE F_RDLCK then F_UNLCK: 0 = nobody has the file open for writing, -EAGAIN = somebody has,
 /// -EACCES = may not ask about this file.
 int bb_take_read_lease(int fd);

@@ -56,10 +56,14 @@ struct RunVerb: ParsableCommand {
     @Flag(help: "End when nothing is left to do.") var untilIdle = false
     @Option(name: .customLong("var"), help: ArgumentHelp("Set a variable of the job.", valueName: "k=v"))
     var variables: [String] = []
+    @Flag(help: "Of a job: say yes to everything that it asks.") var autoApprove = false
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
     func validate() throws {
+        if job == nil && autoApprove {
+            throw ValidationError("--auto-approve goes with a job, not with a runner")
+        }
         guard RunnerOptions.isFit(name: runner) else {
             throw ValidationError("a runner's name is 1 to 32 of a-z, 0-9, - and _")
         }
@@ -107,7 +111,7 @@ struct RunVerb: ParsableCommand {
         try Host.makeDirectories(folder)
         let record = ForegroundRun.perform(
             spec, bytes: bytes, name: path, directory: base, runs: try Directory.open(folder),
-            signals: signals, progress: StepLine.show)
+            signals: signals, progress: StepLine.show, ask: Asker(approvesAll: autoApprove).ask)
         if json.json { Terminal.print(json: RunText.value(record)) } else { print(RunText.ended(record)) }
         if record.failure != nil { Terminal.complain("logs: \(folder)") }
         return record.finalState == .succeeded ? 0 : Exit.failed

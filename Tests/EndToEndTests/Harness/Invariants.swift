@@ -22,7 +22,7 @@ struct Invariants {
         let index = Index(site)
         bad += places(index)
         for place in [Place.done, .failed] { for day in days(place) { bad += finals(day, place) } }
-        bad += rejections() + leftovers() + effects()
+        bad += rejections() + leftovers() + effects() + (try approvals())
         let raw = (Disk.bytes(site.log) ?? []).contains { $0 < 0x20 && $0 != 0x0A || $0 == 0x7F }
         return bad + (raw ? ["the log holds raw control characters"] : [])
     }
@@ -130,10 +130,28 @@ struct Invariants {
         let inner = ["claimed", "parked"].flatMap { place in
             Disk.names("\(site.spool)/\(place)").map { "\(site.spool)/\(place)/\($0)" }
         }
-        let directories = inner + ["\(site.spool)/control", "\(site.spool)/control/closed"]
+        let directories =
+            inner
+            + [
+                "control", "control/closed", "approvals/requests", "approvals/responses", "approvals/closed",
+            ].map { "\(site.spool)/\($0)" }
         return directories.flatMap { directory in
             Disk.names(directory).filter { $0.hasPrefix(".") }.map { "left behind: \(directory)/\($0)" }
         }
+    }
+
+    /// The audit log is whole; what is asked has its request, and nothing else has one.
+    private func approvals() throws -> [String] {
+        let audit = try site.bobbin("audit", "verify")
+        var bad = audit.code == 0 ? [] : ["audit verify: \(audit.code) \(audit.both)"]
+        let rows = try Papers.parse(site.bobbin("approvals", "--json").out).items ?? []
+        let open = Set(rows.filter { $0.text("published") == "true" }.compactMap { $0.text("request") })
+        let files = Set(
+            Disk.names("\(site.spool)/approvals/requests").filter { !$0.hasPrefix(".") }.map {
+                $0.replacing(".yaml", with: "")
+            })
+        if open != files { bad.append("open: \(open.sorted()), requests: \(files.sorted())") }
+        return bad
     }
 
     /// A step called `once` is at most once, and an idempotency key belongs to one step of one run.
