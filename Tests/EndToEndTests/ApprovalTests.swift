@@ -344,6 +344,37 @@ extension TestSite {
         }
     }
 
+    @Test("a clock that is set back gives nobody more time; one that was wrong by days stops nothing")
+    func clock() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop("c.yaml", job([gate(", timeout_minutes: 10")]))
+            let id = try site.request(of: "c.yaml")
+            try site.stop()
+            func see(_ seconds: Int) {
+                // What the site had seen before somebody set the clock back by so much.
+                let instant = timespec(tv_sec: Glibc.time(nil) + seconds, tv_nsec: 0)
+                #expect(utimensat(AT_FDCWD, "\(site.spool)/.bobbin/clock", [instant, instant], 0) == 0)
+            }
+            see(5 * 86_400)
+            try site.answer(id, "approve", as: "early.yaml") {
+                $0.replacing("decision: approve", with: "decision: ")
+            }
+            try site.up()
+            #expect(site.requestText(id).contains("then: deny"), "it is open still")
+            try site.stop()
+            see(1800)
+            try site.answer(id, "approve")
+            try site.up()
+            #expect(try site.verdict("\(id).yaml")["code"] == "E-APP-STALE")
+            #expect(try site.result(of: "c.yaml").state == "denied")
+            // Its time goes on from there, at its own pace.
+            try site.drop("n.yaml", job([gate(", timeout_minutes: 0.02")]))
+            #expect(try site.result(of: "n.yaml").state == "denied")
+            Disk.remove("\(site.responses)/early.yaml")
+        }
+    }
+
     @Test("cancel, hold, and a later attempt: the old request is void, and its answer too")
     func otherEnds() throws {
         try TestSite.use { site in
