@@ -10,6 +10,7 @@ let house: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -40,6 +41,7 @@ let package = Package(
         room("RunJournal", ["JobModel", "LinuxSystem"]),
         room("RunEngine", ["JobModel", "JobLanguage", "LinuxSystem"]),
         room("StepLibrary", ["JobModel", "LinuxSystem", crypto]),
+        room("SecretStore", ["JobModel", "LinuxSystem", crypto, cryptoExtras]),
         room("AccessControl", ["JobModel", "LinuxSystem", crypto]),
         room("Archives", ["LinuxSystem", "CArchive"]),
         room("Databases", ["JobModel", grdb, sqlite]),
@@ -48,13 +50,13 @@ let package = Package(
             "BobbinDaemon",
             [
                 "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
-                "StepLibrary", "AccessControl", "Archives", "Databases", "RunHistory", crypto,
+                "StepLibrary", "AccessControl", "SecretStore", "Archives", "Databases", "RunHistory", crypto,
             ]),
         .executableTarget(
             name: "bobbin",
             dependencies: [
                 "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal",
-                "RunHistory", "AccessControl",
+                "RunHistory", "AccessControl", "SecretStore",
                 "LinuxSystem",
                 argumentParser,
             ],
@@ -75,6 +77,7 @@ let package = Package(
         tests(
             "StepLibraryTests",
             ["StepLibrary", "BobbinDaemon", "Archives", "JobModel", "LinuxSystem", crypto]),
+        tests("SecretStoreTests", ["SecretStore", "JobModel", "LinuxSystem", "TestKit", crypto]),
         tests("AccessControlTests", ["AccessControl", "JobModel", "LinuxSystem", "TestKit"]),
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),

@@ -38,6 +38,22 @@ public final class OpenFile: Sendable {
         return bytes
     }
 
+    /// From where it stands to its end, for pipes and terminals; at most `limit` bytes.
+    public func readToEnd(limit: Int) throws(SystemError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 65_536)
+        while bytes.count < limit {
+            let got = try SystemCalls.plain("read", label) {
+                piece.withUnsafeMutableBytes {
+                    Glibc.read(fd, $0.baseAddress, min($0.count, limit - bytes.count))
+                }
+            }
+            guard got > 0 else { break }
+            bytes += piece[..<got]
+        }
+        return bytes
+    }
+
     public func append(_ bytes: [UInt8]) throws(SystemError) {
         try bytes.withUnsafeBytesThrowing { (raw) throws(SystemError) in
             try SystemCalls.writeAll(fd, raw, label)

@@ -44,7 +44,9 @@ struct Bobbin: ParsableCommand {
                 ]),
             CommandGroup(
                 name: "People",
-                subcommands: [ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, AuditVerb.self]),
+                subcommands: [
+                    ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AuditVerb.self,
+                ]),
             CommandGroup(name: "Insides", subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self]),
         ])
 

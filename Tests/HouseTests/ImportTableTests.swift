@@ -14,18 +14,19 @@ private let rooms: [String: Set<String>] = [
     "RunJournal": ["JobModel", "LinuxSystem"],
     "RunEngine": ["JobModel", "JobLanguage", "LinuxSystem"],
     "StepLibrary": ["JobModel", "LinuxSystem", "Crypto", "FoundationEssentials"],
+    "SecretStore": ["JobModel", "LinuxSystem", "Crypto", "CryptoExtras"],
     "AccessControl": ["JobModel", "LinuxSystem", "Crypto"],
     "Archives": ["LinuxSystem", "CArchive"],
     "Databases": ["JobModel", "GRDB", "GRDBSQLite", "Foundation"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
     "BobbinDaemon": [
         "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
-        "StepLibrary", "AccessControl",
+        "StepLibrary", "AccessControl", "SecretStore",
         "Archives", "Databases", "RunHistory", "Crypto",
     ],
     "bobbin": [
         "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunHistory",
-        "RunEngine", "AccessControl",
+        "RunEngine", "AccessControl", "SecretStore",
         "LinuxSystem", "ArgumentParser",
     ],
 ]
