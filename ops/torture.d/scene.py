@@ -4,6 +4,7 @@ What it never does: ask the program or its index whether all is well: it reads f
 What happens on failure: `judge` returns sentences; the caller prints them with the seed and the way to repeat it.
 How it is used: crashstates.py and faults.py import it.
 """
+import hashlib
 import os
 import re
 import shutil
@@ -26,6 +27,9 @@ targets:
 SSH = '#!/bin/sh\nfor last in "$@"; do :; done\ncd "$BOBBIN_SITE" && exec /bin/sh -c "$last"\n'
 
 
+GATE = "human_confirm: {message: go on?, timeout_minutes: 600}"
+
+
 def job(name, *steps, tail=""):
     lines = "".join(f"  - {step}\n" for step in steps)
     return f'dsl_version: "1.1"\nname: {name}\nsteps:\n{lines}{tail}'
@@ -38,8 +42,9 @@ def effect(name, step, more=""):
 class Scene:
     """What is dropped, and what must have become of each drop in the end."""
 
-    def __init__(self, name, drops, ends):
+    def __init__(self, name, drops, ends, answers=None):
         self.name = name
+        self.answers = answers or {}    # job -> what a person says before the disturbed run begins
         self.drops = drops          # path below the spool -> text
         self.ends = ends            # drop name -> (final state or "rejected", steps that ran once each)
 
@@ -89,6 +94,18 @@ SCENES = {
     }, {"call.yaml": ("succeeded", ["once1", "once2", "once3"]), "key3.yaml": ("succeeded", ["once1", "once2"]), "key4.yaml": ("succeeded", ["once1", "once2"]),
         "same5.yaml": ("done", []), "same6.yaml": ("done", []),
         "parent.yaml": ("succeeded", ["once"]), "child.*.yaml": ("succeeded", ["once"])}),
+    # Struck while it asks, and while it is answered.
+    "asks": Scene("asks", {
+        "default/p5/gate.yaml": job("gate", effect("gate", "once1"), GATE, effect("gate", "never")),
+        "default/p4/two.yaml": job("two", f"parallel: [{{{GATE}}}, {{{GATE}}}]", effect("two", "never")),
+        "default/p3/none.yaml": job("none", "human_confirm: {message: go?, timeout_minutes: 0.0005, auto_action: approve}", effect("none", "once")),
+    }, {"gate.yaml": ("waiting", ["once1"]), "two.yaml": ("waiting", []), "none.yaml": ("waiting or succeeded", ["once"])}),
+    "answers": Scene("answers", {
+        "default/p5/yes.yaml": job("yes", GATE, effect("yes", "once"), tail="finally:\n  - log: bye\n"),
+        "default/p4/no.yaml": job("no", GATE, effect("no", "never")),
+        "default/p3/sides.yaml": job("sides", f"parallel: [{{steps: [{{{GATE}}}, {{run: [./effect, sides, once1]}}]}}, {{steps: [{{{GATE}}}, {{run: [./effect, sides, once2]}}]}}]", effect("sides", "once3")),
+    }, {"yes.yaml": ("succeeded", ["once"]), "no.yaml": ("denied", []), "sides.yaml": ("succeeded", ["once1", "once2", "once3"])},
+        answers={"yes": "approve", "no": "deny", "sides": "approve"}),
     "many": Scene("many", {
         f"default/p{1 + n % 9}/j{n}.yaml": job(f"j{n}", effect(f"j{n}", "once"), "log: x") for n in range(6)
     }, {f"j{n}.yaml": ("succeeded", ["once"]) for n in range(6)}),
@@ -132,6 +149,11 @@ class Program:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(target, "w") as file:
                 file.write(text)
+        if scene.answers:
+            time.sleep(SETTLE)
+            code, said = self.run(path)
+            if code != 0 or answer(path, scene.answers) == 0:
+                raise SystemExit(f"the scene {scene.name} asks nobody: {code} {said}")
         return path
 
     def run(self, site, seconds=60, runner="main", **environment):
@@ -147,6 +169,40 @@ class Program:
             said, _ = process.communicate()
             return 999, said.decode(errors="replace") + "\n(did not end)"
         return process.returncode, said.decode(errors="replace")
+
+
+def answer(site, answers):
+    """What people do: copies of the requests with a decision; says how many."""
+    requests, responses = (os.path.join(site, "spool/approvals", part) for part in ("requests", "responses"))
+    count = 0
+    for name in names(requests):
+        with open(os.path.join(requests, name)) as file:
+            text = file.read()
+        said = answers[re.search(r"^job: \"?(\w+)", text, re.M).group(1)]
+        with open(os.path.join(responses, name), "w") as file:
+            file.write(text.replace("\ndecision:", f"\ndecision: {said}", 1))
+        count += 1
+    return count
+
+
+def audited(site):
+    """What is wrong with the audit log, by its documented form alone; a torn last line is cut by the next writer."""
+    previous, number = "0" * 64, 0
+    folder = os.path.join(site, "ops/audit")
+    for name in names(folder):
+        if not name.endswith(".jsonl"):
+            continue
+        with open(os.path.join(folder, name), "rb") as file:
+            lines = file.read().split(b"\n")[:-1]
+        for line in lines:
+            number += 1
+            found = re.fullmatch(rb'(\{"seq":(\d+),.*"prev":"([0-9a-f]{64})"),"hash":"([0-9a-f]{64})"\}', line)
+            if not found or int(found[2]) != number or found[3].decode() != previous:
+                return [f"the audit log is not whole at record {number}: {line[:80]!r}"]
+            if hashlib.sha256(found[1] + b"}").hexdigest().encode() != found[4]:
+                return [f"the audit log was changed at record {number}"]
+            previous = found[4].decode()
+    return []
 
 
 def names(path):
@@ -258,13 +314,22 @@ def judge(site, scene, settled=True, faulted=False):
                 bad.append(f"N5 {name} was rejected with {said_code(path + '.reason.yaml')}")
             if not os.path.exists(path + ".reason.yaml"):
                 bad.append(f"{name} was rejected without a reason")
+        elif place == "parked" and state.startswith("waiting") and "/approval/" in path:
+            run = os.path.basename(path)[:26]
+            requests = [n for n in names(os.path.join(site, "spool/approvals/requests")) if n.startswith(run)]
+            for request in requests:
+                with open(os.path.join(site, "spool/approvals/requests", request)) as file:
+                    if not file.read().endswith("\n...\n"):
+                        bad.append(f"request {request} is not whole")
+            if len(requests) != (2 if stem == "two" else 1) and stem != "none":
+                bad.append(f"{name} waits for people, and its requests are {requests}")
         elif place == "parked":
             # Who waits for a run that waits for a person, waits with it.
             waits = any("/interrupted/" in p for all in found.values() for _, p in all) and re.search("/(key|child)/", path)
             if "/interrupted/" not in path and not waits:
                 bad.append(f"{name} was left in {path[len(site) + 1:]}")
         elif place in ("done", "failed"):
-            if (state in ("succeeded", "done")) != (place == "done"):
+            if (state in ("succeeded", "done", "waiting or succeeded")) != (place == "done"):
                 answer = path[:-len(".yaml")] + ".result.yaml"
                 if not (faulted and place == "failed" and said_code(answer) in ("E-EXEC", "E-WAIT", "E-DISK", "E-EXIT", "E-CHILD")):
                     bad.append(f"{name} should have {state}, but is in {place}/ with {said_code(answer)}")
@@ -274,9 +339,16 @@ def judge(site, scene, settled=True, faulted=False):
     bad += [f"N2 {job} {step} ran {times} times" for (job, step), times in counts[0].items()
             if step.startswith("once") and times > 1]
     bad += [f"a torn effect: {line}" for line in counts[1]]
+    bad += [f"{job} went on without a word" for (job, step) in counts[0] if step == "never"]
+    bad += audited(site)
     for path, text in results(site).items():
         if not is_whole(text):
             bad.append(f"N3 {path} is not whole: {text[:60]!r}")
+        said, asked = text.count(b"answer_sha256: "), text.count(b"\n    nonce: ") + text.count(b"\n  - nonce: ")
+        if said > max(asked, 1) and scene.answers:
+            bad.append(f"{path} holds {said} answers to {asked} questions")
+    if settled and scene.answers and names(os.path.join(site, "spool/approvals/requests")):
+        bad.append("requests were left open")
     if settled:
         for place in ("done", "failed"):
             for day in names(os.path.join(site, "spool", place)):
