@@ -12,6 +12,7 @@ public final class AuditLog: Sendable {
     static let checkpointAction = "audit.checkpoint"
     /// A checkpoint after so many records.
     private static let checkpointEvery = 100
+    private static let patience = Span.milliseconds(500).nanoseconds
     private let ops: Directory
     private let state: Directory
     /// Made with the first record: a site on which nobody decides anything has no log.
@@ -41,10 +42,18 @@ public final class AuditLog: Sendable {
         self.longestFile = longestFile
     }
     private func opened() throws(SystemError) -> Place {
-        if let known = place.with({ $0 }) { return known }
+        // Moved away or removed since: what is written must be where people look for it.
+        if let known = place.with({ $0 }), let there = try ops.statusIfPresent(AuditLog.folder),
+            try there.identity == known.directory.status().identity
+        {
+            return known
+        }
+        let isNew = try ops.statusIfPresent(AuditLog.folder) == nil
         let directory = try ops.makeDirectory(AuditLog.folder, mode: 0o750)
+        if isNew { try ops.sync() }
         let fresh = Place(directory: directory, key: try AuditKey(state, directory))
         place.with { $0 = fresh }
+        known.with { $0 = nil }
         return fresh
     }
 
@@ -54,7 +63,7 @@ public final class AuditLog: Sendable {
     public func append(_ entries: [AuditEntry], at now: Timestamp) throws(SystemError) -> String? {
         try locked { (place) throws(SystemError) in
             var tail = try tail(place.directory)
-            for entry in entries { try add(entry, at: now, &tail, place.directory) }
+            try add(entries, at: now, &tail, place.directory)
             guard tail.sinceCheckpoint >= AuditLog.checkpointEvery else {
                 known.with { $0 = tail }
                 return nil
@@ -83,8 +92,8 @@ public final class AuditLog: Sendable {
     {
         let note = try place.key.sign(AuditCheckpoint(origin: origin, size: tail.sequence, head: tail.hash))
         try add(
-            AuditEntry(
-                AuditLog.checkpointAction, origin, by: nil, outcome: "signed", why: note), at: now, &tail,
+            [AuditEntry(AuditLog.checkpointAction, origin, by: nil, outcome: "signed", why: note)], at: now,
+            &tail,
             place.directory)
         tail.sinceCheckpoint = 0
         try AtomicFile.write(
@@ -92,30 +101,39 @@ public final class AuditLog: Sendable {
         return note
     }
 
-    private func add(_ entry: AuditEntry, at now: Timestamp, _ tail: inout Tail, _ directory: Directory)
+    /// One write and one sync for all that go into one file.
+    private func add(_ entries: [AuditEntry], at now: Timestamp, _ tail: inout Tail, _ directory: Directory)
         throws(SystemError)
     {
-        if tail.size >= longestFile {
-            tail.file = AuditLog.name(of: tail.sequence + 1)
-            tail.size = 0
+        var bytes: [UInt8] = []
+        for entry in entries {
+            if tail.size + bytes.count >= longestFile {
+                try write(bytes, &tail, directory)
+                bytes = []
+                tail.file = AuditLog.name(of: tail.sequence + 1)
+                tail.size = 0
+            }
+            let (text, hash) = AuditRecord.line(tail.sequence + 1, now, entry, after: tail.hash)
+            bytes += Array((text + "\n").utf8)
+            tail.sequence += 1
+            tail.hash = hash
+            tail.sinceCheckpoint += 1
         }
-        let (text, hash) = AuditRecord.line(tail.sequence + 1, now, entry, after: tail.hash)
-        let bytes = Array((text + "\n").utf8)
-        let isNew = tail.size == 0
-        let file = try directory.openForAppending(tail.file, mode: 0o640)
+        try write(bytes, &tail, directory)
+    }
+    private func write(_ bytes: [UInt8], _ tail: inout Tail, _ directory: Directory) throws(SystemError) {
+        guard !bytes.isEmpty else { return }
         do throws(SystemError) {
+            let file = try directory.openForAppending(tail.file, mode: 0o640)
             try file.append(bytes)
             try file.syncData()
-            if isNew { try directory.sync() }
+            if tail.size == 0 { try directory.sync() }
         } catch {
-            // Half of it may be there: the next one looks, and cuts it off.
+            // A part of it may be there: the next one looks, and cuts it off where it is no whole line.
             known.with { $0 = nil }
             throw error
         }
         tail.size += bytes.count
-        tail.sequence += 1
-        tail.hash = hash
-        tail.sinceCheckpoint += 1
     }
 
     private static func name(of sequence: Int) -> String {
@@ -125,10 +143,15 @@ public final class AuditLog: Sendable {
 
     private func locked<Answer>(_ body: (Place) throws(SystemError) -> Answer) throws(SystemError) -> Answer {
         let place = try opened()
+        let end = Clocks.monotonic + AuditLog.patience
         while true {
             if let lock = try FileLock.take(AuditLog.lockFile, in: place.directory) {
                 defer { withExtendedLifetime(lock) {} }
                 return try body(place)
+            }
+            // Others hold it for milliseconds; one that is stopped must not stop us.
+            guard Clocks.monotonic < end else {
+                throw SystemError("lock", "\(place.directory.path)/\(AuditLog.lockFile)", errno: 11)
             }
             _ = try Waker.sleep([], until: Clocks.monotonic + 1_000_000)
         }

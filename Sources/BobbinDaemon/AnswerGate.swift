@@ -81,7 +81,9 @@ struct AnswerGate {
         else { return .waits(why: "it is changing", request: nil, lookAgainIn: .seconds(1)) }
         facts.sha256 = Digest.sha256(bytes)
         guard bytes.last == 0x0A else {
-            if age >= 0, age < AnswerGate.patience.nanoseconds || bytes.isEmpty {
+            // Whoever writes into it is noticed.
+            if bytes.isEmpty { return .waits(why: "it is empty", request: nil, lookAgainIn: .seconds(3600)) }
+            if age >= 0, age < AnswerGate.patience.nanoseconds {
                 return .waits(why: "it has no newline at its end", request: nil, lookAgainIn: .seconds(1))
             }
             return .refused(

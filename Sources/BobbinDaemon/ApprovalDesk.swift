@@ -13,11 +13,16 @@ final class ApprovalDesk {
     private let core: RunnerCore
     private let notices: Notices
     /// Runs on, whatever they wait for besides.
-    private let wake: (RunID) -> Void
+    private let wake: (RunID) -> Bool
     /// Open questions of runs that wait, by request.
     private var open: [String: Entry] = [:]
     private var byRun: [RunID: Set<String>] = [:]
     private var unpublished: Set<String> = []
+    /// The questions for whose answers a run has gone on already.
+    private var awoken: [RunID: Set<String>] = [:]
+    /// Answers that were there when this runner began.
+    private var leftBehind: Set<String> = []
+    private let began = Clocks.monotonic
     /// When something is due by the clock on the wall; nil: nothing is.
     private var due: Timestamp?
     /// Monotonic: when files that were not whole, or could not be written, are looked at again.
@@ -32,7 +37,7 @@ final class ApprovalDesk {
     private static let checkpointEvery = Span.seconds(3600).nanoseconds
     private static let retry = Span.seconds(5).nanoseconds
 
-    init(_ core: RunnerCore, notices: Notices, wake: @escaping (RunID) -> Void) throws(SystemError) {
+    init(_ core: RunnerCore, notices: Notices, wake: @escaping (RunID) -> Bool) throws(SystemError) {
         self.core = core
         self.notices = notices
         self.wake = wake
@@ -50,45 +55,50 @@ final class ApprovalDesk {
         guard let record = core.journal.record(run) else { return forget(run) }
         let gates = record.gates
         guard !gates.isEmpty || byRun[run] != nil else { return }
-        var ids: Set<String> = []
-        var isDecided = false
+        var ids: Set<String> = [], decided: [String] = []
         for gate in gates {
             let id = ApprovalForm.id(run, gate.step.place)
             guard gate.approval.outcome(gate.question).isOpen else {
-                isDecided = true
-                // Also where an earlier life had decided it and did not come to close it.
-                open[id] = Entry(run: run, gate: gate)
-                close(id)
+                decided.append(gate.question.nonce)
+                // An earlier life may have decided it and not come to close it.
+                if open[id] == nil { closeFile(id, record, gate) }
                 continue
             }
             ids.insert(id)
+            if open[id]?.gate.question.nonce != gate.question.nonce, gate.approval.askedAt == nil {
+                unpublished.insert(id)
+            }
             open[id] = Entry(run: run, gate: gate)
-            if gate.approval.askedAt == nil { unpublished.insert(id) }
             plan(gate)
         }
         let left = (byRun[run] ?? []).subtracting(ids)
         byRun[run] = ids.isEmpty ? nil : ids
         for id in left { close(id) }
-        if isDecided { wake(run) }
+        go(on: record, decided)
         publish()
+    }
+
+    /// Goes on with a run for whose steps there is an answer; once for each. One that is at work now is looked at when it waits.
+    private func go(on record: RunRecord, _ decided: [String]) {
+        guard case .waiting = record.state else { return }
+        let fresh = decided.filter { !(awoken[record.id] ?? []).contains($0) }
+        guard !fresh.isEmpty, wake(record.id) else { return }
+        awoken[record.id, default: []].formUnion(fresh)
     }
     func ended(_ run: RunID) { forget(run) }
 
     private func forget(_ run: RunID) {
+        awoken[run] = nil
         for id in byRun.removeValue(forKey: run) ?? [] { close(id) }
     }
 
     /// At the start: what the journal says, and files of an earlier life that nothing asks for any more.
     func begin(isLeader: Bool) {
+        // Unreadable: an answer that was recorded is then called too late, which harms nobody.
+        leftBehind = (try? Set(spool.responses.names())) ?? []
         let records = core.journal.liveRecords
         for record in records { look(record.id) }
-        let askedHere = Set(open.keys)
-        for id in askedHere where !unpublished.contains(id) {
-            // A file that a power cut emptied, or somebody removed.
-            if ((try? spool.requests.statusIfPresent(id + ApprovalForm.ending))?.size ?? 0) == 0 {
-                rewrite(id)
-            }
-        }
+        publishAgain()
         if isLeader { sweepRequests() }
     }
 
@@ -108,6 +118,7 @@ final class ApprovalDesk {
 
     func keepHouse(isLeader: Bool) {
         clock.keep()
+        publishAgain()
         guard isLeader else { return }
         sweepRequests()
         guard Clocks.monotonic >= nextCheckpoint else { return }
@@ -123,22 +134,45 @@ final class ApprovalDesk {
 
     // MARK: publishing
 
+    /// Requests that were removed, or that a power cut emptied, are written again.
+    func publishAgain() {
+        guard open.count > unpublished.count else { return }
+        // Unreadable: the next look sees more.
+        guard let names = try? Set(spool.requests.names()) else { return }
+        for id in open.keys where !unpublished.contains(id) {
+            let name = id + ApprovalForm.ending
+            // Only at the start: a look at each costs a call.
+            let isEmpty = {
+                Clocks.monotonic - self.began < ApprovalDesk.retry
+                    && (try? self.spool.requests.status(name).size) == 0
+            }
+            if !names.contains(name) || isEmpty() { rewrite(id) }
+        }
+    }
+
     private func publish() {
         guard !unpublished.isEmpty else { return }
         let ids = unpublished.sorted()
         var asked: [(String, Entry)] = []
-        do {
-            for id in ids {
-                guard var entry = open[id] else { continue }
-                entry.gate.approval.apply(.asked(at: now, until: now.adding(entry.gate.question.timeout)))
+        for id in ids {
+            guard var entry = open[id] else {
+                unpublished.remove(id)
+                continue
+            }
+            entry.gate.approval.apply(.asked(at: now, until: now.adding(entry.gate.question.timeout)))
+            do {
                 try write(id, entry, durable: ids.count < 8)
                 asked.append((id, entry))
+            } catch {
+                // Nobody's time runs: it begins with the publication.
+                core.diskTrouble("publishing requests in spool/\(SpoolName.requests)", error)
+                lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
             }
-            if ids.count >= 8 { try spool.requests.syncFileSystem() }
-        } catch {
-            // Nobody's time runs: it begins with the publication.
+        }
+        do { if ids.count >= 8 { try spool.requests.syncFileSystem() } } catch {
             core.diskTrouble("publishing requests in spool/\(SpoolName.requests)", error)
             lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
+            return
         }
         var last: UInt64 = 0
         for (id, entry) in asked {
@@ -263,21 +297,28 @@ final class ApprovalDesk {
         var answer: Answer
         var id: String
     }
+    private enum Verdict {
+        case accepted(Decision, StepPlace, nonce: String, of: RunID)
+        /// It is in the journal already.
+        case recorded(RunID)
+        case refused(Failure)
+    }
+    /// Of all that came at one time, so many are judged; the rest in the next turn of the main loop.
+    private static let atOnce = 100
 
-    /// Looks at all that lies in responses/.
+    /// Looks at what lies in responses/.
     func sweep(isLeader: Bool) {
         var whole: [Judged] = []
+        var refused: [(name: String, file: AnswerFile?, failure: Failure)] = []
         do {
             for name in try spool.responses.names().sorted() where !AnswerGate.isIgnored(name) {
-                switch try AnswerGate(now: Timestamp(nanoseconds: Clocks.wall)).examine(
-                    name, in: spool.responses)
-                {
+                let gate = AnswerGate(now: Timestamp(nanoseconds: Clocks.wall))
+                switch try gate.examine(name, in: spool.responses) {
                 case .gone: break
                 case .waits(_, _, let span):
                     lookAgain = min(lookAgain, Clocks.monotonic + span.nanoseconds)
-                case .refused(let file, let failure):
-                    // Whose run it is about nobody knows: one judges for all.
-                    if isLeader { refuse(name, file, failure, about: "?") }
+                // Whose run it is about nobody knows: one judges for all.
+                case .refused(let file, let failure): if isLeader { refused.append((name, file, failure)) }
                 case .whole(let file, let id, let answer):
                     whole.append(Judged(name: name, file: file, answer: answer, id: id))
                 }
@@ -286,93 +327,159 @@ final class ApprovalDesk {
             core.diskTrouble("reading spool/\(SpoolName.responses)", error)
             lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
         }
+        for (name, file, failure) in refused.prefix(ApprovalDesk.atOnce) {
+            refuse(name, file, failure, about: "?")
+        }
         // Denials first: of two answers that came at one time, no counts more than yes.
-        for answer in whole.sorted(by: { $0.answer.verdict == .deny && $1.answer.verdict == .approve }) {
-            judge(answer, isLeader: isLeader)
+        let denials = whole.filter { $0.answer.verdict == .deny },
+            others = whole.filter { $0.answer.verdict != .deny }
+        let all = denials + others
+        judge(Array(all.prefix(ApprovalDesk.atOnce)), isLeader: isLeader)
+        if all.count > ApprovalDesk.atOnce || refused.count > ApprovalDesk.atOnce {
+            lookAgain = Clocks.monotonic
         }
     }
 
-    private func judge(_ judged: Judged, isLeader: Bool) {
-        guard let (run, place) = ApprovalForm.run(of: judged.id) else {
-            if isLeader {
-                refuse(
-                    judged.name, judged.file,
-                    Failure(
-                        "E-APP-FORM", "`\(judged.id.prefix(80))` names no request",
-                        whatToDo: "Copy the whole request.", retry: .never), about: judged.id)
+    /// Judges them one by one, each after those before it; then writes all of them down at once.
+    private func judge(_ answers: [Judged], isLeader: Bool) {
+        guard !answers.isEmpty else { return }
+        var verdicts: [(Judged, Verdict)] = []
+        var records: [RunID: (record: RunRecord, gates: [StepPlace: RunRecord.Gate])] = [:]
+        var running: Set<RunID>?
+        for judged in answers {
+            guard let (run, place) = ApprovalForm.run(of: judged.id) else {
+                if isLeader { verdicts.append((judged, .refused(ApprovalDesk.noRequest(judged.id)))) }
+                continue
             }
-            return
-        }
-        guard let record = core.journal.record(run) else {
-            if isLeader, !core.isElsewhere(run) {
-                refuse(judged.name, judged.file, stale(judged.id), about: judged.id)
+            if records[run] == nil, let record = core.journal.record(run) {
+                records[run] = (
+                    record,
+                    Dictionary(
+                        record.gates.map { ($0.step.place, $0) }, uniquingKeysWith: { first, _ in first })
+                )
             }
-            return
+            guard let (record, gates) = records[run] else {
+                // Unreadable: nobody's answer is refused for that; the next look knows more.
+                if isLeader, running == nil { running = try? Whereabouts.running(in: spool) }
+                if isLeader, let running, !running.contains(run) {
+                    verdicts.append((judged, .refused(ApprovalDesk.stale(judged.id, nil))))
+                }
+                continue
+            }
+            let verdict = verdict(judged, record, gates[place])
+            if case .accepted(let decision, _, _, _) = verdict {
+                records[run]?.gates[place]?.approval.apply(.decided(decision))
+            }
+            verdicts.append((judged, verdict))
         }
-        // One that was recorded just before a crash.
-        let isKnown = record.approvals.contains { approval in
-            approval.decisions.contains {
+        writeDown(verdicts)
+    }
+
+    private func verdict(_ judged: Judged, _ record: RunRecord, _ gate: RunRecord.Gate?) -> Verdict {
+        // Only what lay there at the start: a crash may have come between the record and the move of the file.
+        let isKnown =
+            leftBehind.contains(judged.name)
+            && record.approval(judged.answer.nonce)?.decisions.contains {
                 $0.sha256 == judged.file.sha256 && $0.by.uid == judged.file.owner.uid
-            }
-        }
-        if isKnown {
-            settle(
-                judged.name, judged.file, "recorded", "the answer was recorded before a restart", nil,
-                about: judged.id)
-            return look(run)
-        }
-        guard let gate = record.gates.first(where: { $0.step.place == place }) else {
-            return refuse(judged.name, judged.file, stale(judged.id, record), about: judged.id)
-        }
+            } ?? false
+        if isKnown { return .recorded(record.id) }
+        guard let gate else { return .refused(ApprovalDesk.stale(judged.id, record)) }
         let subject = ApprovalRules.Subject(
             gate: gate, digest: ApprovalForm.digest(record.acceptance, gate),
             submitter: record.acceptance.submitter,
             oldNonces: Set(record.approvals.map(\.nonce)).subtracting([gate.question.nonce]))
-        let rules = ApprovalRules(policy) { JobParameter.matches($0, $1) }
         do throws(Failure) {
-            accept(try rules.judge(judged.answer, judged.file, subject, now: now), judged, record)
-        } catch {
-            refuse(judged.name, judged.file, error, about: judged.id)
-        }
+            let rules = ApprovalRules(policy) { JobParameter.matches($0, $1) }
+            let decision = try rules.judge(judged.answer, judged.file, subject, now: now)
+            return .accepted(decision, gate.step.place, nonce: gate.question.nonce, of: record.id)
+        } catch { return .refused(error) }
     }
 
-    private func accept(_ decision: Decision, _ judged: Judged, _ record: RunRecord) {
-        guard let gate = record.gates.first(where: { ApprovalForm.id(record.id, $0.step.place) == judged.id })
-        else {
-            return
+    /// The audit log, then the journal, then the files: what cannot be written down does not count, and waits.
+    private func writeDown(_ verdicts: [(Judged, Verdict)]) {
+        let entries = verdicts.compactMap { judged, verdict in ApprovalDesk.entry(judged, verdict) }
+        guard audit(entries) else { return }
+        var last: UInt64 = 0
+        for (_, verdict) in verdicts {
+            guard case .accepted(let decision, let place, let nonce, let run) = verdict else { continue }
+            last = core.journal.append(.approval(place, nonce: nonce, .decided(decision)), of: run)
         }
-        let word =
-            decision.verdict.rawValue
+        if last > 0 { core.journal.waitUntilDurable(last) }
+        var runs: [RunID] = [], changed: Set<String> = []
+        for (judged, verdict) in verdicts {
+            switch verdict {
+            case .accepted(let decision, _, let nonce, let run):
+                let text = told(decision, nonce, run)
+                core.log.info("approval", "\(judged.id): \(text) by \(decision.by.name)", run: run)
+                settle(judged.name, judged.file, "accepted", text, nil, about: judged.id)
+                runs.append(run)
+                changed.insert(judged.id)
+            case .recorded(let run):
+                settle(
+                    judged.name, judged.file, "accepted", "it was recorded just before a restart", nil,
+                    about: judged.id)
+                runs.append(run)
+            case .refused(let failure): putAside(judged.name, judged.file, failure, about: judged.id)
+            }
+        }
+        for run in Set(runs) { look(run) }
+        // Those that wait for more people say how many there are.
+        for id in changed where open[id] != nil { rewrite(id) }
+    }
+
+    private func told(_ decision: Decision, _ nonce: String, _ run: RunID) -> String {
+        let word = ApprovalDesk.word(decision)
+        guard let entry = open.values.first(where: { $0.gate.question.nonce == nonce }),
+            let after = core.journal.record(run)?.approval(nonce), after.outcome(entry.gate.question).isOpen
+        else { return word }
+        return
+            "\(word): \(Set(after.decisions.map(\.by.uid)).count) of \(entry.gate.question.wanted) approvals"
+    }
+    private static func word(_ decision: Decision) -> String {
+        decision.verdict.rawValue
             + (decision.isSelf && decision.verdict == .approve ? " (self-approved)" : "")
-        do throws(SystemError) {
-            tell(
-                try core.audit.append(
-                    [
-                        AuditEntry(
-                            "approval.decided", judged.id, by: decision.by, file: "sha256:\(decision.sha256)",
-                            outcome: word, why: decision.comment, severity: .notice)
-                    ], at: now))
-        } catch {
-            // What cannot be written down does not count: the answer waits.
-            core.diskTrouble("the audit log", error)
-            lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
-            return
-        }
-        core.journal.waitUntilDurable(
-            core.journal.append(
-                .approval(gate.step.place, nonce: gate.question.nonce, .decided(decision)), of: record.id))
-        core.log.info("approval", "\(judged.id): \(word) by \(decision.by.name)", run: record.id)
-        let after = core.journal.record(record.id)?.approval(gate.question.nonce)
-        let isOpen = after?.outcome(gate.question).isOpen ?? false
-        let count = Set((after?.decisions ?? []).map(\.by.uid)).count
-        settle(
-            judged.name, judged.file, "accepted",
-            isOpen ? "\(word): \(count) of \(gate.question.wanted) approvals" : word, nil, about: judged.id)
-        look(record.id)
-        if isOpen { rewrite(judged.id) }
     }
 
-    private func stale(_ id: String, _ record: RunRecord? = nil) -> Failure {
+    /// False where it cannot be recorded: it is tried again in a few seconds.
+    private func audit(_ entries: [AuditEntry]) -> Bool {
+        guard !entries.isEmpty else { return true }
+        do throws(SystemError) {
+            tell(try core.audit.append(entries, at: now))
+            return true
+        } catch {
+            core.diskTrouble("the audit log: answers cannot be recorded, so they wait", error)
+            lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
+            return false
+        }
+    }
+
+    private static func entry(_ judged: Judged, _ verdict: Verdict) -> AuditEntry? {
+        switch verdict {
+        case .accepted(let decision, _, _, _):
+            AuditEntry(
+                "approval.decided", judged.id, by: decision.by, file: "sha256:\(decision.sha256)",
+                outcome: word(decision), why: decision.comment, severity: .notice)
+        case .recorded: nil
+        case .refused(let failure): refusal(judged.id, judged.file.owner, judged.file.sha256, failure)
+        }
+    }
+    private static func refusal(_ id: String, _ owner: Submitter?, _ sha256: String, _ failure: Failure)
+        -> AuditEntry
+    {
+        let isGrave = ["E-APP-FORGED", "E-APP-REPLAY", "E-APP-SELF", "E-APP-FILE", "E-APP-ROLE"].contains(
+            failure.code)
+        return AuditEntry(
+            "approval.refused", id, by: owner, file: sha256.isEmpty ? nil : "sha256:\(sha256)",
+            outcome: failure.code,
+            why: failure.message, severity: isGrave ? .high : .notice)
+    }
+
+    private static func noRequest(_ id: String) -> Failure {
+        Failure(
+            "E-APP-FORM", "`\(id.prefix(80))` names no request", whatToDo: "Copy the whole request.",
+            retry: .never)
+    }
+    private static func stale(_ id: String, _ record: RunRecord?) -> Failure {
         var why = "there is no such request any more"
         if let place = ApprovalForm.run(of: id)?.place,
             let approval = record?.approvals.last(where: { $0.place == place })
@@ -385,27 +492,14 @@ final class ApprovalDesk {
         }
         return Failure(
             "E-APP-STALE", "the question is closed: \(why)",
-            whatToDo: "`bobbin approvals` lists what is open.",
-            retry: .never)
+            whatToDo: "`bobbin approvals` lists what is open.", retry: .never)
     }
 
     private func refuse(_ name: String, _ file: AnswerFile?, _ failure: Failure, about id: String) {
-        let isGrave = ["E-APP-FORGED", "E-APP-REPLAY", "E-APP-SELF", "E-APP-FILE", "E-APP-ROLE"].contains(
-            failure.code)
-        do throws(SystemError) {
-            tell(
-                try core.audit.append(
-                    [
-                        AuditEntry(
-                            "approval.refused", id, by: file?.owner ?? owner(of: name),
-                            file: file.flatMap { $0.sha256.isEmpty ? nil : "sha256:\($0.sha256)" },
-                            outcome: failure.code, why: failure.message, severity: isGrave ? .high : .notice)
-                    ], at: now))
-        } catch {
-            core.diskTrouble("the audit log", error)
-            lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
-            return
-        }
+        let entry = ApprovalDesk.refusal(id, file?.owner ?? owner(of: name), file?.sha256 ?? "", failure)
+        if audit([entry]) { putAside(name, file, failure, about: id) }
+    }
+    private func putAside(_ name: String, _ file: AnswerFile?, _ failure: Failure, about id: String) {
         core.log.warn(
             "approval",
             "\(id): an answer of \(file?.owner.name ?? "?") does not count: \(failure.message) [\(failure.code)]"
@@ -429,8 +523,7 @@ final class ApprovalDesk {
             guard try Move(spool).close(approvalFile: name, from: spool.responses, as: closed) else { return }
             var map: [(String, YamlOut)] = [
                 ("request", .string(Printable.escape(id))), ("answer", .string(Printable.escape(name))),
-                ("outcome", .string(outcome)),
-                ("message", .string(message)),
+                ("outcome", .string(outcome)), ("message", .string(message)),
             ]
             if let failure {
                 map.append(("code", .string(failure.code)))
@@ -441,8 +534,10 @@ final class ApprovalDesk {
                 map.append(("uid", .int(Int(owner.uid))))
             }
             map.append(("at", .string(now.rfc3339)))
+            // The decision is in the journal and in the audit log; this is for whoever looks.
             try AtomicFile.write(
-                Array(YamlWriter.write(map).utf8), to: closed + ".verdict.yaml", in: spool.approvalsClosed)
+                Array(YamlWriter.write(map).utf8), to: closed + ".verdict.yaml", in: spool.approvalsClosed,
+                durable: false)
         } catch {
             core.diskTrouble("closing answer \(name)", error)
             lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
@@ -452,32 +547,42 @@ final class ApprovalDesk {
     // MARK: closing requests
 
     private func close(_ id: String) {
-        let entry = open.removeValue(forKey: id)
         unpublished.remove(id)
-        guard let entry else { return closeFile(id, outcome: ApprovalText.void, [:]) }
-        let approval =
-            core.journal.record(entry.run)?.approval(entry.gate.question.nonce) ?? entry.gate.approval
-        var map: ValueMap = [
-            "decisions": .list(approval.decisions.map { ApprovalText.value($0) })
-        ]
-        let result = approval.outcome(entry.gate.question)
-        // Its run has ended, or asks something else now.
-        let outcome = result.isOpen ? ApprovalText.void : ApprovalText.outcome(result)
-        if let at = approval.expiredAt ?? approval.decisions.last?.at { map["at"] = .string(at.rfc3339) }
-        closeFile(id, outcome: outcome, map)
-        if approval.askedAt != nil { notify(.closed(outcome), entry, entry.gate.question.notify) }
+        guard let entry = open.removeValue(forKey: id) else { return }
+        var gate = entry.gate
+        gate.approval = core.journal.record(entry.run)?.approval(gate.question.nonce) ?? gate.approval
+        closeFile(id, core.journal.record(entry.run), gate)
+        if gate.approval.askedAt != nil {
+            notify(.closed(ApprovalDesk.word(gate)), entry, gate.question.notify)
+        }
     }
 
-    private func closeFile(_ id: String, outcome: String, _ more: ValueMap) {
+    private static func word(_ gate: RunRecord.Gate) -> String {
+        let result = gate.approval.outcome(gate.question)
+        // Its run has ended, or asks something else now.
+        return result.isOpen ? ApprovalText.void : ApprovalText.outcome(result)
+    }
+
+    /// Moves the request away, with what became of it beside it. `gate`: nil where nobody knows any more.
+    private func closeFile(_ id: String, _ record: RunRecord?, _ gate: RunRecord.Gate?) {
         do {
             let name = id + ApprovalForm.ending
             let closed = "\(Identities.fresh())~\(name)"
             guard try Move(spool).close(approvalFile: name, from: spool.requests, as: closed) else { return }
-            let map =
-                [("request", YamlOut.string(id)), ("outcome", .string(outcome))]
-                + more.entries.map { ($0.key, ResultFile.out($0.value)) }
+            var map: [(String, YamlOut)] = [
+                ("request", .string(id)),
+                ("outcome", .string(gate.map(ApprovalDesk.word) ?? ApprovalText.void)),
+            ]
+            if let approval = gate?.approval {
+                map.append(
+                    ("decisions", .list(approval.decisions.map { ResultFile.out(ApprovalText.value($0)) })))
+                if let at = approval.expiredAt ?? approval.decisions.last?.at {
+                    map.append(("at", .string(at.rfc3339)))
+                }
+            }
             try AtomicFile.write(
-                Array(YamlWriter.write(map).utf8), to: closed + ".decision.yaml", in: spool.approvalsClosed)
+                Array(YamlWriter.write(map).utf8), to: closed + ".decision.yaml", in: spool.approvalsClosed,
+                durable: false)
         } catch {
             // The leader's next look at requests/ finds it.
             core.diskTrouble("closing request \(id)", error)
@@ -486,19 +591,24 @@ final class ApprovalDesk {
 
     /// Requests that nothing asks any more: their run ended in a moment when nobody could close them.
     private func sweepRequests() {
-        // Unreadable: the next look sees more.
-        for name in (try? spool.requests.names()) ?? []
-        where name.hasSuffix(ApprovalForm.ending) && !name.hasPrefix(".") {
-            let id = String(name.dropLast(ApprovalForm.ending.count))
-            guard open[id] == nil, let (run, place) = ApprovalForm.run(of: id) else { continue }
-            if let record = core.journal.record(run) {
-                if !record.gates.contains(where: { $0.step.place == place }) {
-                    closeFile(id, outcome: ApprovalText.void, [:])
-                }
-            } else if !core.isElsewhere(run) {
-                closeFile(id, outcome: ApprovalText.void, [:])
+        do {
+            let names = try spool.requests.names().filter {
+                $0.hasSuffix(ApprovalForm.ending) && !$0.hasPrefix(".")
             }
-        }
+            let ids = names.map { String($0.dropLast(ApprovalForm.ending.count)) }.filter { open[$0] == nil }
+            guard !ids.isEmpty else { return }
+            let running = try Whereabouts.running(in: spool)
+            for id in ids {
+                guard let (run, place) = ApprovalForm.run(of: id) else { continue }
+                if let record = core.journal.record(run) {
+                    if !record.gates.contains(where: { $0.step.place == place }) {
+                        closeFile(id, record, nil)
+                    }
+                } else if !running.contains(run) {
+                    closeFile(id, nil, nil)
+                }
+            }
+        } catch { core.diskTrouble("looking at spool/\(SpoolName.requests)", error) }
     }
 
     private func notify(_ kind: Notices.Kind, _ entry: Entry, _ names: [String]) {

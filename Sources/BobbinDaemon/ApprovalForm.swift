@@ -10,8 +10,8 @@ import YamlText
 
 public enum ApprovalForm {
     public static let ending = ".yaml"
-    /// Answers are small.
-    static let longest = 256 << 10
+    /// More than any request can come to.
+    static let longest = 1 << 20
 
     /// `<run>.<place>`: names the request and its file.
     public static func id(_ run: RunID, _ place: StepPlace) -> String { "\(run).\(place.text)" }
@@ -44,7 +44,7 @@ public enum ApprovalForm {
         let (a, q, approval) = (run.acceptance, gate.question, gate.approval)
         let id = id(a.id, gate.step.place)
         var lines: [String] = []
-        for line in q.message.split(separator: "\n", omittingEmptySubsequences: false).prefix(20) {
+        for line in q.shownMessage.split(separator: "\n", omittingEmptySubsequences: false).prefix(20) {
             lines.append("# \(Printable.escape(String(line)))")
         }
         lines += [
@@ -60,9 +60,9 @@ public enum ApprovalForm {
         lines += ["", "# What you decide about. An answer in which this was changed does not count.", ""]
         var map: [(String, YamlOut)] = [
             ("request", .string(id)), ("nonce", .string(q.nonce)), ("digest", .string(digest(a, gate))),
-            ("message", .string(q.message)),
+            ("message", .string(q.shownMessage)),
         ]
-        if !q.details.isNull { map.append(("details", ResultFile.out(q.details))) }
+        if !q.details.isNull { map.append(("details", ResultFile.out(q.shownDetails))) }
         map += [
             ("risk_level", .string(q.risk.rawValue)), ("job", .string(a.jobName)),
             ("run", .string(a.id.text)), ("step", .string(gate.step.label)),

@@ -2,7 +2,14 @@
 // Owns: these words.
 // Never: reads or decides anything.
 // On failure: nothing here fails.
+import JobLanguage
 import JobModel
+
+extension ApprovalQuestion {
+    /// What people may see: what is named like a secret is masked, wherever a request or a notice shows it.
+    public var shownMessage: String { Preview.masked(message) }
+    public var shownDetails: Value { Preview.cleared(details) }
+}
 
 public enum ApprovalText {
     /// Nobody needs an answer any more.

@@ -52,7 +52,8 @@ public struct ApprovalView: Sendable {
     public static func value(_ row: Row, isSharedSite: Bool) -> Value {
         let (a, q, approval) = (row.run.acceptance, row.gate.question, row.gate.approval)
         return .map([
-            "request": .string(row.id), "message": .string(q.message), "risk_level": .string(q.risk.rawValue),
+            "request": .string(row.id), "message": .string(q.shownMessage),
+            "risk_level": .string(q.risk.rawValue),
             "job": .string(a.jobName), "run": .string(a.id.text), "step": .string(row.gate.step.label),
             "asked_by": .string(a.submitter.name),
             "who_may_answer": .string(ApprovalForm.whoMay(q, isSharedSite: isSharedSite)),

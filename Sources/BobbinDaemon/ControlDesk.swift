@@ -153,8 +153,8 @@ final class ControlDesk {
                     ? "held instead of its next attempt" : "held; it waited (\(wait.reason.rawValue))"
             )
         case .waiting(let wait) where wait.reason == .approval:
-            core.scheduler.signals(of: record.id).raise(.hold)
-            return ("done", "it waits for people; once they approve it is held before its next step")
+            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
+            return ("done", "held; its questions can still be answered, and it stays until it is released")
         case .waiting(let wait):
             return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
         default:

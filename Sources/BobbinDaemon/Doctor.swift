@@ -3,6 +3,7 @@
 // Never: mends anything (opening a site makes directories that are missing, as with every verb); needs a runner, or a site
 //   that is whole.
 // On failure: what cannot be examined is a finding of its own; the other rules go on.
+import AccessControl
 import JobModel
 import LinuxSystem
 import RunHistory
@@ -40,6 +41,7 @@ public struct Doctor {
         examineDisk(site.spool)
         examineJournals(site.spool)
         examineIndex(site.spool)
+        examineAudit(site)
         examineLanes(site.spool, configuration)
         examineRunners(site, configuration)
         examineWaiting(site)
@@ -143,6 +145,20 @@ public struct Doctor {
             add(
                 .warning, "index", "\(error)",
                 "bobbin index rebuild; nothing is lost, it is made from the results.")
+        }
+    }
+
+    private mutating func examineAudit(_ site: Site) {
+        examine("audit log") { doctor in
+            let found = try AuditVerification(
+                ops: site.spool.site.directory("ops"), origin: AuditOrigin.name(site.spool))
+            guard let damage = found.damage else {
+                return doctor.add(.well, "audit log", "\(found.records) records, as they were written")
+            }
+            doctor.add(
+                .wrong, "audit log", "ops/audit/\(damage)",
+                "Somebody or something changed it: compare it with a backup. Where its last line cannot be read, no answer is recorded until it is mended or moved away."
+            )
         }
     }
 

@@ -95,34 +95,22 @@ public final class ForegroundRun: Sendable {
         }
     }
 
-    /// Without an answer the time of a question is over at once, and it counts as a no.
+    /// Without an answer the time of a question is over at once, and counts as the question says.
     private static func answer(_ recorder: Recorder, _ ask: Ask) {
         let record = recorder.record.with { $0 }
         for gate in record.gates where gate.approval.outcome(gate.question).isOpen {
-            let now = Timestamp(nanoseconds: Clocks.wall)
             let note = { (event: ApprovalEvent) in
                 recorder.record(
                     .approval(gate.step.place, nonce: gate.question.nonce, event), of: record.id,
                     durable: false)
             }
+            let now = Timestamp(nanoseconds: Clocks.wall)
             note(.asked(at: now, until: now.adding(gate.question.timeout)))
-            let nobody = Decision(
-                .deny, by: record.acceptance.submitter, at: now,
-                comment:
-                    "nobody could be asked here; run it at a terminal, with --auto-approve, or through the spool"
-            )
             guard let decision = ask(record, gate) else {
-                note(.decided(nobody))
+                note(.expired(at: Timestamp(nanoseconds: Clocks.wall)))
                 continue
             }
-            // Whoever sits here is one person, however many the job wants.
             note(.decided(decision))
-            if decision.verdict == .approve, gate.question.wanted > 1 {
-                var alone = nobody
-                alone.comment =
-                    "it takes \(gate.question.wanted) people, and here is one; drop it into the spool"
-                note(.decided(alone))
-            }
         }
     }
 }

@@ -1,6 +1,6 @@
 // What this is: the telling of people that something waits for them: notifiers of ops/notify.d/ and mail.
 // Owns: a thread, and what is told; the steps `notify` and `send_email` do the telling, as they would in a job.
-// Never: keeps anybody waiting, tells twice what was told, passes on a secret (requests hold none).
+// Never: keeps anybody waiting, tells twice what was told, passes on what is named like a secret.
 // On failure: the log says who could not be told; the request stands in its directory all the same.
 import JobLanguage
 import JobModel
@@ -61,14 +61,14 @@ final class Notices: Sendable {
         if let end = gate.approval.expiresAt { details["expires_at"] = .string(end.rfc3339) }
         var title = "\(job) asks for approval (\(gate.question.risk.rawValue) risk)"
         var message =
-            "\(gate.question.message)\n\nAnswer: bobbin approve \(id)   or   bobbin deny \(id)\nUntil: \(details["expires_at"]?.text ?? ""), then \(gate.question.autoAction.rawValue)"
+            "\(gate.question.shownMessage)\n\nAnswer: bobbin approve \(id)   or   bobbin deny \(id)\nUntil: \(details["expires_at"]?.text ?? ""), then \(gate.question.autoAction.rawValue)"
         switch kind {
         case .asked: break
         case .reminder: title = "still open: \(title)"
         case .escalation: title = "nobody has answered: \(title)"
         case .closed(let outcome):
             title = "\(job): \(outcome)"
-            message = "\(gate.question.message)\n\nThis request is closed: \(outcome)."
+            message = "\(gate.question.shownMessage)\n\nThis request is closed: \(outcome)."
             details["outcome"] = .string(outcome)
         }
         let notice = Notice(

@@ -215,6 +215,7 @@ public final class Runner {
         try watchPublicDirectories()
         desk.sweep(isLeader: leaderLock != nil)
         if leaderLock != nil { inbox.sweep() }
+        approvals?.publishAgain()
         approvals?.sweep(isLeader: leaderLock != nil)
     }
 
@@ -334,6 +335,7 @@ public final class Runner {
                     if wait.reason == .child { parents.look(for: [run]) }
                 }
                 approvals?.look(run)
+            case .asks(let run): approvals?.look(run)
             case .called(let run):
                 resume(run, where: { $0 == .key })
                 if let record = core.journal.record(run), case .waiting(let wait) = record.state,
@@ -376,17 +378,23 @@ public final class Runner {
     }
 
     /// Ends a wait that is over. A run that waits for something else by now stays where it is.
-    private func resume(_ run: RunID, where fits: (Wait.Reason) -> Bool) {
+    @discardableResult
+    private func resume(_ run: RunID, where fits: (Wait.Reason) -> Bool) -> Bool {
+        guard let record = core.journal.record(run), case .waiting(let wait) = record.state else {
+            parked[run] = nil
+            return false
+        }
+        guard fits(wait.reason) else { return false }
         parked[run] = nil
-        guard let record = core.journal.record(run), case .waiting(let wait) = record.state, fits(wait.reason)
-        else { return }
         let now = Timestamp(nanoseconds: Clocks.wall)
         do {
             try core.unpark(record, with: .resumed(at: now))
             core.makeReady(record)
+            return true
         } catch {
             core.diskTrouble("resuming \(run)", error)
             parked[run] = now.adding(.seconds(5))
+            return false
         }
     }
 

@@ -16,6 +16,8 @@ import SpoolQueue
 enum Message: Sendable {
     case arriving(Candidate, LaneKey, why: String, lookAgainIn: Span)
     case parked(RunID, Wait)
+    /// A step of it asks people, while others of it may still be at work.
+    case asks(RunID)
     /// It has its concurrency key now.
     case called(RunID)
     case ended([RunRecord])
@@ -170,9 +172,6 @@ final class RunnerCore: Sendable {
         }
     }
 
-    /// Whether another runner of this spool has the run.
-    func isElsewhere(_ run: RunID) -> Bool { Whereabouts(site.spool, notOf: name).owner(of: run) != nil }
-
     // MARK: pressure
 
     /// Whether the host has room for new work. Where it has none, nothing begins until the main loop finds some.
@@ -249,7 +248,7 @@ final class RunnerCore: Sendable {
     private func obey(_ pending: RunSignals.Request, _ run: RunID, _ wait: Wait) -> Bool {
         let now = Timestamp(nanoseconds: Clocks.wall)
         switch pending {
-        case .hold where wait.reason.endsByItself:
+        case .hold where wait.reason.endsByItself || wait.reason == .approval:
             park(run, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
             return true
         case .cancel:

@@ -1,7 +1,7 @@
-// What this is: which other runner of a spool has a run.
+// What this is: which runs of a spool are on their way, and which other runner has one.
 // Owns: the look at claims, parked files and journals of others.
 // Never: touches them.
-// On failure: what cannot be read is a runner that has gone: the run is not found there.
+// On failure: what cannot be read is a runner that has gone: the run is not found there. `running` throws instead.
 import JobModel
 import LinuxSystem
 import SpoolQueue
@@ -35,5 +35,26 @@ struct Whereabouts {
             return try? spool.runners.directory("\(runner)/\(SpoolName.orders)")
         }
         return nil
+    }
+
+    /// Every run that is claimed or parked, whoever's it is. One that moves meanwhile is seen at least once: it goes from
+    /// parked to claimed or back, and parked is read before and after.
+    static func running(in spool: Spool) throws(SystemError) -> Set<RunID> {
+        var runs: Set<RunID> = []
+        func take(_ directory: Directory) throws(SystemError) {
+            for name in try directory.names() {
+                if let run = ClaimedName(name)?.run { runs.insert(run) }
+            }
+        }
+        let parked = Array(spool.parked.values)
+        for directory in parked { try take(directory) }
+        for runner in try spool.claimed.names() {
+            do throws(SystemError) { try take(spool.claimed.directory(runner)) } catch {
+                // A runner that has just been taken over: its claims are another's.
+                guard error.isMissing else { throw error }
+            }
+        }
+        for directory in parked { try take(directory) }
+        return runs
     }
 }

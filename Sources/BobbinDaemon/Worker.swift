@@ -12,9 +12,14 @@ import SpoolQueue
 /// The journal as the engine's recorder.
 struct JournalRecorder: RunRecorder {
     let journal: Journal
+    /// Tells of a run of which a step asks people.
+    let asks: @Sendable (RunID) -> Void
     func record(_ event: RunEvent, of run: RunID, durable: Bool) {
         let sequence = journal.append(event, of: run)
         if durable { journal.waitUntilDurable(sequence) }
+        if case .stepEnded(let step) = event, step.state == .waiting, step.type == ApprovalQuestion.stepType {
+            asks(run)
+        }
     }
 }
 
@@ -98,7 +103,7 @@ final class Worker: Sendable {
         guard mayDrive(record, signals) else { return }
         let driver = RunDriver(
             record: record, spec: spec, actions: core.site.actions,
-            recorder: JournalRecorder(journal: core.journal),
+            recorder: JournalRecorder(journal: core.journal) { [core] in core.post(.asks($0)) },
             surroundings: core.surroundings, signals: signals,
             queue: core.policy(record.acceptance.queue) ?? QueuePolicy(name: record.acceptance.queue))
         switch driver.drive() {

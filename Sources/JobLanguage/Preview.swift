@@ -110,6 +110,8 @@ public struct Preview: Sendable {
         // Alone it can be shown, open as it is.
         let isBare = roots.count == 1 && code.trimmed == roots[0]
         guard expression.references.allSatisfy(isKnown) else { return nil }
+        // Asked again when the step runs, they may say something else.
+        if isRunning, code.contains(/\b(now|file_exists)\s*\(/) { return nil }
         let mayShow = roots.allSatisfy {
             (!open.contains($0) || isBare && scope.variables[$0] != nil)
         }

@@ -72,6 +72,11 @@ struct StepReader {
                 "E-KEY", "`idempotent` does not stand beside `\(type.name)`",
                 hint: "after a crash each step inside goes on by its own rule; say it there", at: node.start)
         }
+        if let own = type.ownTime, let node = fields.field("timeout") {
+            findings.error(
+                "E-KEY", "`timeout` does not stand beside `\(type.name)`",
+                hint: "how long people have is `\(own)`, inside of it", at: node.start)
+        }
         switch type.control {
         case .call: calls.fit(into: &step, pair.value, findings)
         case .group, .parallel, .foreach, .repeated: step.steps = readInside(pair, type, label, place)

@@ -43,9 +43,13 @@ public struct ApprovalQuestion: Hashable, Sendable {
     public var needsSignature: Bool { fields["require_signature"]?.boolValue ?? false }
     public var timeout: Span {
         let minutes = fields["timeout_minutes"]?.doubleValue ?? ApprovalQuestion.standardMinutes
-        return Span(nanoseconds: Int64((minutes * 60e9).rounded()))
+        // What is no number of minutes is refused before anybody is asked.
+        let most = Double(ApprovalQuestion.mostMinutes)
+        return Span(nanoseconds: Int64((min(max(minutes, 0), most) * 60e9).rounded()))
     }
     public static let standardMinutes = 30.0
+    /// A year.
+    public static let mostMinutes = 525_600
     public var autoAction: Decision.Verdict {
         fields["auto_action"]?.stringValue.flatMap(Decision.Verdict.init(rawValue:)) ?? .deny
     }
@@ -130,9 +134,11 @@ public struct Approval: Hashable, Sendable {
         switch event {
         case .asked(let at, let until): (askedAt, expiresAt) = (at, until)
         case .decided(let decision):
-            if !decisions.contains(where: { $0.sha256 == decision.sha256 && $0.by == decision.by }) {
-                decisions.append(decision)
+            // The same file, recorded before a crash and after it.
+            let isKnown = decisions.contains {
+                !$0.sha256.isEmpty && $0.sha256 == decision.sha256 && $0.by == decision.by
             }
+            if !isKnown { decisions.append(decision) }
         case .expired(let at): expiredAt = expiredAt ?? at
         case .reminded(let at): remindedAt = at
         case .escalated(let at): escalatedAt = at
@@ -165,16 +171,16 @@ extension RunRecord {
     /// The questions of this run to which there is no answer yet, or whose step has not seen it.
     public var gates: [Gate] {
         if case .ended = state { return [] }
-        return steps.indices.compactMap { index in
-            let step = steps[index]
-            guard step.state == .waiting, step.runAttempt == attempt,
-                let question = ApprovalQuestion(step.outputs),
-                !steps[(index + 1)...].contains(where: { $0.place == step.place })
-            else { return nil }
-            return Gate(
-                step: step, question: question,
-                approval: approval(question.nonce) ?? Approval(step.place, nonce: question.nonce))
+        var seen: Set<StepPlace> = []
+        var gates: [Gate] = []
+        for step in steps.reversed() where step.runAttempt == attempt && seen.insert(step.place).inserted {
+            guard step.state == .waiting, let question = ApprovalQuestion(step.outputs) else { continue }
+            gates.append(
+                Gate(
+                    step: step, question: question,
+                    approval: approval(question.nonce) ?? Approval(step.place, nonce: question.nonce)))
         }
+        return gates.reversed()
     }
     public func approval(_ nonce: String) -> Approval? { approvals.first { $0.nonce == nonce } }
 }

@@ -57,7 +57,7 @@ public struct Parameter: Hashable, Sendable {
     public var kind: Kind
     public var required: Bool
     public var standard: Value
-    /// Of a whole number.
+    /// Of a number.
     public var range: ClosedRange<Int>?
     public var summary: String
 
@@ -75,8 +75,10 @@ public struct Parameter: Hashable, Sendable {
 
     /// Why a number of the right kind does not fit; nil where it does.
     public func outOfRange(_ value: Value) -> String? {
-        guard let range, let number = value.intValue, !range.contains(number) else { return nil }
-        return "must be from \(range.lowerBound) to \(range.upperBound), but is \(number)"
+        guard let range, let number = value.doubleValue,
+            !(Double(range.lowerBound)...Double(range.upperBound)).contains(number)
+        else { return nil }
+        return "must be from \(range.lowerBound) to \(range.upperBound), but is \(value.text)"
     }
 }
 
@@ -117,12 +119,14 @@ public struct StepType: Sendable, Hashable {
     public var control: Control?
     /// What it does to the world outside, at its most.
     public var fullEffect: Effect
+    /// Of a step that waits for people: the parameter that says how long. A `timeout:` beside it would say another time.
+    public var ownTime: String?
 
     public init(
         _ name: String, _ summary: String, parameters: [Parameter], shorthand: String? = nil,
         retryClass: RetryClass = .repeatable, repeatableWhen: (@Sendable (ValueMap) -> Bool)? = nil,
         outputs: [(name: String, summary: String)] = [], example: String, control: Control? = nil,
-        effect: Effect = .none
+        effect: Effect = .none, ownTime: String? = nil
     ) {
         self.name = name
         self.summary = summary
@@ -134,6 +138,7 @@ public struct StepType: Sendable, Hashable {
         self.example = example
         self.control = control
         fullEffect = effect
+        self.ownTime = ownTime
     }
 
     /// What it does with these parameters: a question (GET, a query that only reads) does nothing.

@@ -127,6 +127,8 @@ final class Batch: Sendable {
             switch next {
             case .stop: rank = .min
             case .suspend(let wait) where wait.reason == .held: rank = .min
+            // A step of which nobody knows what became, before one that asks: its answer is taken at any time.
+            case .suspend(let wait) where wait.reason == .interrupted: rank = .max - 3
             // A person is asked at once; the end of a child wakes the run all the same.
             case .suspend(let wait) where wait.reason == .child: rank = wait.until?.nanoseconds ?? .max - 1
             case .suspend(let wait), .starve(let wait, _): rank = wait.until?.nanoseconds ?? .max - 2

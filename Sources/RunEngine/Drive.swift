@@ -104,6 +104,7 @@ final class Drive: Sendable {
     /// stands beside it does not wait for it.
     func upcoming(after place: StepPlace, in frame: Frame) -> [Value] {
         var rows: [StepOutline] = []
+        var loops: [String] = []
         var list: Frame? = frame
         var seen: StepPlace?
         while let frame = list {
@@ -114,11 +115,16 @@ final class Drive: Sendable {
             if holder?.type.control == .parallel { continue }
             let steps = holder?.steps ?? spec.steps(of: frame.place.section)
             let number = place.path[frame.place.path.count]
+            if holder?.type.control?.isLoop == true { loops.append(holder?.label ?? "") }
             rows += StepOutline.rows(steps.filter { $0.number > number }, Preview(at: scope(frame))) {
                 [actions] step, arguments in actions[step.type.name]?.target(arguments)
             }
         }
         return StepOutline.told(rows)
+            + loops.map {
+                .map(["loop": .string("step \($0) has other rounds, which may begin meanwhile or come after")]
+                )
+            }
     }
 
     static func failure(_ error: ExpressionError, in key: String) -> Failure {

@@ -106,15 +106,21 @@ final class Progress: Sendable {
         recorder.record(event, of: id, durable: durable)
     }
 
-    /// Ends what is still open below a place: steps that hold others, cut short because something beside them failed.
+    /// Ends what is still open below a place, cut short because something beside it failed: steps that hold others, and steps
+    /// that wait, which nobody would ask again.
     func close(inside place: StepPlace, since floor: Int, _ isHolding: (StepPlace) -> Bool) {
         let open = state.with { state in
-            state.record.steps.dropFirst(floor).filter { $0.state == .running && place.contains($0.place) }
-        }.filter { isHolding($0.place) }
+            state.record.steps.indices.dropFirst(floor).filter { index in
+                let step = state.record.steps[index]
+                guard place.contains(step.place), step.runAttempt == attempt else { return false }
+                return step.state == .running || step.state == .waiting && state.last[step.place] == index
+            }.map { state.record.steps[$0] }
+        }.filter { $0.state == .waiting || isHolding($0.place) }
         for var step in open {
+            // What a waiting step had begun stands in its outputs: at the end of the run it is called back.
+            if step.state == .running { step.outputs = [:] }
             step.state = .cancelled
             step.endedAt = Timestamp(nanoseconds: Clocks.wall)
-            step.outputs = [:]
             step.failure = Failure(
                 Failure.halted, "something beside it failed", kind: .cancelled, retry: .never,
                 step: step.label)

@@ -13,7 +13,8 @@ struct HumanConfirmStep: StepAction {
             Parameter("message", .text, required: true, "what is asked"),
             Parameter("details", .any, "more that helps to decide; shown below the message"),
             Parameter(
-                "timeout_minutes", .number, default: .int(30), "how long people have, from the publication on"
+                "timeout_minutes", .number, default: .int(30), range: 0...ApprovalQuestion.mostMinutes,
+                "how long people have, from the publication on"
             ),
             Parameter(
                 "auto_action", .choice(Decision.Verdict.allCases.map(\.rawValue).reversed()),
@@ -54,11 +55,12 @@ struct HumanConfirmStep: StepAction {
             ("response_time_ms", "what lies between"),
         ],
         example:
-            "human_confirm: {message: \"Move {{ steps.found.count }} files?\", timeout_minutes: 30, auto_action: deny, required_role: Editor, risk_level: high}"
+            "human_confirm: {message: \"Move {{ steps.found.count }} files?\", timeout_minutes: 30, auto_action: deny, required_role: Editor, risk_level: high}",
+        ownTime: "timeout_minutes"
     )
     var type: StepType { HumanConfirmStep.table }
-    /// A year.
-    private static let longest = 525_600.0
+    /// So that its request, however its characters have to be escaped, can be read and answered.
+    private static let longest = 128 << 10
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         try context.checkpoint()
@@ -82,18 +84,19 @@ struct HumanConfirmStep: StepAction {
 
     private func ask(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         let minutes = arguments["timeout_minutes"]?.doubleValue ?? 0
-        guard minutes > 0, minutes <= HumanConfirmStep.longest else {
-            throw .parameter("`timeout_minutes` must be more than 0 and at most 525600, a year")
-        }
+        guard minutes > 0 else { throw .parameter("`timeout_minutes` must be more than 0") }
         if arguments.text("message").trimmed.isEmpty { throw .parameter("`message` asks nothing") }
         if let every = arguments["remind_every"].flatMap({ Span($0) }), every < .seconds(1) {
             throw .parameter("`remind_every` must be at least 1s")
         }
         let question = ApprovalQuestion(arguments, nonce: Clocks.nonce(), next: context.upcoming())
-        // As long as a question may be, its request can be read and its answer too.
-        return wait(
-            try question.fields.withinLimit(instead: "name a file in `details` instead of its contents"),
-            context)
+        let size = Value.map(question.fields).roughBytes
+        guard size <= HumanConfirmStep.longest else {
+            throw .parameter(
+                "what is asked has \(size) bytes, and \(HumanConfirmStep.longest) are the limit",
+                whatToDo: "name a file in `details` instead of its contents")
+        }
+        return wait(question.fields, context)
     }
     private func wait(_ fields: ValueMap, _ context: any StepContext) -> ValueMap {
         context.suspend(.approval, until: nil)

@@ -1,7 +1,7 @@
 // What this is: the questions of a job that runs in the foreground, asked at the terminal.
 // Owns: what is shown and how answers are read.
 // Never: answers for a person, unless the command line said so (`--auto-approve`); reads from what is no terminal.
-// On failure: no answer, which ends the run as denied.
+// On failure: no answer: its time is over, and that counts as the question says.
 import BobbinDaemon
 import Glibc
 import JobModel
@@ -15,6 +15,13 @@ struct Asker: Sendable {
         let me = Submitter(uid: uid, name: Host.userName(uid))
         let question = gate.question
         var inputs = ValueMap()
+        // Whoever sits here is one person.
+        if question.wanted > 1 {
+            Terminal.complain(
+                "step \(gate.step.label) asks for \(question.wanted) people, and here is one: drop the job into the spool"
+            )
+            return nil
+        }
         if approvesAll {
             for field in question.form {
                 guard let standard = field.standard else {
@@ -26,7 +33,12 @@ struct Asker: Sendable {
             return Decision(
                 .approve, by: me, at: Terminal.now, comment: "--auto-approve", inputs: inputs, isSelf: true)
         }
-        guard isatty(0) == 1 else { return nil }
+        guard isatty(0) == 1 else {
+            Terminal.complain(
+                "step \(gate.step.label) asks, and nobody could be asked here: run it at a terminal, with --auto-approve, or through the spool"
+            )
+            return nil
+        }
         Terminal.complain("\nstep \(gate.step.label) asks (\(question.risk.rawValue) risk):")
         Terminal.complain("  \(Terminal.escape(question.message))")
         if !question.details.isNull { Terminal.complain("  \(Terminal.escape(question.details.text))") }

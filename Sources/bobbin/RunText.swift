@@ -25,7 +25,7 @@ enum RunText {
             lines.append("  \(Terminal.escape(failure.whatToDo))")
         }
         for gate in run.gates where gate.approval.outcome(gate.question).isOpen {
-            lines.append("  asks: \(Terminal.escape(gate.question.message))")
+            lines.append("  asks: \(Terminal.escape(gate.question.shownMessage))")
             lines.append("  bobbin approve \(ApprovalForm.id(run.id, gate.step.place))   or   bobbin deny …")
         }
         for entry in run.outputs.entries {

@@ -36,7 +36,7 @@ struct ApprovalsVerb: ParsableCommand {
             print(
                 "\(row.id)  \(Terminal.escape(row.run.acceptance.jobName))  \(q.risk.rawValue) risk  \(until)"
             )
-            print("  \(Terminal.escape(q.message))")
+            print("  \(Terminal.escape(q.shownMessage))")
             var facts = [
                 "asked by \(Terminal.escape(row.run.acceptance.submitter.name))",
                 ApprovalForm.whoMay(q, isSharedSite: false),
@@ -71,7 +71,7 @@ private enum Choice {
         } else {
             Terminal.complain("`\(Terminal.escape(text))` is more than one request:")
             for row in found {
-                Terminal.complain("  \(row.id)  \(Terminal.escape(row.gate.question.message))")
+                Terminal.complain("  \(row.id)  \(Terminal.escape(row.gate.question.shownMessage))")
             }
         }
         throw ExitCode(Exit.usage)
