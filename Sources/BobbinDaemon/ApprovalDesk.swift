@@ -25,6 +25,8 @@ final class ApprovalDesk {
     private let began = Clocks.monotonic
     /// When something is due by the clock on the wall; nil: nothing is.
     private var due: Timestamp?
+    /// Monotonic: not before this, where what was due could not be recorded.
+    private var timeAgain: Int64 = 0
     /// Monotonic: when files that were not whole, or could not be written, are looked at again.
     private var lookAgain = Int64.max
     private let clock: SiteClock
@@ -104,7 +106,7 @@ final class ApprovalDesk {
 
     var deadline: Int64 {
         guard let due else { return lookAgain }
-        return min(lookAgain, Clocks.monotonic + max(0, due.since(now).nanoseconds))
+        return min(lookAgain, max(timeAgain, Clocks.monotonic + max(0, due.since(now).nanoseconds)))
     }
 
     func tick(isLeader: Bool) {
@@ -113,7 +115,7 @@ final class ApprovalDesk {
             publish()
             sweep(isLeader: isLeader)
         }
-        if let due, due <= now { obeyTime() }
+        if let due, due <= now, Clocks.monotonic >= timeAgain { obeyTime() }
     }
 
     func keepHouse(isLeader: Bool) {
@@ -152,7 +154,8 @@ final class ApprovalDesk {
 
     private func publish() {
         guard !unpublished.isEmpty else { return }
-        let ids = unpublished.sorted()
+        let ids = Array(unpublished.sorted().prefix(ApprovalDesk.atOnce))
+        if ids.count < unpublished.count { lookAgain = Clocks.monotonic }
         var asked: [(String, Entry)] = []
         for id in ids {
             guard var entry = open[id] else {
@@ -231,62 +234,64 @@ final class ApprovalDesk {
         due = due.map { min($0, instant) } ?? instant
     }
 
+    /// What is due: at most so much of it as one turn of the main loop may take.
     private func obeyTime() {
         let now = now
+        let ripe = open.filter { next($0.value.gate).map { $0 <= now } ?? false }.keys.sorted()
+        let over = ripe.filter { open[$0]?.gate.approval.expiresAt.map { $0 <= now } ?? false }
+        for id in ripe where !over.contains(id) { remind(id, now) }
+        let isRecorded = expire(Array(over.prefix(ApprovalDesk.atOnce)), now)
         due = nil
-        var expired: [RunID] = []
-        for (id, entry) in open.sorted(by: { $0.key < $1.key }) {
-            if let instant = next(entry.gate), instant <= now, expire(id, entry, now) {
-                expired.append(entry.run)
-            }
-            if let entry = open[id] { plan(entry.gate) }
-        }
-        for run in Set(expired) { look(run) }
+        for entry in open.values { plan(entry.gate) }
+        // What could not be recorded is not decided; it is tried again, but not at every turn.
+        timeAgain = isRecorded ? 0 : Clocks.monotonic + ApprovalDesk.retry
     }
 
-    /// Whether its time is over, and recorded to be.
-    private func expire(_ id: String, _ entry: Entry, _ now: Timestamp) -> Bool {
+    private func remind(_ id: String, _ now: Timestamp) {
+        guard let entry = open[id], let asked = entry.gate.approval.askedAt else { return }
         let (question, approval) = (entry.gate.question, entry.gate.approval)
-        guard let asked = approval.askedAt, let end = approval.expiresAt else { return false }
-        guard end <= now else {
-            if let every = question.remindEvery, (approval.remindedAt ?? asked).adding(every) <= now {
-                record(.reminded(at: now), id, durable: false)
-                notify(.reminder, entry, question.notify)
-            }
-            if !question.escalateTo.isEmpty, approval.escalatedAt == nil,
-                asked.adding(question.escalateAfter) <= now
-            {
-                record(.escalated(at: now), id, durable: false)
-                notify(.escalation, entry, question.escalateTo)
-            }
-            return false
+        if let every = question.remindEvery, (approval.remindedAt ?? asked).adding(every) <= now {
+            record(.reminded(at: now), id)
+            notify(.reminder, entry, question.notify)
         }
-        do throws(SystemError) {
-            tell(
-                try core.audit.append(
-                    [
-                        AuditEntry(
-                            "approval.expired", id, by: nil, outcome: question.autoAction.rawValue,
-                            why: "nobody said enough before \(end.rfc3339)", severity: .notice)
-                    ], at: now))
-        } catch {
-            core.diskTrouble("the audit log", error)
-            due = now.adding(.seconds(5))
-            return false
+        if !question.escalateTo.isEmpty, approval.escalatedAt == nil,
+            asked.adding(question.escalateAfter) <= now
+        {
+            record(.escalated(at: now), id)
+            notify(.escalation, entry, question.escalateTo)
         }
-        record(.expired(at: now), id, durable: true)
-        core.log.info(
-            "approval", "\(id): its time is over, which counts as \(question.autoAction.rawValue)",
-            run: entry.run)
+    }
+
+    /// The time of these questions is over: in the audit log, then in the journal, then for the runs. False: not recorded.
+    private func expire(_ ids: [String], _ now: Timestamp) -> Bool {
+        let entries = ids.compactMap { id in
+            open[id].map { entry in
+                AuditEntry(
+                    "approval.expired", id, by: nil, outcome: entry.gate.question.autoAction.rawValue,
+                    why: "nobody said enough before \(entry.gate.approval.expiresAt?.rfc3339 ?? "")",
+                    severity: .notice)
+            }
+        }
+        guard audit(entries) else { return false }
+        let last = ids.map { record(.expired(at: now), $0) }.max() ?? 0
+        if last > 0 { core.journal.waitUntilDurable(last) }
+        let over = ids.compactMap { open[$0] }
+        for entry in over {
+            core.log.info(
+                "approval",
+                "step \(entry.gate.step.label): time is over, which counts as \(entry.gate.question.autoAction.rawValue)",
+                run: entry.run)
+        }
+        for run in Set(over.map(\.run)) { look(run) }
         return true
     }
 
-    private func record(_ event: ApprovalEvent, _ id: String, durable: Bool) {
-        guard let entry = open[id] else { return }
-        let sequence = core.journal.append(
-            .approval(entry.gate.step.place, nonce: entry.gate.question.nonce, event), of: entry.run)
-        if durable { core.journal.waitUntilDurable(sequence) }
+    @discardableResult
+    private func record(_ event: ApprovalEvent, _ id: String) -> UInt64 {
+        guard let entry = open[id] else { return 0 }
         open[id]?.gate.approval.apply(event)
+        return core.journal.append(
+            .approval(entry.gate.step.place, nonce: entry.gate.question.nonce, event), of: entry.run)
     }
 
     // MARK: answers
@@ -303,15 +308,20 @@ final class ApprovalDesk {
         case recorded(RunID)
         case refused(Failure)
     }
-    /// Of all that came at one time, so many are judged; the rest in the next turn of the main loop.
-    private static let atOnce = 100
+    /// Of all that is there at one time, so much is done; the rest in the next turn of the main loop.
+    private static let atOnce = 1_000
 
     /// Looks at what lies in responses/.
     func sweep(isLeader: Bool) {
         var whole: [Judged] = []
         var refused: [(name: String, file: AnswerFile?, failure: Failure)] = []
         do {
-            for name in try spool.responses.names().sorted() where !AnswerGate.isIgnored(name) {
+            let names = try spool.responses.names().sorted().filter { !AnswerGate.isIgnored($0) }
+            for name in names {
+                if whole.count + refused.count >= ApprovalDesk.atOnce {
+                    lookAgain = Clocks.monotonic
+                    break
+                }
                 let gate = AnswerGate(now: Timestamp(nanoseconds: Clocks.wall))
                 switch try gate.examine(name, in: spool.responses) {
                 case .gone: break
@@ -327,17 +337,13 @@ final class ApprovalDesk {
             core.diskTrouble("reading spool/\(SpoolName.responses)", error)
             lookAgain = min(lookAgain, Clocks.monotonic + ApprovalDesk.retry)
         }
-        for (name, file, failure) in refused.prefix(ApprovalDesk.atOnce) {
+        for (name, file, failure) in refused {
             refuse(name, file, failure, about: "?")
         }
         // Denials first: of two answers that came at one time, no counts more than yes.
         let denials = whole.filter { $0.answer.verdict == .deny },
             others = whole.filter { $0.answer.verdict != .deny }
-        let all = denials + others
-        judge(Array(all.prefix(ApprovalDesk.atOnce)), isLeader: isLeader)
-        if all.count > ApprovalDesk.atOnce || refused.count > ApprovalDesk.atOnce {
-            lookAgain = Clocks.monotonic
-        }
+        judge(denials + others, isLeader: isLeader)
     }
 
     /// Judges them one by one, each after those before it; then writes all of them down at once.
