@@ -100,10 +100,7 @@ public struct AuditRecord: Hashable, Sendable {
 
     private static func digest(_ text: String) -> String { digest(Array(text.utf8)) }
     private static func digest(_ bytes: some Collection<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        let digest = SHA256.hash(data: Array(bytes))
-        return String(
-            decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        Hexadecimal.encode(Array(SHA256.hash(data: Array(bytes))))
     }
 
     public var fields: ValueMap {

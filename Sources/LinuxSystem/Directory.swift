@@ -16,6 +16,12 @@ public final class Directory: Sendable {
         }
         return Directory(fd: fd, path: path)
     }
+    /// The directory that a path's last component is in, and that component.
+    public static func holding(_ path: String) throws(SystemError) -> (directory: Directory, name: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (try open("."), path) }
+        let folder = slash == path.startIndex ? "/" : String(path[..<slash])
+        return (try open(folder), String(path[path.index(after: slash)...]))
+    }
     init(fd: Int32, path: String) {
         self.fd = fd
         self.path = path

@@ -26,12 +26,10 @@ public enum IdentityFile {
     public static func read(_ path: String, outside site: String?, isPrivate: Bool = true) throws
         -> [AgeIdentity]
     {
-        let slash = path.lastIndex(of: "/")
-        let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
         let file: OpenFile, status: FileStatus
         do throws(SystemError) {
-            file = try Directory.open(folder).openForReading(name)
+            let (folder, name) = try Directory.holding(path)
+            file = try folder.openForReading(name)
             status = try file.status()
         } catch {
             throw problem(
@@ -66,9 +64,6 @@ public enum IdentityFile {
 
     /// Makes a key file; never over another.
     public static func make(at path: String, now: Timestamp) throws -> AgeRecipient {
-        let slash = path.lastIndex(of: "/")
-        let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
         let identity = AgeIdentity.generate()
         guard let recipient = identity.recipient, let shown = recipient.text, let text = identity.text else {
             throw problem("no key could be made", "")
@@ -76,8 +71,11 @@ public enum IdentityFile {
         var bytes = Array("# created: \(now.rfc3339)\n# public key: \(shown)\n\(text)\n".utf8)
         defer { SecretBytes.wipe(&bytes) }
         do throws(SystemError) {
-            try Host.makeDirectories(folder)
-            try AtomicFile.write(bytes, to: name, in: Directory.open(folder), mode: 0o400)
+            if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+                try Host.makeDirectories(String(path[..<slash]))
+            }
+            let (folder, name) = try Directory.holding(path)
+            try AtomicFile.write(bytes, to: name, in: folder, mode: 0o400)
         } catch {
             guard error.isExisting else { throw error }
             throw problem(

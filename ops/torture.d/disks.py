@@ -90,6 +90,7 @@ class Disks:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(target, "w") as file:
                 file.write(text)
+        self.program.ask(site, scene)
         time.sleep(scenes.SETTLE)
 
     def crowded(self, site, name):

@@ -149,12 +149,17 @@ class Program:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(target, "w") as file:
                 file.write(text)
-        if scene.answers:
-            time.sleep(SETTLE)
-            code, said = self.run(path)
-            if code != 0 or answer(path, scene.answers) == 0:
-                raise SystemExit(f"the scene {scene.name} asks nobody: {code} {said}")
+        self.ask(path, scene)
         return path
+
+    def ask(self, path, scene):
+        """Of a scene that is struck while it is answered: it asks, and the answers are put in place."""
+        if not scene.answers:
+            return
+        time.sleep(SETTLE)
+        code, said = self.run(path)
+        if code != 0 or answer(path, scene.answers) == 0:
+            raise SystemExit(f"the scene {scene.name} asks nobody: {code} {said}")
 
     def run(self, site, seconds=60, runner="main", **environment):
         """Runs until idle; gives exit code (negative: the signal) and what was said."""

@@ -30,11 +30,8 @@ struct AuditVerifyVerb: ParsableCommand {
     func run() throws {
         let site = try site.open()
         let outside = try checkpoint.map { path -> String in
-            let slash = path.lastIndex(of: "/")
-            let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-            let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-            return String(
-                decoding: try Directory.open(folder).openForReading(name).read(upTo: 4096), as: UTF8.self)
+            let (folder, name) = try Directory.holding(path)
+            return String(decoding: try folder.openForReading(name).read(upTo: 4096), as: UTF8.self)
         }
         let found = try AuditVerification(
             ops: site.spool.site.directory("ops"), origin: AuditOrigin.name(site.spool), outside: outside)

@@ -294,10 +294,8 @@ struct SecretsOpenVerb: ParsableCommand {
 
     func run() throws {
         do {
-            let slash = file.lastIndex(of: "/")
-            let folder = slash.map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? "."
-            let name = slash.map { String(file[file.index(after: $0)...]) } ?? file
-            let bytes = try Directory.open(folder).openForReading(name).read(upTo: AgeFile.longest + 1)
+            let (folder, name) = try Directory.holding(file)
+            let bytes = try folder.openForReading(name).read(upTo: AgeFile.longest + 1)
             guard bytes.count <= AgeFile.longest else {
                 throw SecretProblem(
                     "E-AGE-SIZE", "the file is larger than \(AgeFile.longest >> 20) MiB",
