@@ -33,6 +33,7 @@ public struct AuditKey: Sendable {
             }
         }
         let bytes = try state.openForReading(AuditKey.file).read(upTo: 64)
+        // Only of another length: the library says no more than that.
         guard let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: bytes) else {
             throw SystemError("key", "\(state.path)/\(AuditKey.file)", errno: 22)
         }
@@ -45,6 +46,7 @@ public struct AuditKey: Sendable {
 
     public func sign(_ checkpoint: AuditCheckpoint) throws(SystemError) -> String {
         let text = AuditKey.text(checkpoint)
+        // Ed25519 signs whatever it is given; what the library could throw says nothing more.
         guard let signature = try? key.signature(for: Array(text.utf8)) else {
             throw SystemError("sign", checkpoint.origin, errno: 5)
         }

@@ -64,11 +64,11 @@ public final class AuditLog: Sendable {
         try locked { (place) throws(SystemError) in
             var tail = try tail(place.directory)
             try add(entries, at: now, &tail, place.directory)
-            guard tail.sinceCheckpoint >= AuditLog.checkpointEvery else {
-                known.with { $0 = tail }
-                return nil
-            }
-            let note = try checkpoint(at: now, &tail, place)
+            known.with { $0 = tail }
+            guard tail.sinceCheckpoint >= AuditLog.checkpointEvery else { return nil }
+            // The entries are on disk: that they are not signed yet is no reason to write them again. The next append, or the
+            // hourly checkpoint, tries once more and tells.
+            guard let note = try? checkpoint(at: now, &tail, place) else { return nil }
             known.with { $0 = tail }
             return note
         }
@@ -168,9 +168,8 @@ public final class AuditLog: Sendable {
         let size = try directory.status(last).size
         if let known = known.with({ $0 }), known.file == last, known.size == size { return known }
         var lines = try AuditLog.lines(last, directory)
-        if lines.torn > 0 {
-            try directory.openForUpdate(last, mode: 0o640).truncate(to: size - lines.torn)
-        }
+        let end = size - lines.torn
+        if lines.torn > 0 { try directory.openForUpdate(last, mode: 0o640).truncate(to: end) }
         if lines.whole.isEmpty, names.count > 1 {
             lines = try AuditLog.lines(names[names.count - 2], directory)
         }
@@ -185,7 +184,7 @@ public final class AuditLog: Sendable {
             AuditRecord(line: $0)?.entry.action != AuditLog.checkpointAction
         }.count
         return Tail(
-            file: last, size: size - lines.torn, sequence: record.sequence, hash: record.hash,
+            file: last, size: end, sequence: record.sequence, hash: record.hash,
             sinceCheckpoint: since)
     }
 

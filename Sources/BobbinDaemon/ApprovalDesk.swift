@@ -47,7 +47,7 @@ final class ApprovalDesk {
     }
 
     private var now: Timestamp { clock.now }
-    private var policy: AccessPolicy { core.access }
+    private var policy: AccessPolicy { core.site.access }
     private var spool: Spool { core.site.spool }
 
     // MARK: what the main loop tells
@@ -144,6 +144,7 @@ final class ApprovalDesk {
         for id in open.keys where !unpublished.contains(id) {
             let name = id + ApprovalForm.ending
             // Only at the start: a look at each costs a call.
+            // One that cannot be looked at is not empty as far as we know.
             let isEmpty = {
                 Clocks.monotonic - self.began < ApprovalDesk.retry
                     && (try? self.spool.requests.status(name).size) == 0

@@ -23,6 +23,7 @@ public struct ApprovalView: Sendable {
         let gate = AnswerGate(now: Timestamp(nanoseconds: Clocks.wall))
         var begun: [String: [String]] = [:]
         for name in try site.spool.responses.names().sorted() where !AnswerGate.isIgnored(name) {
+            // One that cannot be looked at is the runner's to tell of.
             guard case .waits(let why, let request, _)? = try? gate.examine(name, in: site.spool.responses)
             else {
                 continue

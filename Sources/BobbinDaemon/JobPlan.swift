@@ -9,6 +9,8 @@ import LinuxSystem
 public struct JobPlan: Sendable {
     public typealias Row = StepOutline
     public var spec: JobSpec
+    /// Where nobody approves what he dropped himself.
+    public var isSharedSite: Bool
     public var queue: QueuePolicy
     public var priority: Priority
     public var retry: RetryPolicy
@@ -34,6 +36,7 @@ public struct JobPlan: Sendable {
     /// `site`: nil: the language's own defaults.
     public init(_ spec: JobSpec, site: Site?) throws {
         self.spec = spec
+        isSharedSite = site?.access.isShared ?? false
         let name = spec.queue ?? .standard
         queue = try site?.configuration().policy(name) ?? QueuePolicy(name: name)
         priority = spec.priority ?? .normal

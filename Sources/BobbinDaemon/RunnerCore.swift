@@ -108,8 +108,6 @@ final class RunnerCore: Sendable {
 
     // MARK: settings
 
-    /// Who may do what here.
-    var access: AccessPolicy { .privateSite(of: ProcessSetup.uid) }
     var configuration: Configuration { settings.with { $0.configuration } }
     func policy(_ queue: QueueName) -> QueuePolicy? { settings.with { $0.configuration.policy(queue) } }
     func lane(_ key: LaneKey) -> Directory? { settings.with { $0.lanes[key] } }

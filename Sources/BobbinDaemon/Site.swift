@@ -2,6 +2,7 @@
 // Owns: finding the site, making one (`init`), reading configuration and templates.
 // Never: runs anything.
 // On failure: SpoolProblem or ConfigurationProblem, with what to do.
+import AccessControl
 import Archives
 import Crypto
 import JobLanguage
@@ -97,6 +98,12 @@ public final class Site: Sendable {
             standardCatalogue, customs: customs,
             templates: names.filter { $0.hasSuffix(".yaml") || $0.hasSuffix(".yml") }.sorted())
         return JSONText.write(schema, pretty: true) + "\n"
+    }
+
+    /// Who may do what here: its owner and root everything, others nothing.
+    public var access: AccessPolicy {
+        // A site that cannot be looked at is that of whoever runs this: nothing else could be done with it anyway.
+        .privateSite(of: (try? spool.site.status().uid) ?? ProcessSetup.uid)
     }
 
     public func configuration() throws -> Configuration {

@@ -29,7 +29,7 @@ final class SiteClock {
 
     func keep() {
         let now = now.nanoseconds
-        // Another runner may know better. A full disk does not hinder this, and nothing depends on one beat.
+        // Either `try?`: another runner may know better. A full disk does not hinder this, and nothing depends on one beat.
         if let known = try? file.status().modified, known < now || known - now > SiteClock.most {
             try? file.setModified(now)
         }

@@ -168,6 +168,20 @@ import Testing
         #expect(try world.verify().isWhole)
     }
 
+    @Test func aCheckpointThatCannotBeWrittenIsNoReasonToWriteTwice() throws {
+        let world = try World()
+        let log = try world.log()
+        try log.append((1...99).map(entry), at: AuditLogTests.now)
+        // Something else has its place.
+        _ = try world.audit.makeDirectory("checkpoint.txt")
+        #expect(try log.append([entry(100)], at: AuditLogTests.now) == nil)
+        try world.audit.removeDirectory("checkpoint.txt")
+        try log.append([entry(101)], at: AuditLogTests.now)
+        let own = try AuditLog.records(ops: world.ops).map(\.entry).filter { $0.action != "audit.checkpoint" }
+        #expect(own == (1...101).map(entry))
+        #expect(try log.checkpoint(at: AuditLogTests.now) != nil && world.verify().isWhole)
+    }
+
     @Test func aTornLastLineIsCutAndTheChainGoesOn() throws {
         let world = try World()
         try world.log().append([entry(1), entry(2)], at: AuditLogTests.now)

@@ -36,37 +36,18 @@ private struct RunCommand {
 
     private func sendOne(_ subject: String) throws -> Bool {
         let name = ControlFile.command(verb, subject: subject).name
-        let watch = try DirectoryWatch()
-        try watch.add(site.spool.controlClosed, tag: 1)
-        let before = Set(try site.spool.controlClosed.names())
+        let waiter = try AnswerWaiter(site.spool.controlClosed)
         try AtomicFile.write(Array(text.utf8), to: name, in: site.spool.control, existing: .replace)
         guard try SiteView(site).isAnyoneWorking else {
             Terminal.complain("\(subject): no runner is working; the command waits in spool/control/\(name)")
             return true
         }
-        guard let answer = try wait(for: name, watch, before) else {
+        guard let answer = try waiter.wait(for: "~\(name).answer.yaml") else {
             Terminal.complain("\(subject): no answer within 30 s; the command waits in spool/control/\(name)")
             return false
         }
-        print("\(subject): \(Terminal.escape(answer.message))")
-        return answer.outcome == "done"
-    }
-
-    private func wait(for name: String, _ watch: DirectoryWatch, _ before: Set<String>) throws -> (
-        outcome: String, message: String
-    )? {
-        let deadline = Clocks.monotonic + 30_000_000_000
-        while Clocks.monotonic < deadline {
-            for file in try site.spool.controlClosed.names()
-            where file.hasSuffix("~\(name).answer.yaml") && !before.contains(file) && !file.hasPrefix(".") {
-                let tree = try YamlReader.parse(
-                    site.spool.controlClosed.openForReading(file).read(upTo: 65_536))
-                return (tree["outcome"]?.scalar?.text ?? "", tree["message"]?.scalar?.text ?? "")
-            }
-            _ = try Waker.sleep([watch.fd], until: min(deadline, Clocks.monotonic + 1_000_000_000))
-            _ = try watch.drain()
-        }
-        return nil
+        print("\(subject): \(Terminal.escape(answer["message"]?.scalar?.text ?? ""))")
+        return answer["outcome"]?.scalar?.text == "done"
     }
 }
 

@@ -22,7 +22,8 @@ struct ApprovalsVerb: ParsableCommand {
         let view = try ApprovalView(site)
         if let request { return try show(Choice.one(request, view), site) }
         if json.json {
-            return Terminal.print(json: .list(view.rows.map { ApprovalView.value($0, isSharedSite: false) }))
+            return Terminal.print(
+                json: .list(view.rows.map { ApprovalView.value($0, isSharedSite: site.access.isShared) }))
         }
         if view.rows.isEmpty { print("nothing waits for anybody") }
         let now = Terminal.now
@@ -39,7 +40,7 @@ struct ApprovalsVerb: ParsableCommand {
             print("  \(Terminal.escape(q.shownMessage))")
             var facts = [
                 "asked by \(Terminal.escape(row.run.acceptance.submitter.name))",
-                ApprovalForm.whoMay(q, isSharedSite: false),
+                ApprovalForm.whoMay(q, isSharedSite: site.access.isShared),
             ]
             if q.wanted > 1 {
                 facts.append("\(Set(row.gate.approval.decisions.map(\.by.uid)).count) of \(q.wanted)")
@@ -55,8 +56,10 @@ struct ApprovalsVerb: ParsableCommand {
     }
 
     private func show(_ row: ApprovalView.Row, _ site: Site) throws {
-        if json.json { return Terminal.print(json: ApprovalView.value(row, isSharedSite: false)) }
-        let text = ApprovalForm.render(row.run, row.gate, isSharedSite: false)
+        if json.json {
+            return Terminal.print(json: ApprovalView.value(row, isSharedSite: site.access.isShared))
+        }
+        let text = ApprovalForm.render(row.run, row.gate, isSharedSite: site.access.isShared)
         print(String(decoding: text, as: UTF8.self), terminator: "")
     }
 }
@@ -99,15 +102,14 @@ private struct AnswerCommand {
         let bytes = ApprovalForm.answer(
             row.id, nonce: row.gate.question.nonce, digest: ApprovalForm.digest(row.run.acceptance, row.gate),
             verdict, comment: comment, inputs: try values(row.gate.question.form))
-        let watch = try DirectoryWatch()
-        try watch.add(site.spool.approvalsClosed, tag: 1)
+        let answer = try AnswerWaiter(site.spool.approvalsClosed)
         try AtomicFile.write(bytes, to: name, in: site.spool.responses)
         guard try SiteView(site).isAnyoneWorking else {
             Terminal.complain(
                 "\(row.id): no runner is working; the answer waits in spool/\(SpoolName.responses)/\(name)")
             return true
         }
-        guard let verdict = try wait(for: name, watch) else {
+        guard let verdict = try answer.wait(for: "~\(DropName.escaped(name)).verdict.yaml") else {
             Terminal.complain(
                 "\(row.id): no runner took the answer within 30 s; it waits in spool/\(SpoolName.responses)/\(name)"
             )
@@ -134,21 +136,6 @@ private struct AnswerCommand {
             values[name] = ApprovalForm.typed(text, for: form.first { $0.name == name })
         }
         return values
-    }
-
-    private func wait(for name: String, _ watch: DirectoryWatch) throws -> YamlNode? {
-        let deadline = Clocks.monotonic + 30_000_000_000
-        let ending = "~\(DropName.escaped(name)).verdict.yaml"
-        while Clocks.monotonic < deadline {
-            for file in try site.spool.approvalsClosed.names()
-            where file.hasSuffix(ending) && !file.hasPrefix(".") {
-                return try YamlReader.parse(
-                    site.spool.approvalsClosed.openForReading(file).read(upTo: 65_536))
-            }
-            _ = try Waker.sleep([watch.fd], until: min(deadline, Clocks.monotonic + 1_000_000_000))
-            _ = try watch.drain()
-        }
-        return nil
     }
 }
 
