@@ -7,6 +7,7 @@ import JobLanguage
 import JobModel
 import LinuxSystem
 import SpoolQueue
+import YamlText
 
 struct AnswerGate {
     enum Verdict {
@@ -46,10 +47,10 @@ struct AnswerGate {
                     whatToDo: "Make it readable (chmod 0644, or 0640 with the service's group).",
                     retry: .never))
         }
-        return try examine(file)
+        return try examine(file, name)
     }
 
-    private func examine(_ file: OpenFile) throws(SystemError) -> Verdict {
+    private func examine(_ file: OpenFile, _ name: String) throws(SystemError) -> Verdict {
         let writers = file.takeLease()
         defer { file.dropLease() }
         if writers == .some {
@@ -93,7 +94,7 @@ struct AnswerGate {
                     whatToDo: "Copy the request anew, and save the answer whole.", retry: .never))
         }
         do throws(Failure) {
-            switch try ApprovalForm.read(bytes, name: "answer") {
+            switch try ApprovalForm.read(bytes, name: Printable.escape(name)) {
             case .unfinished(let request):
                 return .waits(why: "it has no decision yet", request: request, lookAgainIn: .seconds(3600))
             case .answer(let request, let answer): return .whole(facts, request: request, answer)

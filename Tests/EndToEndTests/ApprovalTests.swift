@@ -192,6 +192,7 @@ extension TestSite {
                 let verdict = try site.verdict("\(name).yaml")
                 #expect(verdict["code"] == code && verdict["outcome"] == "refused", "\(name): \(verdict)")
                 #expect(verdict["what_to_do"]?.isEmpty == false)
+                if name == "yaml" { #expect(verdict["message"]?.hasPrefix("yaml.yaml:") == true) }
             }
             // What is no file of its own.
             try site.answer(id, "approve", as: "real.yaml") { $0.replacing("sha256:", with: "sha256:1") }
