@@ -16,8 +16,7 @@ public struct Configuration: Hashable, Sendable {
     public var environment: String? = nil
     public var targets = TargetPolicies()
     public var approvals = ApprovalSettings()
-    /// The key file with which secrets are opened; nil: the places of `IdentityFile`.
-    public var identity: String?
+    public var secrets = SecretSettings()
 
     public static let standard = Configuration(
         queues: [QueuePolicy(name: .standard, maxConcurrent: 3)], shutdownGrace: .seconds(30),
@@ -96,15 +95,7 @@ final class ConfigurationSheet {
             configuration.environment = name
         }
         if let field = tree["targets"] { configuration.targets = targets(field) }
-        if let field = tree["secrets"], pairs(field, "`secrets`", ["identity"]) != nil,
-            let file = field["identity"]
-        {
-            if case .string(let path)? = file.scalar?.value, path.hasPrefix("/") {
-                configuration.identity = path
-            } else {
-                problem("`identity` must be the full path of a key file", file.start)
-            }
-        }
+        if let field = tree["secrets"] { configuration.secrets = secrets(field) }
         if let field = tree["approvals"] { configuration.approvals = approvals(field) }
         guard let node = tree["queues"] else { return configuration }
         guard let entries = node.pairs else {

@@ -2,6 +2,7 @@
 // Owns: the run's temporary directory, the progress lines, the waiting out of retries, the asking of who is there.
 // Never: touches the spool: what is run this way is answered on the terminal, not in done/.
 // On failure: the record of the run says it; the caller turns it into an exit code.
+import AccessControl
 import JobLanguage
 import JobModel
 import LinuxSystem
@@ -29,11 +30,11 @@ public final class ForegroundRun: Sendable {
         }
     }
 
-    /// Runs a checked job to its end. `directory` is what relative paths are below; `runs` gets the logs.
+    /// Runs a checked job to its end. `site`: whose secrets it may have; nil: none. `directory` is what relative paths are below; `runs` gets the logs.
     public static func perform(
         _ spec: JobSpec, bytes: [UInt8], name: String, directory: String, runs: Directory,
         signals: RunSignals,
-        progress: @escaping Progress, ask: @escaping Ask = { _, _ in nil }
+        progress: @escaping Progress, ask: @escaping Ask = { _, _ in nil }, site: Site? = nil
     ) -> RunRecord {
         let queue = QueuePolicy(name: spec.queue ?? .standard)
         let now = Timestamp(nanoseconds: Clocks.wall)
@@ -50,8 +51,9 @@ public final class ForegroundRun: Sendable {
         let recorder = Recorder(first, progress)
         let actions = Dictionary(
             Site.allActions.map { ($0.type.name, $0) }, uniquingKeysWith: { first, _ in first })
-        let surroundings = RunSurroundings(
+        var surroundings = RunSurroundings(
             sitePath: directory, runsPath: runs.path, runDirectory: { try runs.makeDirectory($0.text) })
+        if let site { surroundings.secrets = secrets(of: site) }
         while true {
             let record = recorder.record.with { $0 }
             let driver = RunDriver(
@@ -59,6 +61,24 @@ public final class ForegroundRun: Sendable {
                 signals: signals, queue: queue)
             let ending = driver.drive()
             if let final = finish(ending, recorder, signals, ask) { return final }
+        }
+    }
+
+    /// A site that cannot be read gives none, and says why.
+    private static func secrets(of site: Site) -> RunSurroundings.SecretSource {
+        { (needs, run) throws(Failure) in
+            let lookup: SecretLookup
+            do {
+                let settings = try site.configuration().secrets
+                lookup = SecretLookup(
+                    site: site.path,
+                    audit: AuditLog(
+                        ops: try site.spool.site.directory("ops"), state: site.spool.state,
+                        origin: AuditOrigin.name(site.spool)), settings: { settings })
+            } catch {
+                throw Failure("E-SECRET", "this site's secrets are not to be had: \(error)", retry: .never)
+            }
+            return try lookup.give(needs, run)
         }
     }
 

@@ -61,6 +61,7 @@ public final class Runner {
         ProcessSetup.prepare()
         try ProcessSetup.probe()
         ProcessSetup.becomeSubreaper()
+        ProcessSetup.hideMemory()
         signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
         let configuration = try site.configuration()
         let spool = site.spool

@@ -102,8 +102,10 @@ final class RunnerCore: Sendable {
         surroundings = RunSurroundings(
             sitePath: site.path, runsPath: spool.runs.path,
             runDirectory: { try spool.runs.makeDirectory($0.text) },
-            killGrace: configuration.killGrace,
-            targets: targets)
+            secrets: SecretLookup(
+                site: site.path, audit: audit, settings: { settings.with { $0.configuration.secrets } }
+            ).give,
+            killGrace: configuration.killGrace, targets: targets)
     }
 
     // MARK: settings

@@ -78,6 +78,15 @@ int bb_is_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
 int bb_pipe(int ends[2]) { return outcome(pipe2(ends, O_CLOEXEC)); }
 int bb_eventfd(void) { return outcome(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
+int bb_memory_file(const char *label) {
+    int low = outcome(memfd_create(label, MFD_CLOEXEC));
+    if (low < 0) return low;
+    int fd = outcome(fcntl(low, F_DUPFD_CLOEXEC, BB_INHERITED_ABOVE));
+    close(low);
+    return fd;
+}
+int bb_hide_memory(void) { return outcome(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }
+
 int bb_signalfd(const int *signals, int count) {
     sigset_t set;
     sigemptyset(&set);
@@ -174,7 +183,9 @@ static int child_main(void *argument) {
     // The three descriptors are above 2 (the daemon keeps 0, 1 and 2 open), so no dup2 overwrites a later source.
     if (dup2(r->input, 0) < 0 || dup2(r->output, 1) < 0 || dup2(r->error, 2) < 0) goto failed;
     if (r->directory >= 0 && fchdir(r->directory) < 0) goto failed;
-    if (syscall(SYS_close_range, 3U, ~0U, 0) < 0) goto failed;
+    for (int i = 0; i < r->inherited_count; i++)
+        if (dup2(r->inherited[i], BB_INHERITED_FIRST + i) < 0) goto failed;
+    if (syscall(SYS_close_range, (unsigned)(BB_INHERITED_FIRST + r->inherited_count), ~0U, 0) < 0) goto failed;
     umask(022);
     if (confine(r) < 0) goto failed;
     sigprocmask(SIG_SETMASK, &child->mask, NULL);

@@ -38,7 +38,7 @@ extension ExpressionNode {
 
     private var dependsOnNothing: Bool {
         switch kind {
-        case .name: false
+        case .name, .secret: false
         case .call(let function, let nodes): function == .range && nodes.allSatisfy(\.dependsOnNothing)
         case .filtered(let base, let uses):
             base.dependsOnNothing && uses.flatMap(\.arguments).allSatisfy(\.dependsOnNothing)

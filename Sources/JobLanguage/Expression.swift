@@ -6,7 +6,7 @@ import JobModel
 
 /// Why an expression, a template or a condition could not be read or has no value.
 public struct ExpressionError: Error, Hashable, Sendable {
-    /// E-EXPR (cannot be read, or no result), E-UNDEFINED, E-EXPR-TYPE, E-EXPR-LIMIT, E-SECRETS or
+    /// E-EXPR (cannot be read, or no result), E-UNDEFINED, E-EXPR-TYPE, E-EXPR-LIMIT, E-SECRET-NAME, E-SECRET or
     /// E-SHELL-QUOTE.
     public var code: String
     public var message: String
@@ -49,9 +49,18 @@ enum ExpressionLimits {
 public struct Expression: Sendable {
     public let text: String
     let root: ExpressionNode
+    /// The secrets that are named in it, whether or not evaluation would reach them.
+    public let secrets: [SecretUse]
+
+    init(text: String, root: ExpressionNode) {
+        self.text = text
+        self.root = root
+        // A look at the bytes spares nearly every expression the walk.
+        secrets = text.has(":") ? root.secrets : []
+    }
 
     /// Reads an expression. Unknown filters and functions and a wrong number of arguments are errors here.
-    /// - Throws: E-EXPR, E-EXPR-LIMIT (over 4,096 Unicode scalars, nested deeper than 64) or E-SECRETS.
+    /// - Throws: E-EXPR, E-EXPR-LIMIT (over 4,096 Unicode scalars, nested deeper than 64) or E-SECRET-NAME.
     public static func parse(_ text: String) throws(ExpressionError) -> Expression {
         Expression(text: text, root: try ExpressionParser.parse(text, holes: false))
     }
@@ -60,7 +69,12 @@ public struct Expression: Sendable {
     /// - Throws: E-UNDEFINED with the nearest known name, E-EXPR-TYPE, E-EXPR-LIMIT, E-EXPR (x / 0).
     public func evaluate(_ scope: Scope) throws(ExpressionError) -> Value {
         var evaluator = ExpressionEvaluator(scope: scope)
-        return try evaluator.value(root)
+        return marked(try evaluator.value(root), scope)
+    }
+    /// What was made of secrets is kept out of sight as they are.
+    func marked(_ value: Value, _ scope: Scope) -> Value {
+        if !secrets.isEmpty { scope.secrets?.cover(value) }
+        return value
     }
 
     /// The value as a condition: false, null, 0 and anything empty are false, the rest is true.
@@ -71,6 +85,13 @@ public struct Expression: Sendable {
 
     public static let filterNames = Filter.allCases.map(\.rawValue)
     public static let functionNames = Function.allCases.map(\.rawValue)
+}
+
+/// A secret named in an expression.
+public struct SecretUse: Hashable, Sendable {
+    public var name: SecretName
+    /// Unicode scalars from the start of the expression.
+    public var offset: Int
 }
 
 /// A path of an expression, as far as it is known before the run: `steps.found.count`, `steps[0].found`.

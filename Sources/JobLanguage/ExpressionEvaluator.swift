@@ -35,6 +35,13 @@ struct ExpressionEvaluator {
         try spend(ExpressionLimits.visit, at: node.offset)
         switch node.kind {
         case .constant(let value): return value
+        case .secret(let name):
+            guard let value = scope.secrets?.value(name) else {
+                throw ExpressionError(
+                    "E-SECRET", "there is no secret `\(name.text)` here",
+                    hint: "bobbin secrets set \(name.text)", offset: node.offset)
+            }
+            return .string(value)
         case .name, .access, .call, .filtered: return try present(try found(node))
         case .text(let nodes): return .string(try joined(nodes, at: node.offset))
         case .list(let nodes): return try shallow(.list(try values(nodes)), at: node.offset)

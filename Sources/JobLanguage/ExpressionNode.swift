@@ -12,6 +12,7 @@ struct ExpressionNode: Sendable {
         case list([ExpressionNode])
         case map([(key: String, value: ExpressionNode)])
         case name(String)
+        case secret(SecretName)
         case access(ExpressionNode, [Access])
         case negate(ExpressionNode)
         case not(ExpressionNode)
@@ -74,7 +75,7 @@ extension ExpressionNode {
 
     private func collect(optional: Bool, into found: inout [Reference]) {
         switch kind {
-        case .constant: break
+        case .constant, .secret: break
         case .name(let root):
             found.append(
                 Reference(root: root, members: [], isComplete: true, isOptional: optional, offset: offset))
@@ -91,10 +92,16 @@ extension ExpressionNode {
         }
     }
 
+    /// The secrets it names, in reading order.
+    var secrets: [SecretUse] {
+        if case .secret(let name) = kind { return [SecretUse(name: name, offset: offset)] }
+        return children.flatMap(\.secrets)
+    }
+
     /// The nodes directly below, in reading order.
     var children: [ExpressionNode] {
         switch kind {
-        case .constant, .name: []
+        case .constant, .name, .secret: []
         case .filtered(let base, let uses): [base] + uses.flatMap(\.arguments)
         case .access(let base, let accesses):
             [base] + accesses.compactMap { if case .index(let node) = $0 { node } else { nil } }

@@ -65,7 +65,7 @@ struct ExpressionParser {
         var error = ExpressionError(
             "E-EXPR", "found \(tokens[position].shown) after the end of the expression", offset: offset)
         switch kind {
-        case .word, .text, .number:
+        case .word, .text, .secret, .number:
             error.hint = "an operator is missing before it; texts are written in quotes"
         case .mark(.comma):
             error.hint = "a list is written in [ ]; a filter may have taken all its arguments already"

@@ -55,6 +55,9 @@ extension ExpressionParser {
             advance()
             return try literal(text, start)
         case .word(let word): return try named(word)
+        case .secret(let name):
+            advance()
+            return Node(.secret(name), start)
         case .mark(.open):
             advance()
             let node = try expression()

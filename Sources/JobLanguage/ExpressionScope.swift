@@ -36,12 +36,15 @@ public struct Scope: Sendable {
     public var zoneOffset: @Sendable (Int64) -> Int
     public var environment: @Sendable (String) -> String?
     public var fileExists: @Sendable (String) -> Bool
+    /// Those that the run was given; nil where none are to be had.
+    public var secrets: (any SecretValues)?
 
     public init(
         variables: ValueMap = [:], steps: [StepOutputs] = [], run: ValueMap = [:], extras: ValueMap = [:],
         now: Timestamp, localDate: String, zoneOffset: @escaping @Sendable (Int64) -> Int = { _ in 0 },
         environment: @escaping @Sendable (String) -> String? = { _ in nil },
-        fileExists: @escaping @Sendable (String) -> Bool = { _ in false }
+        fileExists: @escaping @Sendable (String) -> Bool = { _ in false },
+        secrets: (any SecretValues)? = nil
     ) {
         self.variables = variables
         self.steps = steps
@@ -52,6 +55,7 @@ public struct Scope: Sendable {
         self.zoneOffset = zoneOffset
         self.environment = environment
         self.fileExists = fileExists
+        self.secrets = secrets
     }
 
     /// Names that no variable may have, because they would never be seen.

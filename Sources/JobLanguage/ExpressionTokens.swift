@@ -8,6 +8,8 @@ struct ExpressionToken: Sendable {
     enum Kind: Equatable, Sendable {
         case word(String)
         case text(String)
+        /// `secrets://erp/api_key`.
+        case secret(SecretName)
         case number(Value)
         case mark(Mark)
         case end
@@ -31,6 +33,7 @@ struct ExpressionToken: Sendable {
         switch kind {
         case .word(let word): "`\(word.prefix(40))`"
         case .text: "a text"
+        case .secret(let name): "`\(name.reference)`"
         case .number(let value): "`\(value.text)`"
         case .mark(let mark): "`\(mark.text)`"
         case .end: "the end"
@@ -86,12 +89,27 @@ struct ExpressionTokens {
         let start = position
         while let scalar = peek(), ExpressionTokens.continuesName(scalar) { position += 1 }
         let word = string(start..<position)
-        if word == "secrets", peek() == ":", peek(1) == "/" {
-            throw ExpressionError(
-                "E-SECRETS", "secrets are not available in this version",
-                hint: "let the program read it from a file that only it may read", offset: start)
-        }
+        if word == "secrets", peek() == ":", peek(1) == "/" { return .secret(try secret(start)) }
         return .word(word)
+    }
+
+    /// The name behind `secrets://`: it is written out, never computed, so that a job's secrets are known before it runs.
+    private mutating func secret(_ start: Int) throws(ExpressionError) -> SecretName {
+        position += peek(2) == "/" ? 3 : 2
+        let first = position
+        while let scalar = peek(), scalar.isASCII,
+            scalar == "/" || SecretName.mayHold(UInt8(truncatingIfNeeded: scalar.value))
+        {
+            position += 1
+        }
+        let text = string(first..<position)
+        guard let name = SecretName(text) else {
+            throw ExpressionError(
+                "E-SECRET-NAME", "`secrets://\(text.prefix(80))` names no secret",
+                hint: "write secrets://key or secrets://service/key; letters, digits and _ . - (a blank ends the name)",
+                offset: start)
+        }
+        return name
     }
 
     private mutating func number() throws(ExpressionError) -> ExpressionToken.Kind {

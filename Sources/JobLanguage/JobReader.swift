@@ -41,6 +41,15 @@ public struct JobReader: Sendable {
 
     /// Reads a job; `stem` names it when the file gives no name.
     public func read(_ bytes: [UInt8], name: String, stem: String, as purpose: Purpose = .job) -> Reading {
+        var reading = readAll(bytes, name: name, stem: stem, as: purpose)
+        let texts = [bytes, reading.template?.bytes ?? []] + reading.called.map(\.bytes)
+        if let job = reading.job, texts.contains(where: SecretNeeds.mayBe) {
+            reading.job?.secrets = SecretNeeds.find(in: job, template: reading.template?.name)
+        }
+        return reading
+    }
+
+    private func readAll(_ bytes: [UInt8], name: String, stem: String, as purpose: Purpose) -> Reading {
         let findings = Findings(SourceFile(name: name, bytes: bytes))
         guard let fields = fields(bytes, "the job", findings) else {
             return Reading(job: nil, findings: findings.all)

@@ -75,7 +75,7 @@ public struct Preview: Sendable {
     public static func masked(_ text: String) -> String {
         let inAddress = /(:\/\/[^\s\/:"']*:)[^\s\/"']+@/
         let named =
-            /(?i)([\w-]*(?:password|passwd|passphrase|secret|token|authorization|api[_-]?key|cookie|credential|private[_-]?key)[\w-]*["']?\s*[=:]\s*["']?(?:(?:bearer|basic|token|digest)\s+)?)(?!\{\{|\*\*\*)[^\s&"',;{}]+/
+            /(?i)([\w-]*(?:password|passwd|passphrase|secret|token|authorization|api[_-]?key|cookie|credential|private[_-]?key)[\w-]*["']?\s*[=:](?!\/\/)\s*["']?(?:(?:bearer|basic|token|digest)\s+)?)(?!\{\{|\*\*\*)[^\s&"',;{}]+/
         return text.replacing(inAddress) { "\($0.1)\(mask)@" }.replacing(named) { "\($0.1)\(mask)" }
     }
     /// Whether something in it is not known yet.
@@ -104,6 +104,8 @@ public struct Preview: Sendable {
     private func known(_ code: String) -> Value? {
         // What cannot be read stays as it is written; the checker has complained.
         guard let expression = try? Expression.parse(code) else { return nil }
+        // It stands there by its name, which is no secret.
+        guard expression.secrets.isEmpty else { return nil }
         let roots = expression.references.map(\.root)
         let names = expression.references.flatMap(\.names)
         if names.contains(where: Preview.isSecret) { return .string(Preview.mask) }

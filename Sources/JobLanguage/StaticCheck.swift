@@ -41,6 +41,8 @@ struct StaticCheck {
         var isInLoop = false
         /// The step that it belongs to.
         var place: StepPlace?
+        /// Why no secret may stand there, and what to do instead; nil where one may.
+        var secrets: SecretRule? = .elsewhere
     }
 
     func check(_ fields: FieldReader) {
@@ -161,11 +163,18 @@ struct StaticCheck {
 
     private func check(_ step: StepSpec, _ node: YamlNode, _ view: View) {
         if let when = step.when, let place = node["when"] { check(condition: when, place, view) }
+        if let place = node["env"] {
+            var inner = view
+            inner.secrets = .ofEnvironment(step)
+            check(.map(step.environment), place, inner)
+        }
         guard let parameters = node[step.type.name] else { return }
         for parameter in step.type.parameters {
             let place =
                 parameters[parameter.name] ?? (parameter.name == step.type.shorthand ? parameters : nil)
             guard let place, let value = step.parameters[parameter.name] else { continue }
+            var view = view
+            view.secrets = .of(parameter, step)
             switch (parameter.kind, value) {
             case (.condition, .string(let text)): check(condition: text, place, view)
             case (.script, .string(let text)): check(script: text, place, view)
@@ -176,7 +185,6 @@ struct StaticCheck {
             default: check(value, place, view)
             }
         }
-        if let place = node["env"] { check(.map(step.environment), place, view) }
     }
 
     private func check(condition text: String, _ place: YamlNode, _ view: View) {
@@ -185,6 +193,7 @@ struct StaticCheck {
             if let budget, let fault = condition.certainFault(budget) {
                 return report(fault, place, base: 0)
             }
+            refuse(condition.secrets, place, view, base: 0)
             check(condition.references, place, view, base: 0)
         } catch { report(error, place, base: 0) }
     }
@@ -203,6 +212,7 @@ struct StaticCheck {
                         report(fault, place, base: part.offset)
                         continue
                     }
+                    refuse(part.expression.secrets, place, view, base: part.offset)
                     check(part.expression.references, place, view, base: part.offset)
                 }
             } catch { report(error, place, base: 0) }
@@ -212,6 +222,14 @@ struct StaticCheck {
             for entry in map.entries { check(entry.value, place[entry.key] ?? place, view) }
         default: break
         }
+    }
+
+    private func refuse(_ uses: [SecretUse], _ place: YamlNode, _ view: View, base: Int) {
+        // What was accepted by an earlier version named none.
+        guard let rule = view.secrets, let use = uses.first else { return }
+        findings.error(
+            "E-SECRET-PLACE", "`\(use.name.reference)` cannot stand here: \(rule.why)", hint: rule.instead,
+            at: mark(place, base + use.offset))
     }
 
     private func check(_ references: [Reference], _ place: YamlNode, _ view: View, base: Int) {

@@ -68,7 +68,7 @@ extension Expression {
     /// The value as part of a longer text.
     func evaluateText(_ scope: Scope) throws(ExpressionError) -> String {
         var evaluator = ExpressionEvaluator(scope: scope)
-        return try evaluator.text(try evaluator.value(root), at: root.offset)
+        return try evaluator.text(marked(try evaluator.value(root), scope), at: root.offset)
     }
 }
 

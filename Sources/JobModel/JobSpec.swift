@@ -24,6 +24,8 @@ public struct JobSpec: Hashable, Sendable {
     public var terms = TermSpec()
     /// What its outputs must be, where it says so.
     public var outputKinds: [String: JobParameter.Kind] = [:]
+    /// What it and the templates it is made of name.
+    public var secrets: [SecretNeed] = []
 
     public init(
         name: String, description: String = "", queue: QueueName? = nil, priority: Priority? = nil,
@@ -65,6 +67,17 @@ public struct JobSpec: Hashable, Sendable {
             list = step.steps
         }
         return found
+    }
+}
+
+/// A secret that a job names.
+public struct SecretNeed: Hashable, Sendable {
+    public var name: SecretName
+    /// Where it is named, below templates/; nil: in the job itself.
+    public var template: String?
+    public init(name: SecretName, template: String?) {
+        self.name = name
+        self.template = template
     }
 }
 

@@ -67,6 +67,18 @@ public struct ProcessRequest: Sendable {
     public var outputIsData: Bool
     /// The program goes on beside the next steps; it is ended with the run, and when the run is parked.
     public var isDetached = false
+    /// Each is a file in memory: the program finds its name in the variable, and nobody else finds it at all.
+    public var secretFiles: [SecretFile] = []
+    public static let mostSecretFiles = 16
+
+    public struct SecretFile: Sendable {
+        public var variable: String
+        public var bytes: [UInt8]
+        public init(variable: String, bytes: [UInt8]) {
+            self.variable = variable
+            self.bytes = bytes
+        }
+    }
 
     public init(
         _ arguments: [String], environment: ValueMap = [:], workingDirectory: String? = nil,

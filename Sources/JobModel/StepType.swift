@@ -60,6 +60,8 @@ public struct Parameter: Hashable, Sendable {
     /// Of a number.
     public var range: ClosedRange<Int>?
     public var summary: String
+    /// Whether its value goes to the step as data that is neither shown nor kept.
+    public private(set) var mayHoldSecret = false
 
     public init(
         _ name: String, _ kind: Kind, required: Bool = false, default standard: Value = .null,
@@ -71,6 +73,13 @@ public struct Parameter: Hashable, Sendable {
         self.standard = standard
         self.range = range
         self.summary = summary
+    }
+
+    /// The same, as one that takes secrets.
+    public var takingSecrets: Parameter {
+        var parameter = self
+        parameter.mayHoldSecret = true
+        return parameter
     }
 
     /// Why a number of the right kind does not fit; nil where it does.

@@ -34,11 +34,11 @@ public final class ChildProcess {
     }
 
     /// Starts `path` with exactly these arguments and this environment (`NAME=value`) in a session of its own.
-    /// With `log`, standard output and error go there and nothing is read. Without `hasInput` it reads /dev/null.
+    /// `inherited`: what it finds as descriptors 3, 4 and so on. With `log`, standard output and error go there and nothing is read. Without `hasInput` it reads /dev/null.
     public static func start(
         path: String, arguments: [String], environment: [String], directory: Directory?,
         hasInput: Bool = true,
-        log: OpenFile? = nil
+        log: OpenFile? = nil, inherited: [MemoryFile] = []
     ) throws(SystemError) -> ChildProcess {
         let stdin = hasInput ? try Pipe() : nil
         let stdout = log == nil ? try Pipe() : nil, stderr = log == nil ? try Pipe() : nil
@@ -52,13 +52,17 @@ public final class ChildProcess {
             "spawn", path, changes: .start(arguments: arguments, environment: environment)
         ) {
             path.withCString { path in
-                var request = bb_spawn(
-                    path: path, arguments: argv.pointers, environment: envp.pointers,
-                    input: stdin?.reader ?? nothing,
-                    output: stdout?.writer ?? log?.fd ?? -1, error: stderr?.writer ?? log?.fd ?? -1,
-                    directory: directory?.fd ?? -1, own_session: 1,
-                    writable: nil)
-                return bb_spawn_child(&request, &pid)
+                let descriptors = inherited.map(\.fd)
+                return descriptors.withUnsafeBufferPointer { descriptors in
+                    var request = bb_spawn(
+                        path: path, arguments: argv.pointers, environment: envp.pointers,
+                        input: stdin?.reader ?? nothing,
+                        output: stdout?.writer ?? log?.fd ?? -1, error: stderr?.writer ?? log?.fd ?? -1,
+                        directory: directory?.fd ?? -1, inherited: descriptors.baseAddress,
+                        inherited_count: Int32(descriptors.count), own_session: 1,
+                        writable: nil)
+                    return bb_spawn_child(&request, &pid)
+                }
             }
         }
         let child = ChildProcess(

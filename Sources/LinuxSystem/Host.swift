@@ -41,8 +41,8 @@ public enum Host {
     /// A step that left its process group still carries the mark, because exec passes the environment on.
     public static func killAll(marked marks: [String]) -> Int {
         var killed: Set<Int32> = []
-        // For all rounds together: looks at programs that have no environment, just now or ever.
-        var patience = 200
+        // For all rounds together.
+        var patience = 4_000
         // What a process forks while we look may come to stand where we have looked already. One that is killed and
         // still dying is nothing new.
         for _ in 0..<100 {
@@ -73,7 +73,7 @@ public enum Host {
     /// Whether there is such a process, ours or not; one that has ended counts until it is reaped.
     public static func isRunning(_ pid: Int32) -> Bool { kill(pid, 0) == 0 || errno == EPERM }
     static func carries(_ pid: Int32, _ marks: [String]) -> Bool {
-        var patience = 20
+        var patience = 1_000
         return carries(pid, marks, &patience)
     }
     private static func carries(_ pid: Int32, _ marks: [String], _ patience: inout Int) -> Bool {
@@ -81,20 +81,26 @@ public enum Host {
         return marks.allSatisfy { mark in variables.contains { $0.elementsEqual(mark.utf8) } }
     }
 
-    /// Empty in the middle of an exec as well: then the program is there and its environment is not yet. Looked at
-    /// again for up to 10 ms, which an exec does not take; `patience` bounds what programs without any environment cost.
+    /// Empty in the middle of an exec as well: then the program is there and its environment is not yet, and is looked at
+    /// again; `patience` bounds, in half milliseconds, what a machine that gives an exec no processor can cost.
     private static func environment(of pid: Int32, _ patience: inout Int) -> [UInt8] {
-        for _ in 0..<20 {
+        while true {
             guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return [] }
-            var target: CChar = 0
-            // Neither a zombie nor a thread of the kernel has a program; of another user's we may not ask.
-            if !bytes.isEmpty || patience <= 0 || readlink("/proc/\(pid)/exe", &target, 1) < 0 {
-                return bytes
-            }
+            guard bytes.isEmpty, patience > 0, isBecomingAnother(pid) else { return bytes }
             patience -= 1
             usleep(500)
         }
-        return []
+    }
+    /// Whether it is in the middle of an exec: `env_end` (field 51 of /proc/pid/stat) is 0 until the new program's environment is
+    /// in place, and is not for a program that has none.
+    private static func isBecomingAnother(_ pid: Int32) -> Bool {
+        var target: CChar = 0
+        // Neither a zombie nor a thread of the kernel has a program; of another user's we may not ask.
+        guard readlink("/proc/\(pid)/exe", &target, 1) >= 0, let text = firstLine("/proc/\(pid)/stat"),
+            let end = text.lastIndex(of: ")")
+        else { return false }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        return fields.count > 48 && fields[48] == "0"
     }
 
     /// The absolute path of a program, looked up in `path` (colon separated) unless it holds a slash.

@@ -79,6 +79,8 @@ public enum ProcessSetup {
     public static func probe() throws(SystemError) {
         _ = try SystemCalls.wrapped("close_range") { bb_probe_close_range() }
     }
+    /// From now on nobody of the same account reads our memory or our environment, and no core dump holds them.
+    public static func hideMemory() { _ = bb_hide_memory() }
     public static func becomeSubreaper() { _ = bb_set_subreaper() }
     public static var pid: Int32 { getpid() }
     public static var uid: UInt32 { getuid() }

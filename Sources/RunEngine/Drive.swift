@@ -14,6 +14,9 @@ final class Drive: Sendable {
     let progress: Progress
     let crew: Crew
     let timeout: Span?
+    let secrets: any SecretValues
+    /// Why the run has none, though its job names some.
+    let secretFailure: Failure?
     private let started = Clocks.monotonic
     /// Time that steps of this attempt took in earlier drives: waits do not count against the run's time.
     private let activeBefore: Int64
@@ -30,6 +33,14 @@ final class Drive: Sendable {
         self.surroundings = surroundings
         self.signals = signals
         self.timeout = timeout
+        do throws(Failure) {
+            secrets = spec.secrets.isEmpty
+                ? NoSecrets() : try surroundings.secrets(spec.secrets, progress.acceptance)
+            secretFailure = nil
+        } catch {
+            secrets = NoSecrets()
+            secretFailure = error
+        }
         crew = Crew("run \(progress.id.text.suffix(6))", count: spec.maxParallel - 1)
         activeBefore =
             timeout == nil
@@ -38,6 +49,12 @@ final class Drive: Sendable {
 
     var id: RunID { progress.id }
     var now: Timestamp { Timestamp(nanoseconds: Clocks.wall) }
+
+    // MARK: secrets
+
+    /// As they may be kept, and shown.
+    func kept(_ outputs: ValueMap) -> ValueMap { spec.secrets.isEmpty ? outputs : secrets.masked(outputs) }
+    func kept(_ failure: Failure) -> Failure { spec.secrets.isEmpty ? failure : secrets.masked(failure) }
 
     // MARK: time
 
@@ -97,7 +114,7 @@ final class Drive: Sendable {
             now: instant,
             localDate: String(local.prefix(10)), zoneOffset: { Clocks.zoneOffset(atSeconds: $0) },
             environment: { [base = surroundings.baseEnvironment] in base[$0]?.text },
-            fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) })
+            fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) }, secrets: secrets)
     }
 
     /// What is left of the lists that a step stands in, from the inside out, as it looks from there; in `parallel` what

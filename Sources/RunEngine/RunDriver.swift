@@ -74,7 +74,8 @@ public final class RunDriver {
             ListCourse(drive: common, frame: frame(.main)).absorbRecorded(spec.steps)
             return nil
         }
-        progress.fail(try run(.main))
+        // Before the first step: half a job that then finds no key helps nobody.
+        if let failure = common.secretFailure { progress.fail(failure) } else { progress.fail(try run(.main)) }
         if let failure = progress.failure {
             if let wait = retryOfRun(failure) { return wait }
         } else if signals.request == .cancel {

@@ -17,7 +17,9 @@ public struct RunSurroundings: Sendable {
     /// Opens (makes on first use) the directory of a run's logs and files.
     public var runDirectory: @Sendable (RunID) throws -> Directory
     public var baseEnvironment: ValueMap
-    public var outputFilter: @Sendable () -> any OutputFilter
+    /// Gives a run the secrets that its job names; throws for the first that is not to be had.
+    public var secrets: SecretSource
+    public typealias SecretSource = @Sendable ([SecretNeed], Acceptance) throws(Failure) -> any SecretValues
     public var killGrace: Span
     /// Nil: nothing is known of the services that steps call, and every call goes.
     public var targets: (any TargetGate)?
@@ -26,14 +28,14 @@ public struct RunSurroundings: Sendable {
     public init(
         sitePath: String, runsPath: String, runDirectory: @escaping @Sendable (RunID) throws -> Directory,
         baseEnvironment: ValueMap = RunSurroundings.environment(),
-        outputFilter: @escaping @Sendable () -> any OutputFilter = { PlainFilter() },
+        secrets: @escaping SecretSource = { (needs, _) throws(Failure) in try NoSecrets.refuse(needs) },
         killGrace: Span = Limits.killGrace, targets: (any TargetGate)? = nil
     ) {
         self.sitePath = sitePath
         self.runsPath = runsPath
         self.runDirectory = runDirectory
         self.baseEnvironment = baseEnvironment
-        self.outputFilter = outputFilter
+        self.secrets = secrets
         self.killGrace = killGrace
         self.targets = targets
     }

@@ -231,7 +231,7 @@ struct StepCourse: Sendable {
         do throws(Failure) {
             // One that waited is asked even if the run is cancelled: it may have to call back what it began.
             if context.before == nil { try context.checkpoint() }
-            entry.outputs = try prepared.action?.perform(prepared.arguments, context) ?? [:]
+            entry.outputs = drive.kept(try prepared.action?.perform(prepared.arguments, context) ?? [:])
             entry.state = context.wish == nil ? .succeeded : .waiting
             call?.leave(nil)
         } catch {
@@ -287,7 +287,7 @@ struct StepCourse: Sendable {
 
     /// Records a failed attempt and finds what follows from it.
     private func end(_ entry: inout StepRecord, _ failure: Failure) throws(Break) -> Failure? {
-        var failure = failure
+        var failure = drive.kept(failure)
         failure.target = nil
         // Of a step that holds others: the one of them that failed.
         if step.type.control == nil || failure.step == nil { failure.step = place.text }

@@ -1,24 +1,9 @@
 // What this is: what a step said, on disk: the head of it, and its tail when it said too much.
-// Owns: the log file of one attempt of one step; the place where secrets will be masked.
+// Owns: the log file of one attempt of one step.
 // Never: grows past its bound, makes a file for a step that said nothing, blocks the step's pipe.
 // On failure: a full disk cuts the log and says so in it once there is room; the step goes on.
 import JobModel
 import LinuxSystem
-
-/// Rewrites output before it is kept anywhere; masking of secrets goes here. Streams are filtered apart.
-public protocol OutputFilter: AnyObject {
-    /// What may be kept now of these bytes and of what was held back before.
-    func pass(_ bytes: [UInt8]) -> [UInt8]
-    /// What was held back, at the end of the stream.
-    func finish() -> [UInt8]
-}
-
-/// Keeps everything as it is.
-public final class PlainFilter: OutputFilter {
-    public init() {}
-    public func pass(_ bytes: [UInt8]) -> [UInt8] { bytes }
-    public func finish() -> [UInt8] { [] }
-}
 
 final class StepLog {
     let name: String

@@ -27,6 +27,7 @@ final class StepRun: StepContext {
     private let place: StepPlace
     private let environment: ValueMap
     private let surroundings: RunSurroundings
+    private let secrets: any SecretValues
     private let signals: RunSignals
     /// Monotonic; the nearer of the step's and the run's.
     private let deadline: Deadline?
@@ -55,6 +56,7 @@ final class StepRun: StepContext {
         self.isRerun = isRerun
         self.environment = environment
         surroundings = drive.surroundings
+        secrets = drive.secrets
         signals = drive.signals
         self.deadline = deadline
         baseDirectory = surroundings.sitePath
@@ -82,7 +84,7 @@ final class StepRun: StepContext {
     }
 
     func log(_ line: String) throws(Failure) {
-        let filter = surroundings.outputFilter()
+        let filter = secrets.filter()
         log.add(filter.pass(Array((line + "\n").utf8)) + filter.finish())
     }
 
@@ -113,7 +115,7 @@ final class StepRun: StepContext {
         let watch = ProcessWatch(
             child: child, request: request, log: log,
             marks: ["BOBBIN_STEP_KEY=\(idempotencyKey)", "BOBBIN_SITE=\(baseDirectory)"],
-            filters: (surroundings.outputFilter(), surroundings.outputFilter()), grace: surroundings.killGrace
+            filters: (secrets.filter(), secrets.filter()), grace: surroundings.killGrace
         )
         return try watch.wait(waker: signals.descriptor(), deadline: deadline?.instant) {
             () throws(Failure) in
@@ -122,7 +124,7 @@ final class StepRun: StepContext {
     }
 
     private func start(_ request: ProcessRequest, log: OpenFile?) throws(Failure) -> ChildProcess {
-        let variables = environmentOfChild(request)
+        var variables = environmentOfChild(request)
         guard let name = request.arguments.first, !name.isEmpty else {
             throw Failure("E-EXEC", "there is no program to run", retry: .never)
         }
@@ -134,10 +136,15 @@ final class StepRun: StepContext {
         }
         do throws(SystemError) {
             let directory = try Directory.open(resolve(request.workingDirectory))
+            var files: [MemoryFile] = []
+            for file in request.secretFiles {
+                variables[file.variable] = .string(MemoryFile.path(inChild: files.count))
+                files.append(try MemoryFile(file.bytes))
+            }
             return try ChildProcess.start(
                 path: program, arguments: request.arguments,
                 environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory,
-                hasInput: !request.input.isEmpty, log: log)
+                hasInput: !request.input.isEmpty, log: log, inherited: files)
         } catch {
             throw StepRun.spawnFailure(error, program: name, directory: request.workingDirectory)
         }

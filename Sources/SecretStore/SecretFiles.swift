@@ -18,6 +18,12 @@ public struct SecretProblem: Error, Hashable, Sendable, CustomStringConvertible 
     }
 }
 
+extension SecretName {
+    static let ending = ".age"
+    /// Below secrets/, or below the directory of its service.
+    var file: String { key + SecretName.ending }
+}
+
 public struct SecretFiles: Sendable {
     public static let recipientsFile = "recipients.txt"
     private let directory: Directory

@@ -90,8 +90,8 @@ struct SendEmailStep: StepAction {
             Parameter("draft", .text, "send this draft, in place of all of the above"),
             Parameter(
                 "server", .text, "smtp://host:587 or smtps://host:465; this machine's sendmail when absent"),
-            Parameter("user", .text, "the account at the server"),
-            Parameter("password", .text, "its password; take it from a secret"),
+            Parameter("user", .text, "the account at the server").takingSecrets,
+            Parameter("password", .text, "its password; take it from a secret").takingSecrets,
             Parameter(
                 "tls", .choice(["required", "optional"]), default: .string("required"),
                 "for smtp://: whether the mail may go in the clear"),

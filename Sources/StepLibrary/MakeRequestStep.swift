@@ -10,12 +10,12 @@ struct MakeRequestStep: StepAction {
     static let table = StepType(
         "make_request", "Sends an HTTP request and checks the answer.",
         parameters: [
-            Parameter("url", .text, required: true, "http:// or https://"),
+            Parameter("url", .text, required: true, "http:// or https://").takingSecrets,
             Parameter(
                 "method", .choice(repeatable + ["POST", "PUT", "PATCH", "DELETE"]), default: .string("GET"),
                 "the method"),
-            Parameter("headers", .map, default: .map([:]), "names and values"),
-            Parameter("body", .any, "text as it is; a list or map is sent as JSON"),
+            Parameter("headers", .map, default: .map([:]), "names and values").takingSecrets,
+            Parameter("body", .any, "text as it is; a list or map is sent as JSON").takingSecrets,
             Parameter(
                 "expect_status", .texts, default: .list([.string("2xx")]),
                 "accepted answers, such as 200 or 2xx"),

@@ -7,7 +7,11 @@ import LinuxSystem
 
 enum ProgramParameters {
     static let list = [
-        Parameter("stdin", .any, "what the program reads; a list or map is passed as JSON"),
+        Parameter("stdin", .any, "what the program reads; a list or map is passed as JSON").takingSecrets,
+        Parameter(
+            "secret_files", .map, default: .map([:]),
+            "environment variables, each with the name of a file that only the program can open, and what is in it"
+        ).takingSecrets,
         Parameter("cwd", .text, "working directory; the site when absent"),
         Parameter("exit_codes", .list, default: .list([.int(0)]), "exit codes that count as success"),
         Parameter("capture", .size, default: .string("64KiB"), "how much of standard output `stdout` keeps"),
@@ -51,6 +55,7 @@ struct ProgramCall {
             argv, environment: environment, captureLimit: max(arguments.bytes("capture"), 1))
         request.input = Array((arguments["stdin"] ?? .null).content.utf8)
         request.isDetached = arguments["detach"]?.boolValue ?? false
+        request.secretFiles = try ProgramCall.secretFiles(arguments)
         request.workingDirectory = try ProgramCall.folder(arguments, context)
         for code in arguments["exit_codes"]?.listValue ?? [] {
             guard let number = code.intValue, (0...255).contains(number) else {
@@ -63,6 +68,27 @@ struct ProgramCall {
             throw .parameter(
                 "an argument of \(title) holds a NUL byte", whatToDo: "pass such data through `stdin`")
         }
+    }
+
+    private static func secretFiles(_ arguments: ValueMap) throws(Failure) -> [ProcessRequest.SecretFile] {
+        let files = arguments["secret_files"]?.mapValue ?? [:]
+        guard files.count <= ProcessRequest.mostSecretFiles else {
+            throw .parameter("`secret_files` holds more than \(ProcessRequest.mostSecretFiles) files")
+        }
+        var found: [ProcessRequest.SecretFile] = []
+        for entry in files.entries {
+            let first = entry.key.utf8.first ?? 0
+            let isName =
+                entry.key.utf8.allSatisfy {
+                    $0 == 0x5F || (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20)
+                } && (first == 0x5F || (0x61...0x7A).contains(first | 0x20)) && !entry.key.hasPrefix("BOBBIN_")
+                && !entry.key.hasPrefix("LD_")
+            guard isName else {
+                throw .parameter("`\(entry.key.prefix(80))` of `secret_files` cannot name an environment variable")
+            }
+            found.append(.init(variable: entry.key, bytes: Array(entry.value.content.utf8)))
+        }
+        return found
     }
 
     private static func folder(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> String {

@@ -12,7 +12,7 @@ struct ProgramStep: StepAction {
         "Runs an executable of templates/steps/ that speaks JSON; a manifest's `program:` stands for it.",
         parameters: [
             Parameter("program", .text, required: true, "its name in templates/steps/"),
-            Parameter("input", .map, default: .map([:]), "what it gets as `params`"),
+            Parameter("input", .map, default: .map([:]), "what it gets as `params`").takingSecrets,
         ],
         retryClass: .atMostOnce, outputs: [("<name>", "each value of the object it prints")],
         example: "step_program: {program: thumbnail, input: {path: in/a.png}}", effect: .runsProgram)

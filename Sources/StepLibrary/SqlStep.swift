@@ -12,7 +12,7 @@ struct SqlStep: StepAction {
         parameters: [
             Parameter("database", .text, required: true, "an SQLite file, or postgres://user@host/name"),
             Parameter("query", .text, required: true, "SQL; values stand in it as $1, $2 or (SQLite) :name"),
-            Parameter("params", .any, default: .list([]), "the values: a list, or for :name a map"),
+            Parameter("params", .any, default: .list([]), "the values: a list, or for :name a map").takingSecrets,
             Parameter(
                 "write", .flag, default: .bool(false),
                 "may change data; without it the connection is read-only, against mistakes"
@@ -21,7 +21,7 @@ struct SqlStep: StepAction {
                 "create", .flag, default: .bool(false), "SQLite with write: make the file where it is missing"
             ),
             Parameter("limit", .integer, default: .int(1000), range: 0...100_000, "more rows are an error"),
-            Parameter("password", .text, "for PostgreSQL; take it from a secret"),
+            Parameter("password", .text, "for PostgreSQL; take it from a secret").takingSecrets,
             Parameter("timeout", .span, default: .string("5m"), "for one question"),
         ],
         retryClass: .atMostOnce,

@@ -15,7 +15,7 @@ struct SshStep: StepAction {
             Parameter("identity", .text, "the file of the private key"),
             Parameter("known_hosts", .text, "the file of known host keys; ssh's own when absent"),
             Parameter("connect_timeout", .span, default: .string("10s"), "for reaching the other side"),
-        ] + ProgramParameters.list.filter { !["cwd", "detach"].contains($0.name) },
+        ] + ProgramParameters.list.filter { !["cwd", "detach", "secret_files"].contains($0.name) },
         retryClass: .atMostOnce,
         outputs: ProgramParameters.outputs.filter { $0.name != "pid" },
         example: "ssh: {host: web1.example.com, user: deploy, argv: [systemctl, restart, shop]}",

@@ -47,7 +47,7 @@ enum StepManual {
                 "\n## \(type.name)\n\n\(type.summary)\n\n| parameter | type | default | meaning |\n|---|---|---|---|\n"
             for p in type.parameters {
                 out +=
-                    "| `\(p.name)` | \(cell(p.kind.title)) | \(p.required ? "required" : p.standard.isNull ? "" : "`\(cell(JSONText.write(p.standard)))`") | \(cell(p.summary)) |\n"
+                    "| `\(p.name)` | \(cell(p.kind.title)) | \(p.required ? "required" : p.standard.isNull ? "" : "`\(cell(JSONText.write(p.standard)))`") | \(cell(meaning(p))) |\n"
             }
             if let shorthand = type.shorthand { out += "\nA bare value is `\(shorthand)`." }
             out += "\n\(([repetition(type)] + effect(type)).joined(separator: " "))\n"
@@ -58,6 +58,9 @@ enum StepManual {
             out += "\n```yaml\n\(type.example.trimmed)\n```\n"
         }
         return out
+    }
+    private static func meaning(_ parameter: Parameter) -> String {
+        parameter.summary + (parameter.mayHoldSecret ? "; may hold a secret" : "")
     }
     private static func cell(_ text: String) -> String {
         text.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
@@ -74,7 +77,7 @@ enum StepManual {
                     .map([
                         "name": .string($0.name), "type": .string($0.kind.title),
                         "required": .bool($0.required),
-                        "default": $0.standard, "summary": .string($0.summary),
+                        "default": $0.standard, "summary": .string($0.summary), "secret": .bool($0.mayHoldSecret),
                     ])
                 }),
             "outputs": .list(

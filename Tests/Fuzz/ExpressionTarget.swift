@@ -30,7 +30,7 @@ enum ExpressionTarget {
         now: Timestamp(seconds: 1_795_246_912), localDate: "2026-11-21",
         environment: { $0 == "HOME" ? "/home/op" : nil }, fileExists: { $0 == "/etc/passwd" })
     private static let codes: Set<String> = [
-        "E-EXPR", "E-UNDEFINED", "E-EXPR-TYPE", "E-EXPR-LIMIT", "E-SECRETS", "E-SHELL-QUOTE",
+        "E-EXPR", "E-UNDEFINED", "E-EXPR-TYPE", "E-EXPR-LIMIT", "E-SECRET-NAME", "E-SECRET", "E-SHELL-QUOTE",
     ]
     private static let wide = YamlLimits(
         maxBytes: 64 << 20, maxDepth: 512, maxNodes: 4_000_000, maxScalarBytes: 8 << 20)

@@ -92,7 +92,8 @@ import Testing
         ("range(10001)", "E-EXPR-LIMIT", 0), ("range(-1)", "E-EXPR-LIMIT", 0), ("1e999", "E-EXPR-LIMIT", 0),
         ("list[huge] | default: 1 + 'a'", "E-EXPR", 24), ("list[least]", "E-UNDEFINED", 5),
         ("steps[huge]", "E-UNDEFINED", 6),
-        ("secrets://a/b", "E-SECRETS", 0), ("1 + secrets://a/@#", "E-SECRETS", 4),
+        ("secrets://a/b", "E-SECRET", 0), ("1 + secrets://a/@#", "E-SECRET-NAME", 4),
+        ("secrets:///a", "E-SECRET-NAME", 0), ("secrets://a/../b", "E-SECRET-NAME", 0), ("secrets://.a", "E-SECRET-NAME", 0),
     ])
     func refused(text: String, code: String, offset: Int) {
         #expect(Sample.failure(text)?.code == code)

@@ -82,7 +82,7 @@ import Testing
 
     @Test func templateErrorsComeFirst() {
         for (text, code, offset) in [
-            ("echo {{ 1 + }}", "E-EXPR", 12), ("a {{ secrets://a/b }}", "E-SECRETS", 5),
+            ("echo {{ 1 + }}", "E-EXPR", 12), ("a {{ secrets://a/b/c }}", "E-SECRET-NAME", 5),
             ("é {{ n", "E-EXPR", 2),
         ] {
             do {

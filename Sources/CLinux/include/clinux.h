@@ -59,12 +59,20 @@ int bb_probe_close_range(void);
 /// One batch of directory entries (getdents64). Returns bytes filled, 0 at the end.
 int bb_getdents(int fd, void *buffer, unsigned length);
 
+enum { BB_INHERITED_FIRST = 3, BB_INHERITED_ABOVE = 64 };
+/// A file without a name, in memory, close-on-exec, above BB_INHERITED_ABOVE.
+int bb_memory_file(const char *label);
+/// No core dump of this process, and nobody of the same account may look into its memory or environment.
+int bb_hide_memory(void);
+
 struct bb_spawn {
     const char *path;
     char *const *arguments;
     char *const *environment;
     int input, output, error;        // descriptors that become 0, 1, 2
     int directory;                   // becomes the working directory
+    const int *inherited;            // become 3, 4, …; each is BB_INHERITED_ABOVE or more, so that none is overwritten
+    int inherited_count;
     int own_session;                 // setsid instead of a process group of its own
     const char *const *writable;     // Landlock: NULL = no confinement (the one place where a step is confined)
 };

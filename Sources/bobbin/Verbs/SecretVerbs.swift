@@ -15,7 +15,7 @@ struct SecretsVerb: ParsableCommand {
         commandName: "secrets", abstract: "Passwords and keys, as age files that only the site can open.",
         subcommands: [
             SecretsKeygenVerb.self, SecretsSetVerb.self, SecretsLsVerb.self, SecretsRmVerb.self,
-            SecretsRotateVerb.self, SecretsCheckVerb.self, SecretsOpenVerb.self,
+            SecretsRotateVerb.self, SecretsCheckVerb.self, SecretsOpenVerb.self, SecretsMetricsVerb.self,
         ])
 }
 
@@ -26,7 +26,7 @@ private enum SecretDesk {
     }
     static func identities(_ site: Site) throws -> [AgeIdentity] {
         try IdentityFile.read(
-            IdentityFile.path(configured: try site.configuration().identity), outside: site.path)
+            IdentityFile.path(configured: try site.configuration().secrets.identity), outside: site.path)
     }
     static func name(_ text: String) throws -> SecretName {
         guard let name = SecretName(text) else {
@@ -102,7 +102,7 @@ struct SecretsKeygenVerb: ParsableCommand {
         if let output {
             target = output
         } else {
-            target = try configured?.configuration().identity ?? IdentityFile.standardPath
+            target = try configured?.configuration().secrets.identity ?? IdentityFile.standardPath
         }
         do {
             let recipient = try IdentityFile.make(at: target, now: Terminal.now)
@@ -279,6 +279,37 @@ struct SecretsCheckVerb: ParsableCommand {
     }
 }
 
+struct SecretsMetricsVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "metrics", abstract: "How often secrets were read in the last 24 hours, and what was unusual.",
+        discussion: "  bobbin secrets metrics\nFrom the audit log: never a value. `unusual` tells of new readers, of many more readings than before, and of jobs that ask for what they are not given.")
+    @OptionGroup var site: SiteOption
+    @OptionGroup var json: JSONFlag
+
+    func run() throws {
+        let site = try site.open()
+        let metrics = try SecretMetrics.read(site, now: Terminal.now)
+        let sources = try SecretMetrics.sources(site)
+        if json.json {
+            var popular = ValueMap()
+            for entry in metrics.popular { popular[entry.name] = .int(entry.count) }
+            return Terminal.print(
+                json: .map([
+                    "secrets_lookups_24h": .int(metrics.lookups), "secrets_stores_24h": .int(metrics.stores),
+                    "secrets_errors_24h": .int(metrics.errors), "popular_keys": .map(popular),
+                    "backends_active": .list(sources.filter(\.isThere).map { .string($0.source.rawValue) }),
+                    "unusual": .list(metrics.unusual.map(Value.string)),
+                ]))
+        }
+        print("last 24 h: \(metrics.lookups) read, \(metrics.stores) set, \(metrics.errors) not given")
+        for entry in metrics.popular.prefix(10) { print("  \(Terminal.escape(entry.name))  \(entry.count)") }
+        for source in sources {
+            print("source \(source.source.rawValue): \(source.isThere ? "active" : "not active: \(Terminal.escape(source.why))")")
+        }
+        for line in metrics.unusual { Terminal.complain("unusual: \(Terminal.escape(line))") }
+    }
+}
+
 struct SecretsOpenVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "open", abstract: "Print what an age file holds.",
@@ -327,7 +358,7 @@ struct SecretsOpenVerb: ParsableCommand {
         }
         guard found.isEmpty else { return found }
         let configured = try site.pathIfAny().flatMap {
-            try Site(path: $0, mayFoundSpool: false).configuration().identity
+            try Site(path: $0, mayFoundSpool: false).configuration().secrets.identity
         }
         return try IdentityFile.read(IdentityFile.path(configured: configured), outside: nil)
     }

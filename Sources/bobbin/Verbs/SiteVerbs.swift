@@ -109,9 +109,11 @@ struct RunVerb: ParsableCommand {
         _ = listener
         let folder = (Host.environment("TMPDIR") ?? "/tmp") + "/bobbin-\(Identities.fresh())"
         try Host.makeDirectories(folder)
+        if !spec.secrets.isEmpty { ProcessSetup.hideMemory() }
         let record = ForegroundRun.perform(
             spec, bytes: bytes, name: path, directory: base, runs: try Directory.open(folder),
-            signals: signals, progress: StepLine.show, ask: Asker(approvesAll: autoApprove).ask)
+            signals: signals, progress: StepLine.show, ask: Asker(approvesAll: autoApprove).ask,
+            site: try site.pathIfAny().map { try Site(path: $0, mayFoundSpool: true) })
         if json.json { Terminal.print(json: RunText.value(record)) } else { print(RunText.ended(record)) }
         if record.failure != nil { Terminal.complain("logs: \(folder)") }
         return record.finalState == .succeeded ? 0 : Exit.failed

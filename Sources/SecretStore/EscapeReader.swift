@@ -1,0 +1,136 @@
+// What this is: a text whose signs may be written as escapes, read byte by byte for what it stands for.
+// Owns: percent signs (RFC 3986, and `+` as forms have it), backslashes (JSON, C, `printf %q`), entities of XML.
+// Never: decides which escapes a writer would have used: any mix of them and of plain bytes is read.
+// On failure: what begins like an escape and is none stands for itself.
+
+struct EscapeReader: Sendable {
+    enum Escapes: Sendable {
+        case none, percent, form, backslash, entity
+        /// What an escape begins with.
+        var sign: UInt8? {
+            switch self {
+            case .none: nil
+            case .percent, .form: UInt8(ascii: "%")
+            case .backslash: UInt8(ascii: "\\")
+            case .entity: UInt8(ascii: "&")
+            }
+        }
+    }
+    struct Unit {
+        var byte: UInt8
+        /// Of the bytes that stand for it.
+        var place: ClosedRange<Int>
+    }
+    let escapes: Escapes
+    /// An escape that is not whole yet, and where it began.
+    private var raw: [UInt8] = []
+    private var start = 0
+    /// `&#x10FFFF;` and a pair of `\uD83D` are the longest.
+    private static let longest = 12
+
+    init(_ escapes: Escapes) { self.escapes = escapes }
+
+    /// Where an escape began that may still become whole.
+    var open: Int? { raw.isEmpty ? nil : start }
+
+    private enum Reading { case partial, none, bytes([UInt8]) }
+
+    mutating func take(_ byte: UInt8, at position: Int) -> [Unit] {
+        guard !raw.isEmpty || byte == escapes.sign else { return [plain(byte, position)] }
+        if raw.isEmpty { start = position }
+        raw.append(byte)
+        var units: [Unit] = []
+        while !raw.isEmpty {
+            if raw[0] != escapes.sign {
+                units.append(plain(raw.removeFirst(), start))
+                start += 1
+                continue
+            }
+            switch read(raw) {
+            case .partial where raw.count < EscapeReader.longest: return units
+            case .bytes(let bytes):
+                units += bytes.map { Unit(byte: $0, place: start...position) }
+                raw = []
+            case .none, .partial:
+                // The sign stands for itself; what comes behind it is looked at anew.
+                units.append(Unit(byte: raw.removeFirst(), place: start...start))
+                start += 1
+            }
+        }
+        return units
+    }
+
+    private func plain(_ byte: UInt8, _ position: Int) -> Unit {
+        Unit(byte: escapes == .form && byte == 0x2B ? 0x20 : byte, place: position...position)
+    }
+
+    private func read(_ raw: [UInt8]) -> Reading {
+        switch escapes {
+        case .none: .none
+        case .percent, .form: EscapeReader.number(raw.dropFirst(), digits: 2, radix: 16) { [UInt8(truncatingIfNeeded: $0)] }
+        case .backslash: EscapeReader.backslash(raw)
+        case .entity: EscapeReader.entity(raw)
+        }
+    }
+
+    private static func number(
+        _ digits: ArraySlice<UInt8>, digits count: Int, radix: Int, _ bytes: (UInt32) -> [UInt8]?
+    ) -> Reading {
+        let text = String(decoding: digits.prefix(count), as: UTF8.self)
+        guard text.isEmpty || UInt32(text, radix: radix) != nil && text.first != "+" else { return .none }
+        guard digits.count >= count else { return .partial }
+        return UInt32(text, radix: radix).flatMap(bytes).map(Reading.bytes) ?? .none
+    }
+
+    private static let letters: [UInt8: UInt8] = [
+        UInt8(ascii: "n"): 10, UInt8(ascii: "r"): 13, UInt8(ascii: "t"): 9, UInt8(ascii: "b"): 8,
+        UInt8(ascii: "f"): 12, UInt8(ascii: "v"): 11, UInt8(ascii: "a"): 7, UInt8(ascii: "e"): 27,
+        UInt8(ascii: "E"): 27,
+    ]
+    private static func backslash(_ raw: [UInt8]) -> Reading {
+        guard raw.count > 1 else { return .partial }
+        switch raw[1] {
+        case UInt8(ascii: "u"): return utf16(raw)
+        case UInt8(ascii: "x"): return number(raw.dropFirst(2), digits: 2, radix: 16) { [UInt8(truncatingIfNeeded: $0)] }
+        case UInt8(ascii: "0")...UInt8(ascii: "7"):
+            return number(raw.dropFirst(1), digits: 3, radix: 8) { $0 < 256 ? [UInt8(truncatingIfNeeded: $0)] : nil }
+        default: return .bytes([letters[raw[1]] ?? raw[1]])
+        }
+    }
+    /// `\u00e9`, and the pairs for what is beyond 16 bits.
+    private static func utf16(_ raw: [UInt8]) -> Reading {
+        var high: UInt32 = 0
+        let first = number(raw.dropFirst(2), digits: 4, radix: 16) { value in
+            high = value
+            return (0xD800...0xDBFF).contains(value) ? [] : utf8(value)
+        }
+        guard case .bytes(let bytes) = first, bytes.isEmpty else { return first }
+        let rest = raw.dropFirst(6)
+        if rest.isEmpty || rest.elementsEqual([0x5C]) { return .partial }
+        guard rest.starts(with: Array("\\u".utf8)) else { return .none }
+        return number(rest.dropFirst(2), digits: 4, radix: 16) { low in
+            guard (0xDC00...0xDFFF).contains(low) else { return nil }
+            return utf8(0x10000 + (high - 0xD800) << 10 + (low - 0xDC00))
+        }
+    }
+
+    private static let names = ["amp": "&", "lt": "<", "gt": ">", "quot": "\"", "apos": "'"]
+    private static func entity(_ raw: [UInt8]) -> Reading {
+        guard raw.last == UInt8(ascii: ";") else {
+            let isPart = raw.dropFirst().allSatisfy {
+                $0 == 0x23 || (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20)
+            }
+            return isPart ? .partial : .none
+        }
+        let name = String(decoding: raw.dropFirst().dropLast(), as: UTF8.self)
+        if let text = names[name] { return .bytes(Array(text.utf8)) }
+        guard name.hasPrefix("#") else { return .none }
+        let digits = name.dropFirst()
+        let isHex = digits.first == "x" || digits.first == "X"
+        let value = UInt32(isHex ? digits.dropFirst() : digits, radix: isHex ? 16 : 10)
+        return value.flatMap(utf8).map(Reading.bytes) ?? .none
+    }
+    private static func utf8(_ value: UInt32) -> [UInt8]? {
+        Unicode.Scalar(value).map { Array(String(Character($0)).utf8) }
+    }
+}
