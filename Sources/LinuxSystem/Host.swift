@@ -86,21 +86,21 @@ public enum Host {
     private static func environment(of pid: Int32, _ patience: inout Int) -> [UInt8] {
         while true {
             guard let bytes = read("/proc/\(pid)/environ", limit: 1 << 20) else { return [] }
-            guard bytes.isEmpty, patience > 0, isBecomingAnother(pid) else { return bytes }
+            guard bytes.isEmpty, patience > 0, !hasNone(pid) else { return bytes }
             patience -= 1
             usleep(500)
         }
     }
-    /// Whether it is in the middle of an exec: `env_end` (field 51 of /proc/pid/stat) is 0 until the new program's environment is
-    /// in place, and is not for a program that has none.
-    private static func isBecomingAnother(_ pid: Int32) -> Bool {
+    /// Whether its environment is empty for good: it begins where it ends (fields 50 and 51 of /proc/pid/stat), and not at 0,
+    /// which stands there until an exec has put the new one in place.
+    private static func hasNone(_ pid: Int32) -> Bool {
         var target: CChar = 0
         // Neither a zombie nor a thread of the kernel has a program; of another user's we may not ask.
         guard readlink("/proc/\(pid)/exe", &target, 1) >= 0, let text = firstLine("/proc/\(pid)/stat"),
             let end = text.lastIndex(of: ")")
-        else { return false }
+        else { return true }
         let fields = text[text.index(after: end)...].split(separator: " ")
-        return fields.count > 48 && fields[48] == "0"
+        return fields.count > 48 && fields[47] == fields[48] && fields[48] != "0"
     }
 
     /// The absolute path of a program, looked up in `path` (colon separated) unless it holds a slash.
