@@ -104,7 +104,7 @@ public struct ApprovalRules: Sendable {
         guard approval.outcome(question).isOpen else { throw stale("it is decided already") }
         guard let end = approval.expiresAt else { throw stale("it is not published yet") }
         guard now < end else { throw stale("its time ended at \(end.rfc3339)") }
-        if let problem = person(file, question) { throw problem }
+        if let problem = person(file, answer.verdict, question) { throw problem }
         let isSelf = file.owner.uid == subject.submitter.uid
         if answer.verdict == .approve {
             if isSelf, !(question.allowSelf ?? !policy.isShared) {
@@ -148,15 +148,17 @@ public struct ApprovalRules: Sendable {
             whatToDo: "`bobbin approvals` lists what is open.", retry: .never)
     }
 
-    private func person(_ file: AnswerFile, _ question: ApprovalQuestion) -> Failure? {
+    private func person(_ file: AnswerFile, _ verdict: Decision.Verdict, _ question: ApprovalQuestion)
+        -> Failure?
+    {
         let who = file.owner
         if policy.isShared, who.uid == policy.service {
             return Failure(
                 "E-APP-ROLE", "the service's own account (\(who.name)) approves nothing",
                 whatToDo: "A person must answer from an account of his own.", retry: .never)
         }
-        guard let role = policy.role(of: who.uid), role >= question.role else {
-            let has = policy.role(of: who.uid).map { "is \($0.rawValue)" } ?? "has no role here"
+        guard let role = policy.role(of: who), role >= question.role else {
+            let has = policy.role(of: who).map { "is \($0.rawValue)" } ?? "has no role here"
             return Failure(
                 "E-APP-ROLE", "\(who.name) \(has), and this needs \(question.role.orHigher)",
                 whatToDo: "Somebody with that role must answer.", retry: .never)
@@ -167,14 +169,18 @@ public struct ApprovalRules: Sendable {
                 "\(who.name) is none of those who are asked: \(question.approvers.joined(separator: ", "))",
                 whatToDo: "One of them must answer.", retry: .never)
         }
-        if question.needsSignature, !file.isSigned {
-            return Failure(
-                "E-APP-SIGNATURE", "this answer must be signed, and is not",
-                whatToDo:
-                    "ssh-keygen -Y sign -n bobbin-approval -f KEY ANSWER, and put both files in responses/.",
-                retry: .never)
+        // A no needs none: it can only stop what would go on.
+        if verdict == .approve, policy.needsSignature(question), !file.isSigned {
+            return ApprovalRules.unsigned("it is not")
         }
         return nil
+    }
+    public static func unsigned(_ why: String) -> Failure {
+        Failure(
+            "E-APP-SIGNATURE", "this answer must be signed: \(why)",
+            whatToDo:
+                "ssh-keygen -Y sign -n \(AnswerSignature.namespace) -f KEY ANSWER, then move ANSWER\(AnswerSignature.ending) and ANSWER into responses/; or: bobbin approve ID --sign KEY.",
+            retry: .never)
     }
 
     private func fill(_ form: [JobParameter], _ given: ValueMap) throws(Failure) -> ValueMap {

@@ -2,6 +2,7 @@
 // Owns: the order of these four, and what becomes of a file that fails one of them.
 // Never: reads the submitter's file after the claim; accepts what the checker refuses.
 // On failure: bad input is a rejection; an error of the disk is thrown to the worker, which lets the file be.
+import AccessControl
 import JobLanguage
 import JobModel
 import LinuxSystem
@@ -29,6 +30,8 @@ final class Admission {
     private let pressure: Pressure
     private let announce: (RunID) -> Void
     private let environment: () -> String?
+    private let access: () -> AccessPolicy
+    private let audit: AuditLog
     /// The job read last: a script that drops the same job a thousand times is checked once.
     private var last: (bytes: [UInt8], reading: JobReader.Reading)?
     private var userName: (uid: UInt32, name: String)?
@@ -37,9 +40,12 @@ final class Admission {
         spool: Spool, reader: JobReader, journal: Journal, claimed: Directory, runner: String,
         rejecter: Rejecter,
         remains: Remains, pressure: Pressure, environment: @escaping () -> String?,
+        access: @escaping () -> AccessPolicy, audit: AuditLog,
         announce: @escaping (RunID) -> Void
     ) {
         self.environment = environment
+        self.access = access
+        self.audit = audit
         self.spool = spool
         self.reader = reader
         self.journal = journal
@@ -140,17 +146,51 @@ final class Admission {
         }
         let now = Timestamp(nanoseconds: Clocks.wall)
         var terms = Terms()
-        var failure = Admission.misplacement(job, key)
+        let (who, isMeant) = try origin(of: drop, job)
+        var failure =
+            try denial(drop, job, who, isMeant: isMeant, reading, key) ?? Admission.misplacement(job, key)
         do throws(Failure) {
             terms = try JobTerms.agreed(job, key, at: now)
             failure = failure ?? JobTerms.misfit(terms, site: environment())
+            terms.isMeant = isMeant && access().isShared
         } catch { failure = failure ?? error }
         if let failure {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
             return .settled
         }
-        return try claim(drop, job, terms, at: now, reading, candidate, key, directory)
+        return try claim(drop, job, who, terms, at: now, reading, candidate, key, directory)
+    }
+
+    /// What the roles say; a no is on record before the file goes.
+    private func denial(
+        _ drop: Drop, _ job: JobSpec, _ who: Submitter, isMeant: Bool, _ reading: JobReader.Reading,
+        _ key: LaneKey
+    ) throws -> Failure? {
+        let policy = access()
+        guard policy.isEnforced else { return nil }
+        let demand = JobDemand(job, queue: key.queue, template: reading.template?.name)
+        guard let failure = policy.denial(of: demand, by: who, hasIntent: isMeant) else { return nil }
+        try audit.append(
+            [
+                AuditEntry(
+                    AccessLog.denied, DropName.escaped(drop.name), by: who, file: Digest.sha256(drop.bytes),
+                    outcome: failure.code, why: "\(failure.message). \(failure.whatToDo)", severity: .notice)
+            ], at: Timestamp(nanoseconds: Clocks.wall))
+        return failure
+    }
+
+    /// The owner of the file, and whether it is certain that he meant to drop it. Of a job that a step of a run submitted: who
+    /// submitted that run, with the rights that it had; only the service writes such files.
+    private func origin(of drop: Drop, _ job: JobSpec) throws -> (who: Submitter, isMeant: Bool) {
+        let policy = access()
+        guard policy.isShared else { return (submitter(drop.status.uid), true) }
+        if drop.status.uid == policy.service, let parent = job.terms.parent,
+            let accepted = Whereabouts.acceptance(ofRun: parent.run, spool, journal)
+        {
+            return (accepted.submitter, accepted.terms.isMeant)
+        }
+        return (submitter(drop.status.uid), try Intents(spool).has(drop.identity))
     }
 
     private func read(_ drop: Drop) -> JobReader.Reading {
@@ -179,7 +219,8 @@ final class Admission {
     }
 
     private func claim(
-        _ drop: Drop, _ job: JobSpec, _ terms: Terms, at now: Timestamp, _ reading: JobReader.Reading,
+        _ drop: Drop, _ job: JobSpec, _ who: Submitter, _ terms: Terms, at now: Timestamp,
+        _ reading: JobReader.Reading,
         _ candidate: Candidate, _ key: LaneKey, _ directory: Directory
     ) throws -> AdmissionOutcome {
         let (plainName, requeueOf) = DropName.withoutRunPrefix(drop.name)
@@ -195,7 +236,7 @@ final class Admission {
         }
         var acceptance = Acceptance(
             id: id, queue: key.queue, priority: key.priority, dropName: plainName, jobName: job.name,
-            submitter: submitter(drop.status.uid), acceptedAt: now,
+            submitter: who, acceptedAt: now,
             arrivedAt: Timestamp(nanoseconds: min(candidate.seenAt, now.nanoseconds)),
             identity: drop.identity,
             snapshot: drop.bytes, sha256: Digest.sha256(drop.bytes), templateName: reading.template?.name,
@@ -204,6 +245,7 @@ final class Admission {
         acceptance.calledTemplates = reading.called
         acceptance.terms = terms
         announce(id)
+        try Intents(spool).spend(drop.identity)
         journal.append(.accepted(acceptance), of: id)
         return .accepted(RunRecord(acceptance), job)
     }

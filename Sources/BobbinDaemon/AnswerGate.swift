@@ -11,7 +11,7 @@ import YamlText
 
 struct AnswerGate {
     enum Verdict {
-        case whole(AnswerFile, request: String, Answer)
+        case whole(AnswerFile, request: String, Answer, bytes: [UInt8])
         /// Somebody is at work on it; look again after this.
         case waits(why: String, request: String?, lookAgainIn: Span)
         case refused(AnswerFile?, Failure)
@@ -22,7 +22,8 @@ struct AnswerGate {
     let now: Timestamp
 
     static func isIgnored(_ name: String) -> Bool {
-        name.hasPrefix(".") || name.hasSuffix("~") || name.hasSuffix(".sig") || name.hasPrefix("#")
+        name.hasPrefix(".") || name.hasSuffix("~") || name.hasSuffix(AnswerSignature.ending)
+            || name.hasPrefix("#")
             || [".tmp", ".part", ".swp", ".bak"].contains { name.hasSuffix($0) }
     }
 
@@ -97,7 +98,8 @@ struct AnswerGate {
             switch try ApprovalForm.read(bytes, name: Printable.escape(name)) {
             case .unfinished(let request):
                 return .waits(why: "it has no decision yet", request: request, lookAgainIn: .seconds(3600))
-            case .answer(let request, let answer): return .whole(facts, request: request, answer)
+            case .answer(let request, let answer):
+                return .whole(facts, request: request, answer, bytes: bytes)
             }
         } catch { return .refused(facts, error) }
     }

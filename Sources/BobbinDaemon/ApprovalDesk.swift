@@ -47,7 +47,7 @@ final class ApprovalDesk {
     }
 
     private var now: Timestamp { clock.now }
-    private var policy: AccessPolicy { core.site.access }
+    private var policy: AccessPolicy { core.access }
     private var spool: Spool { core.site.spool }
 
     // MARK: what the main loop tells
@@ -205,7 +205,7 @@ final class ApprovalDesk {
     private func write(_ id: String, _ entry: Entry, durable: Bool) throws {
         guard let record = core.journal.record(entry.run) else { return }
         try AtomicFile.write(
-            ApprovalForm.render(record, entry.gate, isSharedSite: policy.isShared),
+            ApprovalForm.render(record, entry.gate, policy: policy),
             to: id + ApprovalForm.ending, in: spool.requests, mode: policy.isShared ? 0o640 : 0o644,
             existing: .replace, durable: durable)
     }
@@ -302,12 +302,15 @@ final class ApprovalDesk {
         var file: AnswerFile
         var answer: Answer
         var id: String
+        var bytes: [UInt8]
     }
     private enum Verdict {
         case accepted(Decision, StepPlace, nonce: String, of: RunID)
         /// It is in the journal already.
         case recorded(RunID)
         case refused(Failure)
+        /// Its signature is to come.
+        case waits
     }
     /// Of all that is there at one time, so much is done; the rest in the next turn of the main loop.
     private static let atOnce = 1_000
@@ -330,8 +333,8 @@ final class ApprovalDesk {
                     lookAgain = min(lookAgain, Clocks.monotonic + span.nanoseconds)
                 // Whose run it is about nobody knows: one judges for all.
                 case .refused(let file, let failure): if isLeader { refused.append((name, file, failure)) }
-                case .whole(let file, let id, let answer):
-                    whole.append(Judged(name: name, file: file, answer: answer, id: id))
+                case .whole(let file, let id, let answer, let bytes):
+                    whole.append(Judged(name: name, file: file, answer: answer, id: id, bytes: bytes))
                 }
             }
         } catch {
@@ -374,6 +377,10 @@ final class ApprovalDesk {
                 continue
             }
             let verdict = verdict(judged, record, gates[place])
+            if case .waits = verdict {
+                lookAgain = min(lookAgain, Clocks.monotonic + Span.seconds(1).nanoseconds)
+                continue
+            }
             if case .accepted(let decision, _, _, _) = verdict {
                 records[run]?.gates[place]?.approval.apply(.decided(decision))
             }
@@ -397,9 +404,42 @@ final class ApprovalDesk {
             oldNonces: Set(record.approvals.map(\.nonce)).subtracting([gate.question.nonce]))
         do throws(Failure) {
             let rules = ApprovalRules(policy) { JobParameter.matches($0, $1) }
-            let decision = try rules.judge(judged.answer, judged.file, subject, now: now)
+            var file = judged.file
+            let isSigned = judged.answer.verdict == .approve && policy.needsSignature(gate.question)
+            // Everything else first: whose answer would not count anyway is told so at once.
+            file.isSigned = isSigned
+            let decision = try rules.judge(judged.answer, file, subject, now: now)
+            if isSigned {
+                switch signature(judged) {
+                case .good: break
+                case .waits: return .waits
+                case .bad(let why): throw ApprovalRules.unsigned(why)
+                }
+            }
             return .accepted(decision, gate.step.place, nonce: gate.question.nonce, of: record.id)
         } catch { return .refused(error) }
+    }
+
+    private enum Signature { case good, waits, bad(String) }
+    /// What lies beside the answer under its name and `.sig`; it may come a moment later.
+    private func signature(_ judged: Judged) -> Signature {
+        let name = judged.name + AnswerSignature.ending
+        do throws(SystemError) {
+            guard let status = try spool.responses.statusIfPresent(name) else {
+                let age = try now.nanoseconds - spool.responses.status(judged.name).changed
+                return (0..<AnswerGate.patience.nanoseconds).contains(age) ? .waits : .bad("it is not")
+            }
+            guard status.kind == .regular else { return .bad("\(name) is a \(status.kindName)") }
+            let bytes = try spool.responses.openForReading(name).read(upTo: 1 << 17)
+            let ops = "\(core.site.path)/ops"
+            switch try AnswerSignature.check(judged.bytes, bytes, by: judged.file.owner, ops: ops) {
+            case .good: return .good
+            case .bad(let why): return .bad(why)
+            }
+        } catch {
+            core.diskTrouble("the signature \(name)", error)
+            return .waits
+        }
     }
 
     /// The audit log, then the journal, then the files: what cannot be written down does not count, and waits.
@@ -427,6 +467,7 @@ final class ApprovalDesk {
                     about: judged.id)
                 runs.append(run)
             case .refused(let failure): putAside(judged.name, judged.file, failure, about: judged.id)
+            case .waits: break
             }
         }
         for run in Set(runs) { look(run) }
@@ -466,7 +507,7 @@ final class ApprovalDesk {
             AuditEntry(
                 "approval.decided", judged.id, by: decision.by, file: "sha256:\(decision.sha256)",
                 outcome: word(decision), why: decision.comment, severity: .notice)
-        case .recorded: nil
+        case .recorded, .waits: nil
         case .refused(let failure): refusal(judged.id, judged.file.owner, judged.file.sha256, failure)
         }
     }
@@ -528,6 +569,10 @@ final class ApprovalDesk {
         do {
             let closed = "\(Identities.fresh())~\(DropName.escaped(name))"
             guard try Move(spool).close(approvalFile: name, from: spool.responses, as: closed) else { return }
+            // Whatever it was worth, it belongs to its answer.
+            _ = try Move(spool).close(
+                approvalFile: name + AnswerSignature.ending, from: spool.responses,
+                as: closed + AnswerSignature.ending)
             var map: [(String, YamlOut)] = [
                 ("request", .string(Printable.escape(id))), ("answer", .string(Printable.escape(name))),
                 ("outcome", .string(outcome)), ("message", .string(message)),

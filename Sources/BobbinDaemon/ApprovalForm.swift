@@ -40,7 +40,7 @@ public enum ApprovalForm {
 
     // MARK: writing
 
-    public static func render(_ run: RunRecord, _ gate: RunRecord.Gate, isSharedSite: Bool) -> [UInt8] {
+    public static func render(_ run: RunRecord, _ gate: RunRecord.Gate, policy: AccessPolicy) -> [UInt8] {
         let (a, q, approval) = (run.acceptance, gate.question, gate.approval)
         let id = id(a.id, gate.step.place)
         var lines: [String] = []
@@ -73,7 +73,7 @@ public enum ApprovalForm {
         if let name = a.templateName { map.append(("template", .string(name))) }
         map += [
             ("asked_by", .string("\(a.submitter.name) (uid \(a.submitter.uid))")),
-            ("who_may_answer", .string(whoMay(q, isSharedSite: isSharedSite))),
+            ("who_may_answer", .string(whoMay(q, policy: policy))),
             ("approvals", .string("\(Set(approval.decisions.map(\.by.uid)).count) of \(q.wanted)")),
         ]
         if !approval.decisions.isEmpty {
@@ -94,14 +94,14 @@ public enum ApprovalForm {
     }
 
     /// Who an answer counts of, in words.
-    public static func whoMay(_ question: ApprovalQuestion, isSharedSite: Bool) -> String {
+    public static func whoMay(_ question: ApprovalQuestion, policy: AccessPolicy) -> String {
         var text =
             question.approvers.isEmpty
             ? question.role.orHigher
             : "\(question.approvers.joined(separator: ", ")), if \(question.role.orHigher)"
         if question.wanted > 1 { text += "; \(question.wanted) different people" }
-        if !(question.allowSelf ?? !isSharedSite) { text += "; not who dropped the job" }
-        if question.needsSignature { text += "; signed" }
+        if !(question.allowSelf ?? !policy.isShared) { text += "; not who dropped the job" }
+        if policy.needsSignature(question) { text += "; signed" }
         return text
     }
 

@@ -2,6 +2,7 @@
 // Owns: which are open, what lies unfinished in responses/.
 // Never: writes; needs a runner.
 // On failure: what cannot be read counts as nothing there.
+import AccessControl
 import JobModel
 import LinuxSystem
 import SpoolQueue
@@ -50,14 +51,14 @@ public struct ApprovalView: Sendable {
         return rows.filter { $0.id.hasPrefix(key.uppercased()) || $0.run.acceptance.ticket == key }
     }
 
-    public static func value(_ row: Row, isSharedSite: Bool) -> Value {
+    public static func value(_ row: Row, policy: AccessPolicy) -> Value {
         let (a, q, approval) = (row.run.acceptance, row.gate.question, row.gate.approval)
         return .map([
             "request": .string(row.id), "message": .string(q.shownMessage),
             "risk_level": .string(q.risk.rawValue),
             "job": .string(a.jobName), "run": .string(a.id.text), "step": .string(row.gate.step.label),
             "asked_by": .string(a.submitter.name),
-            "who_may_answer": .string(ApprovalForm.whoMay(q, isSharedSite: isSharedSite)),
+            "who_may_answer": .string(ApprovalForm.whoMay(q, policy: policy)),
             "approvals": .int(Set(approval.decisions.map(\.by.uid)).count),
             "approvals_required": .int(q.wanted),
             "published": .bool(approval.askedAt != nil),

@@ -42,9 +42,10 @@ final class ControlDesk {
     private func obeyStates(_ names: [String]) {
         var now: Set<QueueName> = []
         for name in names {
-            switch ControlFile(name: name) {
-            case .pause(let queue): now.insert(queue)
-            case .drain: isDraining = true
+            let file = ControlFile(name: name)
+            switch file {
+            case .pause(let queue): if mayHold(name, file) { now.insert(queue) }
+            case .drain: if mayHold(name, file) { isDraining = true }
             default: break
             }
         }
@@ -53,6 +54,17 @@ final class ControlDesk {
         for queue in paused.subtracting(now) { core.log.info("control", "queue \(queue) goes on") }
         paused = now
         core.scheduler.pause(now)
+    }
+
+    private var rights: CommandRights { CommandRights(policy: core.access, audit: core.audit) }
+
+    /// Whether a state holds; one that nobody had a right to is answered and goes.
+    private func mayHold(_ name: String, _ file: ControlFile) -> Bool {
+        guard let failure = rights.refusal(name, in: core.site.spool.control, file, runOf: nil) else {
+            return true
+        }
+        answer(name, in: core.site.spool.control, "refused", CommandRights.told(failure))
+        return false
     }
 
     private func take(_ name: String, in directory: Directory) {
@@ -72,6 +84,14 @@ final class ControlDesk {
     private func carryOut(_ verb: ControlFile.Verb, _ subject: String, _ name: String, _ directory: Directory)
     {
         guard let run = RunID(subject) else { return }
+        if core.access.isEnforced {
+            let owner = submitter(of: run)
+            if let failure = rights.refusal(
+                name, in: directory, .command(verb, subject: subject), runOf: owner)
+            {
+                return answer(name, in: directory, "refused", CommandRights.told(failure))
+            }
+        }
         if verb == .cancel || verb == .hold, let obeyed = core.obeyed(ticket: subject) {
             return answer(
                 name, in: directory, "done",
@@ -108,6 +128,15 @@ final class ControlDesk {
     private func liveRecord(_ run: RunID) -> RunRecord? {
         core.journal.record(run)
             ?? core.journal.liveRecords.first { $0.acceptance.ticket == run.text }
+    }
+
+    /// Of a run, or of a drop that nobody claimed yet; nil where nobody knows.
+    private func submitter(of run: RunID) -> Submitter? {
+        if let record = liveRecord(run) { return record.acceptance.submitter }
+        if let accepted = Whereabouts.acceptance(ofRun: run.text, core.site.spool, core.journal) {
+            return accepted.submitter
+        }
+        return core.ownerOfDrop(ticket: run.text)
     }
 
     // MARK: runs
@@ -245,6 +274,13 @@ final class ControlDesk {
         }
         guard verb == .requeue else {
             return ("refused", "the run has ended already; only requeue works on it")
+        }
+        // It would come under the service's name, with the service's rights.
+        guard !core.access.isShared else {
+            return (
+                "refused",
+                "on a shared site a job is dropped again by who wants it: bobbin submit \(found.directory.path)/\(found.jobFile ?? "")"
+            )
         }
         do {
             let drop = try Requeue(core.site.spool).perform(found, configuration: core.configuration)

@@ -18,6 +18,7 @@ final class Inbox {
 
     func sweep() {
         lookAgain = .max
+        sweepIntakes()
         let names: [String]
         do {
             names = try core.site.spool.inbox.names().sorted().filter { DropName.judge($0) != .ignored }
@@ -95,6 +96,60 @@ final class Inbox {
         case .complete(let drop):
             defer { drop.file.dropLease() }
             try refile(drop, rejecter)
+        }
+    }
+
+    // MARK: intakes of a site for many
+
+    /// What lies in an intake was put there by its owner: nobody else can.
+    private func sweepIntakes() {
+        guard core.access.isShared else { return }
+        do {
+            let root = try core.site.spool.root.directory(SpoolName.intake)
+            for account in try root.names() where !account.hasPrefix(".") {
+                let directory = try root.directory(account)
+                for name in try directory.names().sorted() where !name.hasPrefix(".") {
+                    // One file's trouble is not the others'.
+                    do { try takeIn(name, directory, account) } catch {
+                        core.diskTrouble("spool/\(SpoolName.intake)/\(account)/\(name)", error)
+                    }
+                }
+            }
+        } catch { core.diskTrouble("reading spool/\(SpoolName.intake)", error) }
+    }
+
+    private func takeIn(_ name: String, _ directory: Directory, _ account: String) throws {
+        let rejecter = Rejecter(spool: core.site.spool, log: core.log)
+        guard core.mayBegin() else { return waitOn() }
+        guard let (key, plain) = SharedSite.read(intakeName: name), DropName.judge(plain) == .job,
+            let lane = core.lane(key)
+        else {
+            let failure = Failure(
+                "E-INTAKE", "this is no drop of `bobbin submit`, or of a queue that this site does not have",
+                whatToDo: "Use bobbin submit; files of your own go into spool/<queue>/p1 … p9.")
+            try rejecter.reject(name, from: directory, Rejection(failure))
+            return
+        }
+        let gate = ArrivalGate(requireEnd: false, now: Timestamp(nanoseconds: Clocks.wall))
+        switch gate.examine(name, in: directory, evidence: .movedIn) {
+        case .gone, .directory: return
+        case .arriving(_, let span):
+            lookAgain = min(lookAgain, Clocks.monotonic + max(span.nanoseconds, 50_000_000))
+        case .hostTrouble(let error):
+            core.strike(error)
+            waitOn()
+        case .refused(let failure): try rejecter.reject(name, from: directory, Rejection(failure))
+        case .complete(let drop):
+            defer { drop.file.dropLease() }
+            guard Host.userName(drop.status.uid) == account else {
+                let failure = Failure(
+                    "E-OWN", "this file is not \(account)'s own", whatToDo: "Each submits his own jobs.",
+                    retry: .never)
+                try rejecter.reject(name, from: directory, Rejection(failure))
+                return
+            }
+            try Intents(core.site.spool).note(drop.identity)
+            _ = try Move(core.site.spool).refile(name, from: directory, to: lane, as: plain)
         }
     }
 

@@ -2,6 +2,7 @@
 // Owns: what is worth saying before anything runs.
 // Never: runs, drops or writes anything; shows what is named like a secret.
 // On failure: nothing here fails; a value that is not known yet is shown as it is written.
+import AccessControl
 import JobLanguage
 import JobModel
 import LinuxSystem
@@ -10,7 +11,7 @@ public struct JobPlan: Sendable {
     public typealias Row = StepOutline
     public var spec: JobSpec
     /// Where nobody approves what he dropped himself.
-    public var isSharedSite: Bool
+    public var policy: AccessPolicy
     public var queue: QueuePolicy
     public var priority: Priority
     public var retry: RetryPolicy
@@ -36,7 +37,7 @@ public struct JobPlan: Sendable {
     /// `site`: nil: the language's own defaults.
     public init(_ spec: JobSpec, site: Site?) throws {
         self.spec = spec
-        isSharedSite = site?.access.isShared ?? false
+        policy = try site?.access() ?? .privateSite(of: ProcessSetup.uid)
         let name = spec.queue ?? .standard
         queue = try site?.configuration().policy(name) ?? QueuePolicy(name: name)
         priority = spec.priority ?? .normal

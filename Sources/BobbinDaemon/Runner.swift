@@ -2,6 +2,7 @@
 // Owns: the order of starting and stopping, the main loop, leadership, signals, the re-reading of the configuration.
 // Never: runs a step or reads a job on its own thread.
 // On failure: what cannot start says why and exits; a running one stops only for what it cannot promise any more.
+import AccessControl
 import Glibc
 import JobModel
 import LinuxSystem
@@ -44,13 +45,16 @@ public final class Runner {
     private var indexer: Indexer?
     private var parked: [RunID: Timestamp] = [:]
     private var configurationBytes: [UInt8] = []
+    private var accessBytes: [UInt8]?
+    private var watchedIntakes: [String] = []
     private var nextHousekeeping: Int64 = 0
     private var nextLeaderSweep: Int64 = 0
     private var stopAt: Int64?
     private var isDraining = false
     private var wasSignalled = false
     private var isStopped = false
-    private static let controlTag = 1, ordersTag = 2, inboxTag = 3, responsesTag = 4, configurationTag = 5
+    private static let controlTag = 1, ordersTag = 2, inboxTag = 3, responsesTag = 4, configurationTag = 5,
+        intakeTag = 6
     private static let housekeepingEvery = Span.seconds(5).nanoseconds
 
     // MARK: start
@@ -64,6 +68,8 @@ public final class Runner {
         ProcessSetup.hideMemory()
         signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
         let configuration = try site.configuration()
+        let access = try site.access()
+        try Runner.checkAccount(access)
         let spool = site.spool
         let log = DaemonLog(spool.log, echo: options.echo)
         let recoveryLock = try Runner.waitForRecoveryLock(spool)
@@ -90,7 +96,7 @@ public final class Runner {
         let recovered = Array(replay.live.values)
         let core = try RunnerCore(
             site: site, name: options.name, home: home, journal: journal, log: log, claimed: claimed,
-            configuration: configuration)
+            configuration: configuration, access: access)
         core.remains.add(recovered)
         self.core = core
         publisher = try Publisher(
@@ -118,6 +124,15 @@ public final class Runner {
         if goingOn > 0 {
             log.info("recovery", "\(goingOn) run\(goingOn == 1 ? "" : "s") of the former life go on")
         }
+    }
+
+    /// On a site for many, who owns the site's files decides who is trusted with what: the service must be that account.
+    private static func checkAccount(_ access: AccessPolicy) throws {
+        guard access.isShared, access.service != ProcessSetup.uid else { return }
+        throw SpoolProblem(
+            "E-ACCOUNT",
+            "this shared site runs as \(Host.userName(access.service)), not as \(Host.userName(ProcessSetup.uid))",
+            whatToDo: "Start it as that account (User= in its unit), or chown the site.")
     }
 
     private static func waitForRecoveryLock(_ spool: Spool) throws -> FileLock {
@@ -193,6 +208,7 @@ public final class Runner {
         let ops = try core.site.spool.site.directory("ops")
         try drops.watch.add(ops, tag: Runner.configurationTag)
         configurationBytes = try ops.openForReading("orchestrator.yaml").read(upTo: 1 << 20)
+        accessBytes = try core.site.accessBytes()
     }
 
     private func watchPublicDirectories() throws {
@@ -200,6 +216,18 @@ public final class Runner {
         try drops.watch.add(core.site.spool.control, tag: Runner.controlTag, removals: true)
         try drops.watch.add(core.site.spool.inbox, tag: Runner.inboxTag)
         try drops.watch.add(core.site.spool.responses, tag: Runner.responsesTag)
+        try watchIntakes()
+    }
+
+    /// Those of people who came since are made by whoever leads, and watched by all who may come to lead.
+    private func watchIntakes() throws {
+        guard core.access.isShared else { return }
+        let names = try SharedSite.makeIntakes(core.site, core.access)
+        guard names != watchedIntakes else { return }
+        drops.watch.remove(tag: Runner.intakeTag)
+        let root = try core.site.spool.root.directory(SpoolName.intake)
+        for name in names { try drops.watch.add(root.directory(name), tag: Runner.intakeTag) }
+        watchedIntakes = names
     }
 
     /// A person may have emptied, moved or replaced a directory that we hold open.
@@ -312,7 +340,7 @@ public final class Runner {
         if tags.contains(Runner.configurationTag) { rereadConfiguration() }
         if leaderLock != nil {
             for (tag, hint) in report.hints where tag == Runner.inboxTag { inbox.take(hint) }
-            if report.overflowed { inbox.sweep() }
+            if report.overflowed || tags.contains(Runner.intakeTag) { inbox.sweep() }
         }
         try drops.take(report)
         if desk.isDraining { beginDraining("control/drain") }
@@ -413,6 +441,7 @@ public final class Runner {
         do { try reopenReplaced() } catch { core.diskTrouble("a directory of the spool", error) }
         desk.sweep(isLeader: leaderLock != nil)
         rereadConfiguration()
+        do { try watchIntakes() } catch { core.diskTrouble("spool/\(SpoolName.intake)", error) }
         // Short of descriptors, say: somebody else leads until the next look.
         do { try becomeLeaderIfFree() } catch { core.diskTrouble("taking the lead", error) }
         guard leaderLock != nil else { return }
@@ -450,7 +479,32 @@ public final class Runner {
 
     // MARK: configuration
 
+    private func rereadAccess() {
+        do {
+            let bytes = try core.site.accessBytes()
+            guard bytes != accessBytes else { return }
+            accessBytes = bytes
+            let access = try AccessFile.read(bytes, service: core.access.service)
+            // Modes and accounts were judged at the start.
+            guard access.isShared == core.access.isShared else {
+                return core.log.error(
+                    "config",
+                    "\(AccessFile.path): `shared` cannot change while a runner works; the old rules stay until it is started anew"
+                )
+            }
+            core.update { $0.access = access }
+            core.log.info("config", "\(AccessFile.path) was read anew")
+            try watchIntakes()
+        } catch let problem as ConfigurationProblem {
+            core.log.error(
+                "config", "the old rules stay, because \(AccessFile.path) has errors:\n\(problem.text)")
+        } catch {
+            core.diskTrouble(AccessFile.path, error)
+        }
+    }
+
     private func rereadConfiguration() {
+        rereadAccess()
         do {
             let bytes = try core.site.spool.site.directory("ops").openForReading("orchestrator.yaml").read(
                 upTo: 1 << 20)

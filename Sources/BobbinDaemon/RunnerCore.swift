@@ -54,12 +54,13 @@ final class RunnerCore: Sendable {
 
     struct Settings {
         var configuration: Configuration
+        var access: AccessPolicy
         var lanes: [LaneKey: Directory] = [:]
     }
 
     init(
         site: Site, name: String, home: Directory, journal: Journal, log: DaemonLog, claimed: Directory,
-        configuration: Configuration
+        configuration: Configuration, access: AccessPolicy
     ) throws {
         self.site = site
         self.name = name
@@ -91,7 +92,7 @@ final class RunnerCore: Sendable {
         scheduler = Scheduler { waker.wake() }
         remains = Remains()
         pressure = Pressure(root: site.spool.root, spool: site.spool.id, home: home)
-        settings = Monitor(Settings(configuration: configuration))
+        settings = Monitor(Settings(configuration: configuration, access: access))
         let (spool, settings) = (site.spool, settings)
         targets = Targets(
             book: try TargetBook(spool.state), policies: { settings.with { $0.configuration.targets } },
@@ -105,12 +106,15 @@ final class RunnerCore: Sendable {
             secrets: SecretLookup(
                 site: site.path, audit: audit, settings: { settings.with { $0.configuration.secrets } }
             ).give,
-            killGrace: configuration.killGrace, targets: targets)
+            killGrace: configuration.killGrace, targets: targets,
+            account: StepAccounts(access: { settings.with { $0.access } }).account,
+            confinement: StepConfinement(site.path, access: { settings.with { $0.access } }).current)
     }
 
     // MARK: settings
 
     var configuration: Configuration { settings.with { $0.configuration } }
+    var access: AccessPolicy { settings.with { $0.access } }
     func policy(_ queue: QueueName) -> QueuePolicy? { settings.with { $0.configuration.policy(queue) } }
     func lane(_ key: LaneKey) -> Directory? { settings.with { $0.lanes[key] } }
     func update(_ change: (inout Settings) -> Void) { settings.with { change(&$0) } }
@@ -123,6 +127,7 @@ final class RunnerCore: Sendable {
             spool: site.spool, reader: site.reader(), journal: journal, claimed: claimed, runner: name,
             rejecter: Rejecter(spool: site.spool, log: log), remains: remains,
             pressure: pressure, environment: { [settings] in settings.with { $0.configuration.environment } },
+            access: { [settings] in settings.with { $0.access } }, audit: audit,
             announce: announce)
     }
 
@@ -170,6 +175,20 @@ final class RunnerCore: Sendable {
         return settings.with { Array($0.lanes.values) }.contains {
             ((try? $0.names()) ?? []).contains(where: isIt)
         }
+    }
+
+    /// Whose a drop is that nobody claimed yet.
+    func ownerOfDrop(ticket: String) -> Submitter? {
+        for directory in settings.with({ Array($0.lanes.values) }) {
+            // One that comes or goes just now is nobody's: then it takes the right for other people's.
+            guard
+                let name = ((try? directory.names()) ?? []).first(where: { DropName.ticket(in: $0) == ticket }
+                ),
+                let uid = try? directory.status(name).uid
+            else { continue }
+            return Submitter(uid: uid, name: Host.userName(uid))
+        }
+        return nil
     }
 
     // MARK: pressure

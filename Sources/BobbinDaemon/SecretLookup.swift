@@ -35,13 +35,17 @@ struct SecretLookup: Sendable {
                 values[need.name] = found.value
                 entries.append(entry(SecretLookup.given, need, run, outcome: found.source.rawValue))
             } catch let problem as SecretProblem {
-                failure = failure ?? Failure(
-                    problem.code, problem.message, whatToDo: problem.whatToDo, retry: .never)
+                failure =
+                    failure
+                    ?? Failure(
+                        problem.code, problem.message, whatToDo: problem.whatToDo, retry: .never)
                 entries.append(
                     entry(SecretLookup.missing, need, run, outcome: problem.code, severity: .notice))
             } catch {
-                failure = failure ?? Failure(
-                    "E-SECRET", "\(need.name.text) cannot be looked up: \(error)", retry: .transient)
+                failure =
+                    failure
+                    ?? Failure(
+                        "E-SECRET", "\(need.name.text) cannot be looked up: \(error)", retry: .transient)
                 entries.append(
                     entry(SecretLookup.missing, need, run, outcome: "E-SECRET", severity: .notice))
             }
@@ -60,14 +64,16 @@ struct SecretLookup: Sendable {
     {
         guard let found = try sources.find(name) else {
             throw SecretProblem(
-                "E-SECRET", "there is no secret `\(name.text)` (looked for in \(settings.sources.map(\.rawValue).joined(separator: ", ")))",
+                "E-SECRET",
+                "there is no secret `\(name.text)` (looked for in \(settings.sources.map(\.rawValue).joined(separator: ", ")))",
                 whatToDo: "bobbin secrets set \(name.text)")
         }
         guard SecretSources.isMaskable(found.value) || settings.unmasked.contains(name) else {
             throw SecretProblem(
                 "E-SECRET-SHORT", "the secret `\(name.text)` is too short to be masked in logs",
                 whatToDo:
-                    "Take one of 8 bytes or more; or allow it to be seen: `secrets: {unmasked: [\(name.text)]}` in ops/orchestrator.yaml.")
+                    "Take one of 8 bytes or more; or allow it to be seen: `secrets: {unmasked: [\(name.text)]}` in ops/orchestrator.yaml."
+            )
         }
         return found
     }

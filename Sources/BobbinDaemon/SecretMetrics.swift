@@ -34,7 +34,9 @@ public struct SecretMetrics: Sendable {
                 if isToday {
                     lookups += 1
                     today[entry.subject, default: 0] += 1
-                    if let known = readers[entry.subject], !known.contains(reader) { fresh.append((entry.subject, reader)) }
+                    if let known = readers[entry.subject], !known.contains(reader) {
+                        fresh.append((entry.subject, reader))
+                    }
                 } else {
                     before[entry.subject, default: 0] += 1
                     readers[entry.subject, default: []].insert(reader)
@@ -49,15 +51,20 @@ public struct SecretMetrics: Sendable {
             }
         }
         popular = today.map { ($0.key, $0.value) }.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
-        let days = max(1, first.map { Double(start.since($0).nanoseconds) / Double(SecretMetrics.day.nanoseconds) } ?? 1)
+        let days = max(
+            1, first.map { Double(start.since($0).nanoseconds) / Double(SecretMetrics.day.nanoseconds) } ?? 1)
         unusual = fresh.map { "\($0.0) was read for the first time by \($0.1)" }
         for (name, count) in popular where count >= SecretMetrics.burst {
             // One that was never read before today has nothing to be compared with.
-            guard let earlier = before[name], Double(count) > SecretMetrics.factor * Double(earlier) / days else { continue }
-            unusual.append("\(name) was read \(count) times in a day; before, \((Double(earlier) / days).rounded()) times")
+            guard let earlier = before[name], Double(count) > SecretMetrics.factor * Double(earlier) / days
+            else { continue }
+            unusual.append(
+                "\(name) was read \(count) times in a day; before, \((Double(earlier) / days).rounded()) times"
+            )
         }
         for (who, count) in misses.sorted(by: { $0.key < $1.key }) where count >= SecretMetrics.missesTold {
-            unusual.append("jobs of \(who) asked \(count) times in a day for secrets that they were not given")
+            unusual.append(
+                "jobs of \(who) asked \(count) times in a day for secrets that they were not given")
         }
     }
 

@@ -100,16 +100,43 @@ public final class Site: Sendable {
         return JSONText.write(schema, pretty: true) + "\n"
     }
 
-    /// Who may do what here: its owner and root everything, others nothing.
-    public var access: AccessPolicy {
-        // A site that cannot be looked at is that of whoever runs this: nothing else could be done with it anyway.
-        .privateSite(of: (try? spool.site.status().uid) ?? ProcessSetup.uid)
+    /// Who may do what here: as ops/access.yaml has it; without one its owner and root everything, others nothing.
+    public func access() throws -> AccessPolicy { try AccessFile.read(accessBytes(), service: serviceUID()) }
+    /// Nil where the site has no such file.
+    func accessBytes() throws -> [UInt8]? {
+        let ops = try spool.site.directory("ops")
+        guard try ops.statusIfPresent(AccessFile.name) != nil else { return nil }
+        return try ops.openForReading(AccessFile.name).read(upTo: 1 << 20)
     }
+    /// The account that the site runs as: who owns it.
+    public func serviceUID() throws -> UInt32 { try spool.site.status().uid }
 
     public func configuration() throws -> Configuration {
         let bytes = try Directory.open(path).directory("ops").openForReading("orchestrator.yaml").read(
             upTo: 1 << 20)
         return try Configuration.read(bytes, name: SpoolName.configuration)
+    }
+
+    /// Opens a site to the members of a group, who then have roles of their own (ops/access.yaml).
+    public static func share(at path: String, with group: String) throws {
+        let site = try Site(path: SiteFinder.absolute(path))
+        let shared = try SharedSite(site, group: group)
+        let ops = try site.spool.site.directory("ops")
+        if try ops.statusIfPresent(AccessFile.name) == nil {
+            let uid = ProcessSetup.uid
+            // Nobody is Admin by being the service: whoever makes the site names the people.
+            let text = AccessFile.initialText(
+                group: group, admin: Host.environment("SUDO_USER") ?? Host.userName(uid))
+            try AtomicFile.write(Array(text.utf8), to: AccessFile.name, in: ops)
+        }
+        let policy = try site.access()
+        guard policy.isShared, policy.group == group else {
+            throw SpoolProblem(
+                "E-ACCESS", "ops/access.yaml does not say `shared: true` and `group: \(group)`",
+                whatToDo: "Correct it, and say `bobbin init --shared \(group)` again.")
+        }
+        try shared.open()
+        try SharedSite.makeIntakes(site, policy)
     }
 
     /// Makes a site in `path`; an existing one is only completed. Returns whether it is new.

@@ -38,6 +38,8 @@ public struct SiteView: Sendable {
     public var queues: [QueueRow] = []
     public var arriving: [ArrivingRow] = []
     public var runners: [RunnerRow] = []
+    /// They are the service's own business.
+    public var seesRunners = true
     public var live: [RunRecord] = []
     /// Services outside of which something is known.
     public var targets: [(target: String, state: TargetState)] = []
@@ -64,8 +66,11 @@ public struct SiteView: Sendable {
             arriving += try SiteView.arriving(row, spool)
         }
         inbox = try spool.inbox.names().count { DropName.judge($0) != .ignored }
-        runners = SiteView.runners(spool)
-        targets = try TargetBook.all(spool.state)
+        seesRunners = spool.isOwn
+        if seesRunners {
+            runners = SiteView.runners(spool)
+            targets = try TargetBook.all(spool.state)
+        }
         let today = Timestamp(nanoseconds: Clocks.wall).utcDay
         doneToday = SiteView.results(spool.done, today)
         failedToday = SiteView.results(spool.failed, today)
@@ -187,7 +192,8 @@ public struct SiteView: Sendable {
         return names.count { $0.hasSuffix(FinalName.resultEnding) }
     }
 
-    public var isAnyoneWorking: Bool { runners.contains(where: \.isAlive) }
+    /// Who may not look at the runners must take it that one works.
+    public var isAnyoneWorking: Bool { !seesRunners || runners.contains(where: \.isAlive) }
 }
 
 /// What a person may mean by a run id, a prefix of one, a ticket, or the path of a drop.
@@ -207,17 +213,42 @@ public struct RunLookup {
         let needle = text.uppercased()
         // In the order in which a job moves on, so that one that moves while we look is seen at least once.
         let drops = try waiting { DropName.ticket(in: $0)?.hasPrefix(needle) ?? false }
+        // Journals are the service's own: others see that a run is there by the name of its file.
+        if !site.spool.isOwn { return try drops + named(needle) + ended(needle, besides: []) }
         let live = Replays.live(site.spool).filter { matches($0, needle) }
         let known = Set(live.map(\.id))
-        let ended = FinalFiles(site.spool).find(prefix: needle).filter { !known.contains($0.run) }
-            .compactMap { FinalFiles(site.spool).read($0) }
-        let tickets = Set(live.compactMap(\.acceptance.ticket) + ended.compactMap(\.acceptance.ticket))
+        let ended = ended(needle, besides: known)
+        let tickets = Set(
+            live.compactMap(\.acceptance.ticket)
+                + ended.compactMap {
+                    if case .ended(let record) = $0 { record.acceptance.ticket } else { nil }
+                })
         let stillThere = drops.filter {
             if case .drop(_, let ticket?) = $0 { !tickets.contains(ticket) } else { true }
         }
         return live.filter { $0.finalState == nil }.map(Found.live)
             + live.filter { $0.finalState != nil }.map(Found.ended)
-            + ended.map(Found.ended) + stillThere
+            + ended + stillThere
+    }
+    private func ended(_ needle: String, besides known: Set<RunID>) -> [Found] {
+        FinalFiles(site.spool).find(prefix: needle).filter { !known.contains($0.run) }
+            .compactMap { FinalFiles(site.spool).read($0) }.map(Found.ended)
+    }
+    /// Runs that are claimed or parked, by id or ticket; a command on one may name it by its id.
+    private func named(_ needle: String) throws -> [Found] {
+        var found: [Found] = []
+        let claims = try site.spool.claimed.names().map { try site.spool.claimed.directory($0) }
+        for directory in claims + Array(site.spool.parked.values) {
+            for name in try directory.names() {
+                guard let claimed = ClaimedName(name) else { continue }
+                let ticket = DropName.ticket(in: claimed.name)
+                guard claimed.run.text.hasPrefix(needle) || ticket?.hasPrefix(needle) ?? false else {
+                    continue
+                }
+                found.append(.drop(path: "\(directory.path)/\(name)", ticket: claimed.run.text))
+            }
+        }
+        return found
     }
     private func matches(_ record: RunRecord, _ needle: String) -> Bool {
         record.id.text.hasPrefix(needle) || record.acceptance.ticket?.hasPrefix(needle) ?? false

@@ -4,6 +4,7 @@
 // On failure: what cannot be read is a runner that has gone: the run is not found there. `running` throws instead.
 import JobModel
 import LinuxSystem
+import RunJournal
 import SpoolQueue
 
 struct Whereabouts {
@@ -35,6 +36,15 @@ struct Whereabouts {
             return try? spool.runners.directory("\(runner)/\(SpoolName.orders)")
         }
         return nil
+    }
+
+    /// What a run was accepted on, wherever it is now; nil where nobody knows of it.
+    static func acceptance(ofRun text: String, _ spool: Spool, _ journal: Journal) -> Acceptance? {
+        guard let run = RunID(text) else { return nil }
+        if let record = journal.record(run) { return record.acceptance }
+        if let record = Replays.live(spool).first(where: { $0.id == run }) { return record.acceptance }
+        let files = FinalFiles(spool)
+        return files.find(run).flatMap { files.read($0)?.acceptance }
     }
 
     /// Every run that is claimed or parked, whoever's it is. One that moves meanwhile is seen at least once: it goes from

@@ -106,7 +106,8 @@ struct ExpressionTokens {
         guard let name = SecretName(text) else {
             throw ExpressionError(
                 "E-SECRET-NAME", "`secrets://\(text.prefix(80))` names no secret",
-                hint: "write secrets://key or secrets://service/key; letters, digits and _ . - (a blank ends the name)",
+                hint:
+                    "write secrets://key or secrets://service/key; letters, digits and _ . - (a blank ends the name)",
                 offset: start)
         }
         return name

@@ -21,6 +21,8 @@ public struct JobReader: Sendable {
     let catalogue: StepCatalogue
     let templates: TemplateSource
     public static let version = "1.1"
+    /// Whether a text could name a step type.
+    public static func isTypeName(_ name: String) -> Bool { CallReader.isTypeName(name) }
     /// Below templates/: `steps/archive.yaml` is the step type `archive`.
     public static let customFolder = "steps"
     static let jobKeys =

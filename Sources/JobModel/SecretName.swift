@@ -24,7 +24,8 @@ public struct SecretName: Hashable, Sendable, Comparable {
     }
     /// Letters, digits and `_.-`, of ASCII.
     public static func mayHold(_ byte: UInt8) -> Bool {
-        (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || [0x5F, 0x2E, 0x2D].contains(byte)
+        (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
+            || [0x5F, 0x2E, 0x2D].contains(byte)
     }
 
     /// As a job names it.

@@ -128,6 +128,8 @@ public struct StepType: Sendable, Hashable {
     public var control: Control?
     /// What it does to the world outside, at its most.
     public var fullEffect: Effect
+    /// It reaches neither files nor programs outside of the run.
+    public private(set) var staysInside = false
     /// Of a step that waits for people: the parameter that says how long. A `timeout:` beside it would say another time.
     public var ownTime: String?
 
@@ -148,6 +150,13 @@ public struct StepType: Sendable, Hashable {
         self.control = control
         fullEffect = effect
         self.ownTime = ownTime
+    }
+
+    /// The same, as one that reaches nothing outside of the run.
+    public var inside: StepType {
+        var type = self
+        type.staysInside = true
+        return type
     }
 
     /// What it does with these parameters: a question (GET, a query that only reads) does nothing.

@@ -107,6 +107,8 @@ public struct Terms: Hashable, Sendable {
     public var tags: [String] = []
     public var environment: String?
     public var parent: Parent?
+    /// On a site for many: that its submitter himself dropped it is proven, so it may have all his rights.
+    public var isMeant = false
 
     public struct Rate: Hashable, Sendable {
         public var key: String
@@ -130,6 +132,7 @@ public struct Terms: Hashable, Sendable {
         var map = ValueMap()
         if !tags.isEmpty { map["tags"] = .list(tags.map(Value.string)) }
         map["environment"] = environment.map(Value.string)
+        if isMeant { map["meant"] = .bool(true) }
         if let parent {
             map["parent"] = .map([
                 "run": .string(parent.run), "step": .string(parent.step), "depth": .int(parent.depth),
@@ -154,6 +157,7 @@ public struct Terms: Hashable, Sendable {
         guard !map.isEmpty else { return }
         tags = (map["tags"]?.listValue ?? []).compactMap(\.stringValue)
         environment = map["environment"]?.stringValue
+        isMeant = map["meant"]?.boolValue ?? false
         if let parent = map["parent"]?.mapValue, let run = parent["run"]?.stringValue {
             self.parent = Parent(
                 run: run, step: parent["step"]?.text ?? "", depth: parent["depth"]?.intValue ?? 1,

@@ -12,17 +12,22 @@ public enum BriefProcess {
         public var isGood: Bool { exit.code == 0 && !exit.wasKilled && !isLate }
     }
 
-    /// `environment`: names of our own variables that are passed on. Nil where the program is not to be found.
+    /// `files`: what it finds under `MemoryFile.path(inChild:)`. `environment`: names of our own variables that are passed on. Nil where the program is not to be found.
     public static func ask(
-        _ arguments: [String], input: [UInt8] = [], passing environment: [String] = [], limit: Int = 1 << 17,
+        _ arguments: [String], input: [UInt8] = [], files: [MemoryFile] = [],
+        passing environment: [String] = [], limit: Int = 1 << 17,
         patience seconds: Int = 5
     ) throws(SystemError) -> Answer? {
         let path = Host.environment("PATH") ?? "/usr/local/bin:/usr/bin:/bin"
         guard let name = arguments.first, let program = Host.program(name, path: path) else { return nil }
         var variables = ["PATH=\(path)", "LC_ALL=C.UTF-8"]
-        for name in environment { if let value = Host.environment(name) { variables.append("\(name)=\(value)") } }
+        for name in environment {
+            if let value = Host.environment(name) { variables.append("\(name)=\(value)") }
+        }
         let child = try ChildProcess.start(
-            path: program, arguments: arguments, environment: variables, directory: nil, hasInput: !input.isEmpty)
+            path: program, arguments: arguments, environment: variables, directory: nil,
+            hasInput: !input.isEmpty,
+            inherited: files)
         return try hear(child, input, limit, until: Clocks.monotonic + Int64(seconds) * 1_000_000_000)
     }
 
@@ -67,7 +72,9 @@ public enum BriefProcess {
                 isLate = true
                 child.signalGroup(9)
             }
-            child.sleep(wakenBy: -1, wantsToWrite: sent < input.count, until: isLate ? Clocks.monotonic + 1_000_000_000 : end)
+            child.sleep(
+                wakenBy: -1, wantsToWrite: sent < input.count,
+                until: isLate ? Clocks.monotonic + 1_000_000_000 : end)
         }
         child.signalGroup(9)
         drain()

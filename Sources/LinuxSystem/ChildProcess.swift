@@ -34,11 +34,12 @@ public final class ChildProcess {
     }
 
     /// Starts `path` with exactly these arguments and this environment (`NAME=value`) in a session of its own.
-    /// `inherited`: what it finds as descriptors 3, 4 and so on. With `log`, standard output and error go there and nothing is read. Without `hasInput` it reads /dev/null.
+    /// `inherited`: what it finds as descriptors 3, 4 and so on. `account`: as whom it runs; as we do where there is none. With `log`, standard output and error go there and nothing is read. Without `hasInput` it reads /dev/null.
     public static func start(
         path: String, arguments: [String], environment: [String], directory: Directory?,
         hasInput: Bool = true,
-        log: OpenFile? = nil, inherited: [MemoryFile] = []
+        log: OpenFile? = nil, inherited: [MemoryFile] = [], account: Account? = nil,
+        confinement: Confinement? = nil
     ) throws(SystemError) -> ChildProcess {
         let stdin = hasInput ? try Pipe() : nil
         let stdout = log == nil ? try Pipe() : nil, stderr = log == nil ? try Pipe() : nil
@@ -60,8 +61,12 @@ public final class ChildProcess {
                         output: stdout?.writer ?? log?.fd ?? -1, error: stderr?.writer ?? log?.fd ?? -1,
                         directory: directory?.fd ?? -1, inherited: descriptors.baseAddress,
                         inherited_count: Int32(descriptors.count), own_session: 1,
-                        writable: nil)
-                    return bb_spawn_child(&request, &pid)
+                        account: nil, ruleset: confinement?.fd ?? -1)
+                    guard let account else { return bb_spawn_child(&request, &pid) }
+                    return account.withC { account in
+                        request.account = account
+                        return bb_spawn_child(&request, &pid)
+                    }
                 }
             }
         }

@@ -35,6 +35,26 @@ public final class Directory: Sendable {
         }
         return Directory(fd: fd, path: label(relative))
     }
+    /// One that may be entered but not read: for what is known by name in it.
+    public func directoryToEnter(_ relative: String) throws(SystemError) -> Directory {
+        let fd = try SystemCalls.wrapped("openat2", label(relative)) {
+            RawName.withPointer(relative) {
+                bb_openat_beneath(self.fd, $0, Int32(BB_O_PATH) | O_DIRECTORY, 0)
+            }
+        }
+        return Directory(fd: fd, path: label(relative))
+    }
+    public func setMode(_ mode: UInt32) throws(SystemError) {
+        _ = try SystemCalls.plain("fchmod", path) { Int(fchmod(fd, mode)) }
+    }
+    public func setGroup(_ gid: UInt32) throws(SystemError) {
+        _ = try SystemCalls.plain("fchown", path) { Int(fchown(fd, ~0, gid)) }
+    }
+    /// Lets one other account do in it whatever its owner may.
+    public func share(with uid: UInt32) throws(SystemError) {
+        _ = try SystemCalls.wrapped("fsetxattr", path) { bb_share_with(fd, uid) }
+    }
+
     /// The directory, made with `mode` if it is missing.
     public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(SystemError) -> Directory {
         try checkSingle(name)

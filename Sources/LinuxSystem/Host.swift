@@ -23,6 +23,83 @@ public enum Host {
         return String(cString: found.pointee.pw_name)
     }
 
+    /// Whether we are this account, or root.
+    public static func mayAct(as uid: UInt32) -> Bool { geteuid() == uid || geteuid() == 0 }
+    /// The names of the groups of an account, its own first; none where there is no such account.
+    public static func groupNames(of uid: UInt32) -> Set<String> {
+        Set(groups(of: uid).compactMap(groupName))
+    }
+    /// Their numbers, the account's own first.
+    public static func groups(of uid: UInt32) -> [UInt32] {
+        guard let account = account(uid) else { return [] }
+        var count: Int32 = 64
+        while count <= 65_536 {
+            var found = [gid_t](repeating: 0, count: Int(count))
+            if getgrouplist(account.name, account.group, &found, &count) >= 0 {
+                return Array(found.prefix(Int(count)))
+            }
+            count = max(count, Int32(found.count)) * 2
+        }
+        return [account.group]
+    }
+    /// Name and first group of an account; nil where there is none.
+    public static func account(_ uid: UInt32) -> (name: String, group: UInt32, home: String, shell: String)? {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 16_384)
+        guard getpwuid_r(uid, &entry, &buffer, buffer.count, &found) == 0, let found else { return nil }
+        return (
+            String(cString: found.pointee.pw_name), found.pointee.pw_gid,
+            String(cString: found.pointee.pw_dir),
+            String(cString: found.pointee.pw_shell)
+        )
+    }
+    public static func uid(named name: String) -> UInt32? {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 16_384)
+        guard getpwnam_r(name, &entry, &buffer, buffer.count, &found) == 0, let found else { return nil }
+        return found.pointee.pw_uid
+    }
+    /// Accounts that are listed in a group, or have it as their first.
+    public static func members(of group: String) -> Set<String> {
+        var entry = Glibc.group()
+        var found: UnsafeMutablePointer<Glibc.group>?
+        var buffer = [CChar](repeating: 0, count: 1 << 20)
+        guard getgrnam_r(group, &entry, &buffer, buffer.count, &found) == 0, let found else { return [] }
+        var names: Set<String> = []
+        var place = found.pointee.gr_mem
+        while let name = place?.pointee {
+            names.insert(String(cString: name))
+            place = place?.advanced(by: 1)
+        }
+        let gid = found.pointee.gr_gid
+        // One walk at a time: the account database keeps its place for the whole process.
+        return accounts.with { _ in
+            setpwent()
+            defer { endpwent() }
+            while let account = getpwent() {
+                if account.pointee.pw_gid == gid { names.insert(String(cString: account.pointee.pw_name)) }
+            }
+            return names
+        }
+    }
+    private static let accounts = Monitor(())
+    static func groupName(_ gid: UInt32) -> String? {
+        var entry = Glibc.group()
+        var found: UnsafeMutablePointer<Glibc.group>?
+        var buffer = [CChar](repeating: 0, count: 65_536)
+        guard getgrgid_r(gid, &entry, &buffer, buffer.count, &found) == 0, let found else { return nil }
+        return String(cString: found.pointee.gr_name)
+    }
+    public static func gid(named name: String) -> UInt32? {
+        var entry = Glibc.group()
+        var found: UnsafeMutablePointer<Glibc.group>?
+        var buffer = [CChar](repeating: 0, count: 65_536)
+        guard getgrnam_r(name, &entry, &buffer, buffer.count, &found) == 0, let found else { return nil }
+        return found.pointee.gr_gid
+    }
+
     /// Start time of a process in clock ticks since boot (field 22 of /proc/pid/stat).
     public static func startTicks(_ pid: Int32) -> UInt64? {
         guard let text = firstLine("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }
@@ -145,6 +222,11 @@ public enum Host {
 extension Host {
     /// Whether a path leads to anything, links followed.
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    /// The same for whom the thread reaches files as, which `access` does not ask.
+    public static func isThere(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0
+    }
     /// Whether it leads to a program that this account may run.
     public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 && !isDirectory(path) }
 }

@@ -34,7 +34,8 @@ final class Drive: Sendable {
         self.signals = signals
         self.timeout = timeout
         do throws(Failure) {
-            secrets = spec.secrets.isEmpty
+            secrets =
+                spec.secrets.isEmpty
                 ? NoSecrets() : try surroundings.secrets(spec.secrets, progress.acceptance)
             secretFailure = nil
         } catch {
@@ -114,7 +115,16 @@ final class Drive: Sendable {
             now: instant,
             localDate: String(local.prefix(10)), zoneOffset: { Clocks.zoneOffset(atSeconds: $0) },
             environment: { [base = surroundings.baseEnvironment] in base[$0]?.text },
-            fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) }, secrets: secrets)
+            fileExists: { [surroundings, who = acceptance.submitter] in
+                let path = $0.begins(with: "/") ? $0 : base + "/" + $0
+                do throws(Failure) {
+                    guard let account = try surroundings.account(who) else { return Host.exists(path) }
+                    return account.reachingFiles { Host.isThere(path) }
+                } catch {
+                    // Nobody can act as him: nothing is there for him. The step itself fails for it.
+                    return false
+                }
+            }, secrets: secrets)
     }
 
     /// What is left of the lists that a step stands in, from the inside out, as it looks from there; in `parallel` what

@@ -75,7 +75,11 @@ public final class RunDriver {
             return nil
         }
         // Before the first step: half a job that then finds no key helps nobody.
-        if let failure = common.secretFailure { progress.fail(failure) } else { progress.fail(try run(.main)) }
+        if let failure = common.secretFailure {
+            progress.fail(failure)
+        } else {
+            progress.fail(try run(.main))
+        }
         if let failure = progress.failure {
             if let wait = retryOfRun(failure) { return wait }
         } else if signals.request == .cancel {

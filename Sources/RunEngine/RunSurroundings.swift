@@ -21,6 +21,10 @@ public struct RunSurroundings: Sendable {
     public var secrets: SecretSource
     public typealias SecretSource = @Sendable ([SecretNeed], Acceptance) throws(Failure) -> any SecretValues
     public var killGrace: Span
+    /// As whom the steps of a run act; nil: as the service itself. Throws where it cannot be as it must.
+    public var account: @Sendable (Submitter) throws(Failure) -> Account?
+    /// What programs that steps start may not change; asked at each start.
+    public var confinement: @Sendable () throws(SystemError) -> Confinement?
     /// Nil: nothing is known of the services that steps call, and every call goes.
     public var targets: (any TargetGate)?
     public static let standardPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -29,7 +33,11 @@ public struct RunSurroundings: Sendable {
         sitePath: String, runsPath: String, runDirectory: @escaping @Sendable (RunID) throws -> Directory,
         baseEnvironment: ValueMap = RunSurroundings.environment(),
         secrets: @escaping SecretSource = { (needs, _) throws(Failure) in try NoSecrets.refuse(needs) },
-        killGrace: Span = Limits.killGrace, targets: (any TargetGate)? = nil
+        killGrace: Span = Limits.killGrace, targets: (any TargetGate)? = nil,
+        account: @escaping @Sendable (Submitter) throws(Failure) -> Account? = { (_) throws(Failure) in nil },
+        confinement: @escaping @Sendable () throws(SystemError) -> Confinement? = { () throws(SystemError) in
+            nil
+        }
     ) {
         self.sitePath = sitePath
         self.runsPath = runsPath
@@ -37,6 +45,8 @@ public struct RunSurroundings: Sendable {
         self.baseEnvironment = baseEnvironment
         self.secrets = secrets
         self.killGrace = killGrace
+        self.account = account
+        self.confinement = confinement
         self.targets = targets
     }
 

@@ -184,7 +184,10 @@ struct StepCourse: Sendable {
         case .go: entry.startedAt = drive.now
         case nil: break
         }
-        let context = context(prepared, attempt: attempt, isRerun: isRerun, waited: waited)
+        let context: StepRun
+        do throws(Failure) {
+            context = try self.context(prepared, attempt: attempt, isRerun: isRerun, waited: waited)
+        } catch { return try end(&entry, error) }
         if step.type.control != nil {
             do throws(Failure) {
                 try context.checkpoint()
@@ -213,7 +216,13 @@ struct StepCourse: Sendable {
         return try execute(&entry, prepared, context, nil, call)
     }
 
-    private func context(_ prepared: Prepared, attempt: Int, isRerun: Bool, waited: StepRecord?) -> StepRun {
+    private func context(_ prepared: Prepared, attempt: Int, isRerun: Bool, waited: StepRecord?)
+        throws(Failure)
+        -> StepRun
+    {
+        // What touches neither files nor programs is the site's own business, and asks people or drops jobs in its name.
+        let account =
+            step.type.staysInside ? nil : try drive.surroundings.account(progress.acceptance.submitter)
         let began = waited.map { progress.began(place, attempt: attempt, since: frame.floor) ?? $0.startedAt }
         let used = began.map { drive.now.since($0).nanoseconds } ?? 0
         return StepRun(
@@ -221,7 +230,7 @@ struct StepCourse: Sendable {
             environment: prepared.environment,
             waited: waited.map { ($0.outputs, began ?? $0.startedAt) },
             upcoming: { [drive, frame, place] in drive.upcoming(after: place, in: frame) },
-            deadline: drive.deadline(step, at: place, in: frame, used: used))
+            deadline: drive.deadline(step, at: place, in: frame, used: used), account: account)
     }
 
     private func execute(
@@ -231,7 +240,7 @@ struct StepCourse: Sendable {
         do throws(Failure) {
             // One that waited is asked even if the run is cancelled: it may have to call back what it began.
             if context.before == nil { try context.checkpoint() }
-            entry.outputs = drive.kept(try prepared.action?.perform(prepared.arguments, context) ?? [:])
+            entry.outputs = drive.kept(try perform(prepared, context))
             entry.state = context.wish == nil ? .succeeded : .waiting
             call?.leave(nil)
         } catch {
@@ -255,6 +264,15 @@ struct StepCourse: Sendable {
         }
         succeed(&entry)
         return nil
+    }
+
+    /// As who submitted the run, where the site has it so.
+    private func perform(_ prepared: Prepared, _ context: StepRun) throws(Failure) -> ValueMap {
+        guard let action = prepared.action else { return [:] }
+        guard let account = context.account else { return try action.perform(prepared.arguments, context) }
+        return try account.reachingFiles { () throws(Failure) in
+            try action.perform(prepared.arguments, context)
+        }
     }
 
     private func close(_ context: StepRun, _ entry: inout StepRecord) {

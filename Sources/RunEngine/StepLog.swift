@@ -45,7 +45,12 @@ final class StepLog {
 
     private func write(_ bytes: [UInt8]) {
         do {
-            if file == nil { file = try directory().openForAppending(name) }
+            if file == nil {
+                let folder = try directory()
+                file = try Account.reachingOwnFiles { () throws(SystemError) in
+                    try folder.openForAppending(name)
+                }
+            }
             try file?.append(bytes)
             written += bytes.count
         } catch {

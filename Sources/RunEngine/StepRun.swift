@@ -27,6 +27,8 @@ final class StepRun: StepContext {
     private let place: StepPlace
     private let environment: ValueMap
     private let surroundings: RunSurroundings
+    /// As whom the step acts; nil: as the service.
+    let account: Account?
     private let secrets: any SecretValues
     private let signals: RunSignals
     /// Monotonic; the nearer of the step's and the run's.
@@ -41,8 +43,9 @@ final class StepRun: StepContext {
     init(
         drive: Drive, step: StepSpec, place: StepPlace, attempt: Int, isRerun: Bool, environment: ValueMap,
         waited: (outputs: ValueMap, began: Timestamp)?, upcoming: @escaping () -> [Value] = { [] },
-        deadline: Deadline?
+        deadline: Deadline?, account: Account? = nil
     ) {
+        self.account = account
         before = waited?.outputs
         whatComes = upcoming
         progress = drive.progress
@@ -62,9 +65,13 @@ final class StepRun: StepContext {
         baseDirectory = surroundings.sitePath
         idempotencyKey = "\(run)/\(place.text)"
         let open = surroundings.runDirectory
-        log = StepLog(name: StepRun.logName(step, place, tries)) { try open(run) }
+        log = StepLog(name: StepRun.logName(step, place, tries)) {
+            try Account.reachingOwnFiles { try open(run) }
+        }
     }
 
+    /// Of a run whose steps act as another account: what they may write there.
+    private static let filesFolder = "files"
     private static func logName(_ step: StepSpec, _ place: StepPlace, _ tries: (run: Int, step: Int))
         -> String
     {
@@ -76,8 +83,17 @@ final class StepRun: StepContext {
 
     func runFile(_ name: String) throws(Failure) -> String {
         do {
-            _ = try surroundings.runDirectory(runID)
-            return "\(surroundings.runsPath)/\(runID)/\(name)"
+            guard let account else {
+                _ = try surroundings.runDirectory(runID)
+                return "\(surroundings.runsPath)/\(runID)/\(name)"
+            }
+            // The logs beside it are not his to change.
+            try Account.reachingOwnFiles {
+                let files = try surroundings.runDirectory(runID).makeDirectory(
+                    StepRun.filesFolder, mode: 0o700)
+                try files.share(with: account.uid)
+            }
+            return "\(surroundings.runsPath)/\(runID)/\(StepRun.filesFolder)/\(name)"
         } catch {
             throw Failure("E-DISK", "the run's directory cannot be made: \(error)", retry: .transient)
         }
@@ -144,7 +160,10 @@ final class StepRun: StepContext {
             return try ChildProcess.start(
                 path: program, arguments: request.arguments,
                 environment: variables.entries.map { "\($0.key)=\($0.value.text)" }, directory: directory,
-                hasInput: !request.input.isEmpty, log: log, inherited: files)
+                hasInput: !request.input.isEmpty, log: log, inherited: files, account: account,
+                confinement: Account.reachingOwnFiles { () throws(SystemError) in
+                    try surroundings.confinement()
+                })
         } catch {
             throw StepRun.spawnFailure(error, program: name, directory: request.workingDirectory)
         }
@@ -153,9 +172,11 @@ final class StepRun: StepContext {
     /// Starts a program that the run, not the step, ends. Its output goes to the step's log as it is written.
     private func detach(_ request: ProcessRequest) throws(Failure) -> ProcessEnding {
         let file: OpenFile
-        do { file = try surroundings.runDirectory(runID).openForAppending(log.name) } catch let error
-            as SystemError where error.isShortOfResources
-        {
+        do {
+            file = try Account.reachingOwnFiles {
+                try surroundings.runDirectory(runID).openForAppending(log.name)
+            }
+        } catch let error as SystemError where error.isShortOfResources {
             throw StepRun.spawnFailure(error, program: "the step's log", directory: nil)
         } catch {
             throw Failure("E-DISK", "the step's log cannot be made: \(error)", retry: .transient)
@@ -188,6 +209,13 @@ final class StepRun: StepContext {
 
     private func environmentOfChild(_ request: ProcessRequest) -> ValueMap {
         var variables = surroundings.baseEnvironment
+        if let account {
+            variables.merge([
+                "HOME": .string(account.home), "USER": .string(account.name),
+                "LOGNAME": .string(account.name),
+                "SHELL": .string(account.shell.isEmpty ? "/bin/sh" : account.shell),
+            ])
+        }
         variables.merge(environment)
         variables["BOBBIN_RUN_ID"] = .string(runID.text)
         variables["BOBBIN_STEP"] = .string(place.text)

@@ -67,7 +67,8 @@ struct EscapeReader: Sendable {
     private func read(_ raw: [UInt8]) -> Reading {
         switch escapes {
         case .none: .none
-        case .percent, .form: EscapeReader.number(raw.dropFirst(), digits: 2, radix: 16) { [UInt8(truncatingIfNeeded: $0)] }
+        case .percent, .form:
+            EscapeReader.number(raw.dropFirst(), digits: 2, radix: 16) { [UInt8(truncatingIfNeeded: $0)] }
         case .backslash: EscapeReader.backslash(raw)
         case .entity: EscapeReader.entity(raw)
         }
@@ -91,9 +92,12 @@ struct EscapeReader: Sendable {
         guard raw.count > 1 else { return .partial }
         switch raw[1] {
         case UInt8(ascii: "u"): return utf16(raw)
-        case UInt8(ascii: "x"): return number(raw.dropFirst(2), digits: 2, radix: 16) { [UInt8(truncatingIfNeeded: $0)] }
+        case UInt8(ascii: "x"):
+            return number(raw.dropFirst(2), digits: 2, radix: 16) { [UInt8(truncatingIfNeeded: $0)] }
         case UInt8(ascii: "0")...UInt8(ascii: "7"):
-            return number(raw.dropFirst(1), digits: 3, radix: 8) { $0 < 256 ? [UInt8(truncatingIfNeeded: $0)] : nil }
+            return number(raw.dropFirst(1), digits: 3, radix: 8) {
+                $0 < 256 ? [UInt8(truncatingIfNeeded: $0)] : nil
+            }
         default: return .bytes([letters[raw[1]] ?? raw[1]])
         }
     }

@@ -101,7 +101,8 @@ struct PatternTree: Sendable {
         }
 
         private mutating func step(
-            _ byte: UInt8, at place: ClosedRange<Int>, _ tree: PatternTree, _ found: (ClosedRange<Int>) -> Void
+            _ byte: UInt8, at place: ClosedRange<Int>, _ tree: PatternTree,
+            _ found: (ClosedRange<Int>) -> Void
         ) {
             if tree.skipped.contains(byte), node != 0 { return }
             node = tree.step(from: node, byte)

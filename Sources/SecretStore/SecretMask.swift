@@ -33,7 +33,9 @@ public struct SecretMask: Sendable {
 public final class MaskedStream: OutputFilter {
     private let mask: SecretMask
     /// Of the plain forms, each with escapes of one kind.
-    private var searches: [PatternTree.Search] = [.init(), .init(.percent), .init(.form), .init(.backslash), .init(.entity)]
+    private var searches: [PatternTree.Search] = [
+        .init(), .init(.percent), .init(.form), .init(.backslash), .init(.entity),
+    ]
     private var wrapped = PatternTree.Search()
     /// Not given on yet, from `start` on.
     private var held: [UInt8] = []
@@ -78,7 +80,9 @@ public final class MaskedStream: OutputFilter {
     /// Passes over what can be part of nothing.
     private func harmless(_ bytes: ArraySlice<UInt8>) -> Int {
         var count = wrapped.skip(bytes, mask.wrapped)
-        for search in searches where count > 0 { count = min(count, search.skip(bytes.prefix(count), mask.plain)) }
+        for search in searches where count > 0 {
+            count = min(count, search.skip(bytes.prefix(count), mask.plain))
+        }
         for index in searches.indices { searches[index].advance(count) }
         wrapped.advance(count)
         start += count
@@ -92,7 +96,9 @@ public final class MaskedStream: OutputFilter {
         for index in searches.indices { searches[index].take(byte, mask.plain) { found.append($0) } }
         wrapped.take(byte, mask.wrapped) { found.append($0) }
         for place in found {
-            for index in max(0, place.lowerBound - start)...(place.upperBound - start) { isCovered[index] = true }
+            for index in max(0, place.lowerBound - start)...(place.upperBound - start) {
+                isCovered[index] = true
+            }
         }
     }
 
@@ -105,7 +111,11 @@ public final class MaskedStream: OutputFilter {
         let count = end - start
         guard count > 0 else { return }
         for index in 0..<count {
-            if !isCovered[index] { out.append(held[index]) } else if !wasCovered { out += Array(SecretMask.sign.utf8) }
+            if !isCovered[index] {
+                out.append(held[index])
+            } else if !wasCovered {
+                out += Array(SecretMask.sign.utf8)
+            }
             wasCovered = isCovered[index]
         }
         held.removeFirst(count)

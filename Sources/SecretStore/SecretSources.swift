@@ -18,7 +18,9 @@ public struct SecretSources: Sendable {
     private static let olderService = "com.axion.desktop-agent"
     private static let prefixes = ["BOBBIN_SECRET_", "DESKTOP_AGENT_SECRET_"]
     /// What secret-tool needs to find the keyring of its account.
-    private static let session = ["HOME", "USER", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY"]
+    private static let session = [
+        "HOME", "USER", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY",
+    ]
     /// As the guides have it.
     public static let longest = 50 << 10
 
@@ -56,11 +58,19 @@ public struct SecretSources: Sendable {
         order.map { source in
             switch source {
             case .files:
-                do { return (source, try !identities().isEmpty, "") } catch { return (source, false, "\(error)") }
+                do { return (source, try !identities().isEmpty, "") } catch {
+                    return (source, false, "\(error)")
+                }
             case .keyring:
                 let tool = Host.program("secret-tool", path: Host.environment("PATH") ?? "/usr/bin:/bin")
-                if tool == nil { return (source, false, "the program secret-tool is missing: apt-get install libsecret-tools") }
-                let hasBus = Host.environment("DBUS_SESSION_BUS_ADDRESS") != nil || Host.environment("XDG_RUNTIME_DIR") != nil
+                if tool == nil {
+                    return (
+                        source, false, "the program secret-tool is missing: apt-get install libsecret-tools"
+                    )
+                }
+                let hasBus =
+                    Host.environment("DBUS_SESSION_BUS_ADDRESS") != nil
+                    || Host.environment("XDG_RUNTIME_DIR") != nil
                 return (source, hasBus, hasBus ? "" : "this account has no session bus")
             case .environment: return (source, true, "")
             }

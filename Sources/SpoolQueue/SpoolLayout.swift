@@ -29,6 +29,7 @@ public enum SpoolName {
     public static let rejected = "rejected"
     public static let control = "control"
     public static let closed = "closed"
+    public static let intake = "intake"
     public static let requests = "approvals/requests"
     public static let responses = "approvals/responses"
     public static let clock = "clock"
@@ -116,12 +117,14 @@ public final class Spool: Sendable {
         }
         if known != nil { try Spool.checkNothingIsLost(site) } else { try Spool.checkNothingIsOrphaned(site) }
         if let state = try Spool.existingState(site) { try Spool.checkFormat(state, write: false) }
-        try Spool.makeDirectories(site)
+        // Who only uses a site for many makes nothing in it.
+        let isOurs = try Host.mayAct(as: site.status().uid)
+        if known == nil || isOurs { try Spool.makeDirectories(site) }
         root = try site.directory(SpoolName.spool)
         try Spool.checkFileSystem(root)
-        state = try root.directory(SpoolName.state)
+        state = try Spool.state(SpoolName.state, in: root)
         id = try known ?? Spool.found(state, id: newID())
-        try Spool.checkFormat(state, write: true)
+        try Spool.checkFormat(state, write: isOurs)
         var replaceable: [String: Directory] = [:]
         for path in [
             SpoolName.inbox, "done", "failed", SpoolName.rejected, SpoolName.runs, SpoolName.control,
@@ -137,9 +140,19 @@ public final class Spool: Sendable {
         }
         self.parked = parked
         log = try root.directory(SpoolName.log)
-        runners = try state.directory(SpoolName.runners)
-        slots = try state.directory(SpoolName.slots)
+        runners = try Spool.state(SpoolName.runners, in: state)
+        slots = try Spool.state(SpoolName.slots, in: state)
     }
+
+    /// On a site for many, its people may use what they know by name, and no more, of what is the service's own.
+    private static func state(_ name: String, in directory: Directory) throws(SystemError) -> Directory {
+        do throws(SystemError) { return try directory.directory(name) } catch {
+            guard error.fileTrouble == .access else { throw error }
+            return try directory.directoryToEnter(name)
+        }
+    }
+    /// Whether this account may read what is the service's own: the journals above all.
+    public var isOwn: Bool { (try? runners.names()) != nil }
 
     private static func makeDirectories(_ site: Directory) throws {
         for (path, mode) in SpoolName.all {
@@ -175,7 +188,7 @@ public final class Spool: Sendable {
     private static func existingState(_ site: Directory) throws -> Directory? {
         guard try site.statusIfPresent(SpoolName.spool) != nil else { return nil }
         let root = try site.directory(SpoolName.spool)
-        return try root.statusIfPresent(SpoolName.state) == nil ? nil : root.directory(SpoolName.state)
+        return try root.statusIfPresent(SpoolName.state) == nil ? nil : state(SpoolName.state, in: root)
     }
 
     /// Claims without the journals that know of them: to begin anew would run their steps again.
@@ -235,7 +248,7 @@ public final class Spool: Sendable {
         guard try site.statusIfPresent(SpoolName.spool) != nil else { return nil }
         let root = try site.directory(SpoolName.spool)
         guard try root.statusIfPresent(SpoolName.state) != nil else { return nil }
-        return try read(name, in: root.directory(SpoolName.state))
+        return try read(name, in: state(SpoolName.state, in: root))
     }
 
     /// The drop directories of a queue, made if missing: `p1` … up to its levels. Where something else has the place of
@@ -259,7 +272,7 @@ public final class Spool: Sendable {
             let queue = try root.makeDirectory(policy.name.text)
             for priority in Priority.all.prefix(policy.priorityLevels) {
                 do throws(SystemError) {
-                    open.append((priority, try queue.makeDirectory(priority.directory)))
+                    open.append((priority, try dropDirectory(priority.directory, in: queue)))
                 } catch {
                     guard Spool.isMisplaced(error) else { throw error }
                     trouble.append(error)
@@ -270,6 +283,18 @@ public final class Spool: Sendable {
             trouble.append(error)
         }
         return (open, trouble)
+    }
+    /// Where people drop files is as open to them as inbox/ is.
+    private func dropDirectory(_ name: String, in queue: Directory) throws(SystemError) -> Directory {
+        let directory = try queue.makeDirectory(name)
+        let model = try inbox.status(), status = try directory.status()
+        if model.mode & 0o1000 != 0, status.uid == model.uid,
+            status.mode != model.mode || status.gid != model.gid
+        {
+            if status.gid != model.gid { try directory.setGroup(model.gid) }
+            try directory.setMode(model.mode)
+        }
+        return directory
     }
     /// `done/<day>` or `failed/<day>`.
     public func finalDirectory(_ state: FinalState, day: String) throws -> Directory {

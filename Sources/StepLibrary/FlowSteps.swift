@@ -11,7 +11,8 @@ struct AssertStep: StepAction {
             Parameter("condition", .condition, required: true, "an expression, without braces"),
             Parameter("message", .text, "what to say when it does not hold"),
         ],
-        shorthand: "condition", example: "assert: steps.found.count > 0")
+        shorthand: "condition", example: "assert: steps.found.count > 0"
+    ).inside
     var type: StepType { AssertStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -29,7 +30,8 @@ struct FailStep: StepAction {
     static let table = StepType(
         "fail", "Ends the run as failed; never retried.",
         parameters: [Parameter("message", .text, required: true, "why")],
-        shorthand: "message", example: "fail: \"the ledger does not balance\"")
+        shorthand: "message", example: "fail: \"the ledger does not balance\""
+    ).inside
     var type: StepType { FailStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -43,7 +45,8 @@ struct SetStep: StepAction {
         "set", "Keeps values under names for later steps.",
         parameters: [Parameter("values", .map, required: true, "names and their values")],
         shorthand: "values", outputs: [("<name>", "each value under its name")],
-        example: "set: {values: {total: \"{{ steps.found.count }}\"}}")
+        example: "set: {values: {total: \"{{ steps.found.count }}\"}}"
+    ).inside
     var type: StepType { SetStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -74,7 +77,8 @@ struct LogStep: StepAction {
             Parameter("details", .any, "written below it, as one line of JSON"),
         ],
         shorthand: "message", outputs: [("message", "the text")],
-        example: "log: \"{{ steps.found.count }} files\"")
+        example: "log: \"{{ steps.found.count }} files\""
+    ).inside
     var type: StepType { LogStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -92,7 +96,8 @@ struct SleepStep: StepAction {
     static let table = StepType(
         "sleep", "Waits.",
         parameters: [Parameter("duration", .span, required: true, "how long")],
-        shorthand: "duration", outputs: [("seconds", "how long it waited")], example: "sleep: 2s")
+        shorthand: "duration", outputs: [("seconds", "how long it waited")], example: "sleep: 2s"
+    ).inside
     var type: StepType { SleepStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

@@ -8,7 +8,8 @@ struct GroupStep: StepAction {
     static let table = StepType(
         "steps", "Runs steps one after the other, as one step.",
         parameters: [Parameter("steps", .steps, required: true, "the steps")],
-        shorthand: "steps", example: "steps: [{shell: make}, {shell: make check}]", control: .group)
+        shorthand: "steps", example: "steps: [{shell: make}, {shell: make check}]", control: .group
+    ).inside
     var type: StepType { GroupStep.table }
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap { [:] }
 }
@@ -20,7 +21,8 @@ struct ParallelStep: StepAction {
             Parameter(
                 "steps", .steps, required: true, "the branches; `- steps: […]` for one of several steps")
         ],
-        shorthand: "steps", example: "parallel: [{shell: ./fetch a}, {shell: ./fetch b}]", control: .parallel)
+        shorthand: "steps", example: "parallel: [{shell: ./fetch a}, {shell: ./fetch b}]", control: .parallel
+    ).inside
     var type: StepType { ParallelStep.table }
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap { [:] }
 }
@@ -51,7 +53,8 @@ struct ForeachStep: StepAction {
             ("failures", "round, item, code, message and step of the first 20 that failed"),
         ],
         example: "foreach: {items: [north, south], as: site, steps: [{log: \"{{ site }}\"}]}",
-        control: .foreach)
+        control: .foreach
+    ).inside
     var type: StepType { ForeachStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -98,7 +101,8 @@ struct RepeatStep: StepAction {
         outputs: [
             ("count", "rounds"), ("results", "`collect` of each round; only with `collect`"),
         ],
-        example: "repeat: {count: 3, steps: [{log: \"round {{ loop.number }}\"}]}", control: .repeated)
+        example: "repeat: {count: 3, steps: [{log: \"round {{ loop.number }}\"}]}", control: .repeated
+    ).inside
     var type: StepType { RepeatStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
@@ -123,7 +127,8 @@ struct CallStep: StepAction {
             Parameter("variables", .map, default: .map([:]), "what its parameters are to be"),
         ],
         shorthand: "template", outputs: [("<name>", "each of the template's `outputs`")],
-        example: "call: {template: deploy.yaml, variables: {target: staging}}", control: .call)
+        example: "call: {template: deploy.yaml, variables: {target: staging}}", control: .call
+    ).inside
     var type: StepType { CallStep.table }
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap { [:] }
 }

@@ -35,6 +35,10 @@ struct HumanConfirmStep: StepAction {
             Parameter(
                 "allow_self", .flag,
                 "whether who dropped the job may approve it; a private site allows it, a shared one does not"),
+            Parameter(
+                "require_signature", .flag,
+                "a yes counts only when it is signed with an ssh key (ops/allowed_signers); some sites ask for that from a risk on"
+            ),
             Parameter("inputs", .form, "a form that the approver fills in: names as in `params:`"),
             Parameter(
                 "notify", .texts, default: .list([]),
@@ -57,7 +61,7 @@ struct HumanConfirmStep: StepAction {
         example:
             "human_confirm: {message: \"Move {{ steps.found.count }} files?\", timeout_minutes: 30, auto_action: deny, required_role: Editor, risk_level: high}",
         ownTime: "timeout_minutes"
-    )
+    ).inside
     var type: StepType { HumanConfirmStep.table }
     /// So that its request, however its characters have to be escaped, can be read and answered.
     private static let longest = 128 << 10

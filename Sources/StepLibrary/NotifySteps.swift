@@ -77,7 +77,8 @@ struct LogEventStep: StepAction {
             Parameter("details", .any, "more, of any kind"),
         ],
         shorthand: "message", outputs: [("message", "the text"), ("level", "as given")],
-        example: "log_event: {level: warn, message: disk nearly full, details: {used: 0.93}}")
+        example: "log_event: {level: warn, message: disk nearly full, details: {used: 0.93}}"
+    ).inside
     var type: StepType { LogEventStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

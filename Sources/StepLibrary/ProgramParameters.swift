@@ -81,10 +81,12 @@ struct ProgramCall {
             let isName =
                 entry.key.utf8.allSatisfy {
                     $0 == 0x5F || (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20)
-                } && (first == 0x5F || (0x61...0x7A).contains(first | 0x20)) && !entry.key.hasPrefix("BOBBIN_")
+                } && (first == 0x5F || (0x61...0x7A).contains(first | 0x20))
+                && !entry.key.hasPrefix("BOBBIN_")
                 && !entry.key.hasPrefix("LD_")
             guard isName else {
-                throw .parameter("`\(entry.key.prefix(80))` of `secret_files` cannot name an environment variable")
+                throw .parameter(
+                    "`\(entry.key.prefix(80))` of `secret_files` cannot name an environment variable")
             }
             found.append(.init(variable: entry.key, bytes: Array(entry.value.content.utf8)))
         }

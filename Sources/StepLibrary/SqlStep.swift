@@ -12,7 +12,8 @@ struct SqlStep: StepAction {
         parameters: [
             Parameter("database", .text, required: true, "an SQLite file, or postgres://user@host/name"),
             Parameter("query", .text, required: true, "SQL; values stand in it as $1, $2 or (SQLite) :name"),
-            Parameter("params", .any, default: .list([]), "the values: a list, or for :name a map").takingSecrets,
+            Parameter("params", .any, default: .list([]), "the values: a list, or for :name a map")
+                .takingSecrets,
             Parameter(
                 "write", .flag, default: .bool(false),
                 "may change data; without it the connection is read-only, against mistakes"

@@ -29,7 +29,8 @@ struct SubmitStep: StepAction {
             ("outputs", "with wait: its outputs"),
         ],
         example: "submit: {template: important_task.yaml, variables: {target: staging}, wait: true}",
-        effect: .startsJob)
+        effect: .startsJob
+    ).inside
     var type: StepType { SubmitStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {

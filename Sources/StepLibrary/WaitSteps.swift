@@ -90,7 +90,8 @@ struct WaitUntilStep: StepAction {
                 "2026-11-21T09:00:00Z, or in the site's zone 2026-11-21 09:00 or 09:00 (the next one)")
         ],
         shorthand: "time", outputs: [("time", "the instant"), ("seconds", "how long it waited")],
-        example: "wait_until: \"06:00\"")
+        example: "wait_until: \"06:00\""
+    ).inside
     var type: StepType { WaitUntilStep.table }
     /// A shorter wait is not worth a park.
     private static let short = Span.seconds(5)

@@ -45,7 +45,8 @@ struct Bobbin: ParsableCommand {
             CommandGroup(
                 name: "People",
                 subcommands: [
-                    ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AuditVerb.self,
+                    ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AccessVerb.self,
+                    AuditVerb.self,
                 ]),
             CommandGroup(name: "Insides", subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self]),
         ])

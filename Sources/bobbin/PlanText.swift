@@ -30,7 +30,7 @@ enum PlanText {
         if !plan.targets.isEmpty { lines.append("calls: \(plan.targets.joined(separator: ", "))") }
         for (label, question) in plan.questions {
             lines.append(
-                "asks: step \(label): \(Terminal.escape(ApprovalForm.whoMay(question, isSharedSite: plan.isSharedSite))); \(question.risk.rawValue) risk; \(question.timeout.text), then \(question.autoAction.rawValue)"
+                "asks: step \(label): \(Terminal.escape(ApprovalForm.whoMay(question, policy: plan.policy))); \(question.risk.rawValue) risk; \(question.timeout.text), then \(question.autoAction.rawValue)"
             )
         }
         if !plan.missing.isEmpty {
@@ -132,7 +132,7 @@ enum PlanText {
                     .map([
                         "step": .string(label),
                         "who_may_answer": .string(
-                            ApprovalForm.whoMay(question, isSharedSite: plan.isSharedSite)),
+                            ApprovalForm.whoMay(question, policy: plan.policy)),
                         "risk_level": .string(question.risk.rawValue),
                         "timeout": .string(question.timeout.text),
                         "then": .string(question.autoAction.rawValue),

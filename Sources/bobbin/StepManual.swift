@@ -77,7 +77,8 @@ enum StepManual {
                     .map([
                         "name": .string($0.name), "type": .string($0.kind.title),
                         "required": .bool($0.required),
-                        "default": $0.standard, "summary": .string($0.summary), "secret": .bool($0.mayHoldSecret),
+                        "default": $0.standard, "summary": .string($0.summary),
+                        "secret": .bool($0.mayHoldSecret),
                     ])
                 }),
             "outputs": .list(

@@ -118,7 +118,8 @@ private struct Validator {
 
     /// What a schema cannot know: names, references, expressions, the bounds of YAML.
     private static let beyond: Set<String> = [
-        "E-PARAM", "E-EXPR", "E-NAME", "E-UNDEFINED", "E-VARIABLE", "E-SECRET-NAME", "E-SECRET-PLACE", "E-STEP-ID", "E-SHELL-QUOTE",
+        "E-PARAM", "E-EXPR", "E-NAME", "E-UNDEFINED", "E-VARIABLE", "E-SECRET-NAME", "E-SECRET-PLACE",
+        "E-STEP-ID", "E-SHELL-QUOTE",
         "E-TEMPLATE",
         "E-EXPR-FILTER", "E-EXPR-TYPE", "E-NEEDS", "E-KEY", "E-STEPS", "E-ENV", "E-EXPR-ARG", "E-QUEUE",
         "E-KEY-TEXT", "E-TYPE",

@@ -84,7 +84,9 @@ import Testing
             let audit = try bobbin(site, "audit", "search", "--action", "secret.read").out
             #expect(audit.contains("erp/api_key") && audit.contains("files"))
             let metrics = try bobbin(site, "secrets", "metrics", "--json").out
-            #expect(metrics.contains("\"secrets_lookups_24h\": 1") && metrics.contains("\"erp/api_key\": 1"), "\(metrics)")
+            #expect(
+                metrics.contains("\"secrets_lookups_24h\": 1") && metrics.contains("\"erp/api_key\": 1"),
+                "\(metrics)")
         }
     }
 
@@ -107,7 +109,8 @@ import Testing
                 """)
             try Signals.wait("the step", in: [site.path]) { site.count("held", "gate") == 1 ? () : nil }
             var own = 0
-            for pid in try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap({ Int32($0) }) {
+            for pid in try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap({ Int32($0) })
+            {
                 let argv = Data(Disk.bytes("/proc/\(pid)/cmdline") ?? [])
                 #expect(argv.range(of: Data(value.utf8)) == nil, "argv of \(pid)")
                 let environment = String(decoding: Disk.bytes("/proc/\(pid)/environ") ?? [], as: UTF8.self)
@@ -118,11 +121,15 @@ import Testing
             #expect(own > 0, "the step itself has it")
             try site.open(gate: "held")
             let text = try result(site, "held.yaml")
-            #expect(text.contains("E-HTTP-CONNECT") && !text.contains("held by") && !text.contains("held%20by"), "\(text)")
+            #expect(
+                text.contains("E-HTTP-CONNECT") && !text.contains("held by") && !text.contains("held%20by"),
+                "\(text)")
         }
     }
 
-    @Test("a secret that is not there ends the run before its first step; finally still runs") func missing() throws {
+    @Test("a secret that is not there ends the run before its first step; finally still runs") func missing()
+        throws
+    {
         try use { site in
             try site.up()
             try site.drop(
@@ -135,37 +142,48 @@ import Testing
                 finally: [{\(site.effect("after"))}]
                 """)
             let text = try result(site, "missing.yaml")
-            #expect(text.contains("code: E-SECRET\n") && text.contains("bobbin secrets set erp/none"), "\(text)")
+            #expect(
+                text.contains("code: E-SECRET\n") && text.contains("bobbin secrets set erp/none"), "\(text)")
             #expect(site.count("never", "once") == 0 && site.count("after", "once") == 1)
-            #expect(try bobbin(site, "audit", "search", "--action", "secret.missing").out.contains("erp/none"))
+            #expect(
+                try bobbin(site, "audit", "search", "--action", "secret.missing").out.contains("erp/none"))
         }
     }
 
-    @Test("sources in their order; too short, binary, for somebody else, switched off") func sources() throws {
-        let configuration = TestSite.configuration + "secrets: {sources: [files, environment], unmasked: [pin]}\n"
+    @Test("sources in their order; too short, binary, for somebody else, switched off") func sources() throws
+    {
+        let configuration =
+            TestSite.configuration + "secrets: {sources: [files, environment], unmasked: [pin]}\n"
         try use(
             configuration,
-            ["BOBBIN_SECRET_FROM_HERE": "from-the-environment", "DESKTOP_AGENT_SECRET_OLD": "from-the-guide", "BOBBIN_SECRET_ERP_API_KEY": "never asked"]
+            [
+                "BOBBIN_SECRET_FROM_HERE": "from-the-environment",
+                "DESKTOP_AGENT_SECRET_OLD": "from-the-guide", "BOBBIN_SECRET_ERP_API_KEY": "never asked",
+            ]
         ) { site in
             try site.up()
             for (name, value) in [("short", "1234567"), ("pin", "4711"), ("binary", "abc\u{0}defgh")] {
                 #expect(try bobbin(site, "secrets", "set", name, input: value).code == 0)
             }
             for (name, wanted) in [
-                ("from_here", "length 20"), ("old", "length 14"), ("erp/api_key", "length \(Self.value.utf8.count)"),
-                ("short", "E-SECRET-SHORT"), ("pin", "length 4"), ("binary", "E-SECRET-TEXT"), ("nowhere", "E-SECRET\n"),
+                ("from_here", "length 20"), ("old", "length 14"),
+                ("erp/api_key", "length \(Self.value.utf8.count)"),
+                ("short", "E-SECRET-SHORT"), ("pin", "length 4"), ("binary", "E-SECRET-TEXT"),
+                ("nowhere", "E-SECRET\n"),
             ] {
                 let file = "\(name.replacing("/", with: "-")).yaml"
                 try site.drop(
                     file,
-                    "dsl_version: \"1.1\"\nsteps:\n  - shell: printf 'length %s' \"$(printf %s \"$T\" | wc -c)\"\n    env: {T: \"{{ secrets://\(name) }}\"}\n")
+                    "dsl_version: \"1.1\"\nsteps:\n  - shell: printf 'length %s' \"$(printf %s \"$T\" | wc -c)\"\n    env: {T: \"{{ secrets://\(name) }}\"}\n"
+                )
                 #expect(try result(site, file).contains(wanted), "\(name)")
             }
             #expect(try holders("from-the-environment", site) == [])
         }
     }
 
-    @Test("after a wait it is looked up again; what waits shows its name and not its value") func acrossAWait() throws {
+    @Test("after a wait it is looked up again; what waits shows its name and not its value")
+    func acrossAWait() throws {
         try use { site in
             try site.up()
             try site.drop(
@@ -182,12 +200,16 @@ import Testing
             let request = try Signals.wait("the request", in: ["\(site.spool)/approvals/requests"]) {
                 Disk.names("\(site.spool)/approvals/requests").first { $0.hasSuffix(".yaml") }
             }
-            let shown = String(decoding: Disk.bytes("\(site.spool)/approvals/requests/\(request)") ?? [], as: UTF8.self)
+            let shown = String(
+                decoding: Disk.bytes("\(site.spool)/approvals/requests/\(request)") ?? [], as: UTF8.self)
             #expect(shown.contains("secrets://erp/api_key") && !shown.contains("k3y"), "\(shown)")
             // Exchanged while it waits: the new one counts.
-            #expect(try bobbin(site, "secrets", "set", "erp/api_key", input: "a new one of 23 bytes!!").code == 0)
+            #expect(
+                try bobbin(site, "secrets", "set", "erp/api_key", input: "a new one of 23 bytes!!").code == 0)
             #expect(try bobbin(site, "approve", String(request.dropLast(5))).code == 0)
-            #expect(try result(site, "asks.yaml").contains("count: 23") || result(site, "asks.yaml").contains("count: \"23\""))
+            #expect(
+                try result(site, "asks.yaml").contains("count: 23")
+                    || result(site, "asks.yaml").contains("count: \"23\""))
             #expect(try holders("k3y/Of", site) == [])
         }
     }

@@ -93,7 +93,8 @@ import Testing
         ("list[huge] | default: 1 + 'a'", "E-EXPR", 24), ("list[least]", "E-UNDEFINED", 5),
         ("steps[huge]", "E-UNDEFINED", 6),
         ("secrets://a/b", "E-SECRET", 0), ("1 + secrets://a/@#", "E-SECRET-NAME", 4),
-        ("secrets:///a", "E-SECRET-NAME", 0), ("secrets://a/../b", "E-SECRET-NAME", 0), ("secrets://.a", "E-SECRET-NAME", 0),
+        ("secrets:///a", "E-SECRET-NAME", 0), ("secrets://a/../b", "E-SECRET-NAME", 0),
+        ("secrets://.a", "E-SECRET-NAME", 0),
     ])
     func refused(text: String, code: String, offset: Int) {
         #expect(Sample.failure(text)?.code == code)

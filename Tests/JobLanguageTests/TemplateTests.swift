@@ -29,7 +29,8 @@ import Testing
     @Test(arguments: [
         ("ab {{ n", "E-EXPR", 3), ("{{ 'a }}", "E-EXPR", 3), ("é {{ n }} {{ }}", "E-EXPR", 12),
         ("{{ n n }}", "E-EXPR", 5),
-        ("x {{ secrets://a/b }}", "E-SECRET", 5), ("x {{ secrets:// }}", "E-SECRET-NAME", 5), ("é {{ n }} {{ zzz }}", "E-UNDEFINED", 13),
+        ("x {{ secrets://a/b }}", "E-SECRET", 5), ("x {{ secrets:// }}", "E-SECRET-NAME", 5),
+        ("é {{ n }} {{ zzz }}", "E-UNDEFINED", 13),
         ("{{ user's }}", "E-EXPR", 7),
         ("{{ 1 + }}", "E-EXPR", 7),
     ])

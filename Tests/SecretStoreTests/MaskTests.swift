@@ -13,18 +13,23 @@ struct MaskTests {
     /// Fifty of many kinds: letters, signs of every notation, other alphabets, several lines, whatever base64 makes of them.
     static let secrets: [String] = {
         let fixed = [
-            "hunter2hunter2", "pa ss wo rd", "it's \"quoted\"", "a/b+c=d&e?f", "100%sure%20", "back\\slash\\n",
-            "Grüße-aus-Köln", "пароль-123", "密码密码密码", "😀😀-emoji", "aaaaaaaa", "abababababab", "x\t tab inside \t x",
+            "hunter2hunter2", "pa ss wo rd", "it's \"quoted\"", "a/b+c=d&e?f", "100%sure%20",
+            "back\\slash\\n",
+            "Grüße-aus-Köln", "пароль-123", "密码密码密码", "😀😀-emoji", "aaaaaaaa", "abababababab",
+            "x\t tab inside \t x",
             "AKIAIOSFODNN7EXAMPLE", "ghp_0123456789abcd", "<xml>&amp;</xml>", "$(rm -rf /)", "`id`;echo 1",
             "-----BEGIN KEY-----\nMIIEowIBAAKC\nq83vEjRWeJCr\n-----END KEY-----", "line one\nsecond line",
             "{\"json\": true}", "user:password@host", "12345678", "0xDEADBEEF", "........",
         ]
         var random = SystemRandomNumberGenerator()
-        let signs = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~'\"\\ ")
+        let signs = Array(
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~'\"\\ "
+        )
         return fixed
             + (0..<25).map { index in
                 // Not at its ends: blanks there are not part of a secret.
-                "x" + String((0..<(6 + index % 12)).map { _ in signs.randomElement(using: &random) ?? "x" }) + "y"
+                "x" + String((0..<(6 + index % 12)).map { _ in signs.randomElement(using: &random) ?? "x" })
+                    + "y"
             }
     }()
 
@@ -37,7 +42,9 @@ struct MaskTests {
         }
         for shift in 0..<3 {
             // What surrounds it is part of its outermost signs: those are cut.
-            let padded = Data(repeating: 0x41, count: shift) + data + Data(repeating: 0x42, count: (3 - (shift + data.count) % 3) % 3)
+            let padded =
+                Data(repeating: 0x41, count: shift) + data
+                + Data(repeating: 0x42, count: (3 - (shift + data.count) % 3) % 3)
             var text = padded.base64EncodedString()
             text = String(text.dropFirst([0, 2, 3][shift]))
             let tail = (shift + data.count) % 3
@@ -50,7 +57,9 @@ struct MaskTests {
         }
         forms.append(("hex", data.map { String(format: "%02x", $0) }.joined()))
         forms.append(("HEX", data.map { String(format: "%02X", $0) }.joined()))
-        for (name, kept) in [("percent", CharacterSet.alphanumerics), ("query", .urlQueryAllowed), ("path", .urlPathAllowed)] {
+        for (name, kept) in [
+            ("percent", CharacterSet.alphanumerics), ("query", .urlQueryAllowed), ("path", .urlPathAllowed),
+        ] {
             let ascii = kept.intersection(CharacterSet(charactersIn: Unicode.Scalar(0)...Unicode.Scalar(127)))
             if let text = secret.addingPercentEncoding(withAllowedCharacters: ascii) {
                 forms.append((name, text))
@@ -58,18 +67,36 @@ struct MaskTests {
                 forms.append((name + " form", text.replacing("%20", with: "+")))
             }
         }
-        for options in [JSONSerialization.WritingOptions.fragmentsAllowed, [.fragmentsAllowed, .withoutEscapingSlashes]] {
+        for options in [
+            JSONSerialization.WritingOptions.fragmentsAllowed, [.fragmentsAllowed, .withoutEscapingSlashes],
+        ] {
             if let json = try? JSONSerialization.data(withJSONObject: secret, options: options) {
                 forms.append(("json", String(decoding: json.dropFirst().dropLast(), as: UTF8.self)))
             }
         }
-        let ascii = secret.utf16.map { $0 < 0x20 || $0 > 0x7E || $0 == 0x22 || $0 == 0x5C ? String(format: "\\u%04x", $0) : String(UnicodeScalar(UInt8($0))) }
+        let ascii = secret.utf16.map {
+            $0 < 0x20 || $0 > 0x7E || $0 == 0x22 || $0 == 0x5C
+                ? String(format: "\\u%04x", $0) : String(UnicodeScalar(UInt8($0)))
+        }
         forms.append(("json ascii", ascii.joined()))
         forms.append(("shell", secret.replacing("'", with: "'\\''")))
         forms.append(("shlex", secret.replacing("'", with: "'\"'\"'")))
-        forms.append(("printf %q", secret.unicodeScalars.map { $0.value < 0x20 ? String(format: "\\%03o", $0.value) : "\\ \"'$`;&|<>()*?[]{}!#~^".unicodeScalars.contains($0) ? "\\\($0)" : "\($0)" }.joined()))
         forms.append(
-            ("xml", secret.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing("\"", with: "&quot;").replacing("'", with: "&#x27;")))
+            (
+                "printf %q",
+                secret.unicodeScalars.map {
+                    $0.value < 0x20
+                        ? String(format: "\\%03o", $0.value)
+                        : "\\ \"'$`;&|<>()*?[]{}!#~^".unicodeScalars.contains($0) ? "\\\($0)" : "\($0)"
+                }.joined()
+            ))
+        forms.append(
+            (
+                "xml",
+                secret.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(
+                    "\"", with: "&quot;"
+                ).replacing("'", with: "&#x27;")
+            ))
         return forms.map { ($0.0, Array($0.1.utf8)) }
     }
 
@@ -108,7 +135,8 @@ struct MaskTests {
         counts.with { counts in
             counts = (counts.secrets + 1, counts.two + two, counts.three + three)
             if counts.secrets == secrets.count {
-                print("masked: \(counts.secrets) secrets, \(counts.two) cuts in two, \(counts.three) in three")
+                print(
+                    "masked: \(counts.secrets) secrets, \(counts.two) cuts in two, \(counts.three) in three")
             }
         }
     }
@@ -118,7 +146,8 @@ struct MaskTests {
         var random = SystemRandomNumberGenerator()
         for round in 0..<400 {
             let letters = Array("ab".utf8)
-            let word = { (count: Int) in (0..<count).map { _ in letters.randomElement(using: &random) ?? 97 } }
+            let word = { (count: Int) in (0..<count).map { _ in letters.randomElement(using: &random) ?? 97 }
+            }
             let secrets = (0..<3).map { _ in word(8 + round % 3) }
             let text = word(200)
             var covered = [Bool](repeating: false, count: text.count)
@@ -129,7 +158,11 @@ struct MaskTests {
             }
             var wanted: [UInt8] = []
             for index in text.indices {
-                if !covered[index] { wanted.append(text[index]) } else if index == 0 || !covered[index - 1] { wanted += Array("***".utf8) }
+                if !covered[index] {
+                    wanted.append(text[index])
+                } else if index == 0 || !covered[index - 1] {
+                    wanted += Array("***".utf8)
+                }
             }
             let cut = round % text.count
             #expect(Self.through(SecretMask(secrets), [text[..<cut], text[cut...]]) == wanted)
@@ -138,7 +171,10 @@ struct MaskTests {
 
     @Test func whatIsNoSecretPasses() {
         let mask = SecretMask([Array("hunter2hunter2".utf8)])
-        for text in ["", "hunter2hunter", "100% \\ & %4 \\u00 &am &; %zz", "hunter2\\", "\u{0}\u{1}", "%68%75", "%%68unter2hunter"] {
+        for text in [
+            "", "hunter2hunter", "100% \\ & %4 \\u00 &am &; %zz", "hunter2\\", "\u{0}\u{1}", "%68%75",
+            "%%68unter2hunter",
+        ] {
             let bytes = Array(text.utf8)
             #expect(Self.through(mask, [bytes[...]]) == bytes)
             #expect(Self.through(mask, bytes.indices.map { bytes[$0...$0] }) == bytes)

@@ -35,6 +35,8 @@ int bb_getrandom(void *buffer, size_t length);
 int bb_has_acl(int fd);
 /// F_SETLEASE F_RDLCK then F_UNLCK: 0 = nobody has the file open for writing, -EAGAIN = somebody has,
 /// -EACCES = may not ask about this file.
+/// Sets the access list of a directory: its owner and `uid` may do all, others (the group too) nothing.
+int bb_share_with(int fd, unsigned uid);
 int bb_take_read_lease(int fd);
 int bb_drop_lease(int fd);
 
@@ -59,11 +61,30 @@ int bb_probe_close_range(void);
 /// One batch of directory entries (getdents64). Returns bytes filled, 0 at the end.
 int bb_getdents(int fd, void *buffer, unsigned length);
 
+enum { BB_O_PATH = 010000000 };
 enum { BB_INHERITED_FIRST = 3, BB_INHERITED_ABOVE = 64 };
 /// A file without a name, in memory, close-on-exec, above BB_INHERITED_ABOVE.
 int bb_memory_file(const char *label);
 /// No core dump of this process, and nobody of the same account may look into its memory or environment.
 int bb_hide_memory(void);
+
+struct bb_account {
+    unsigned uid, gid;
+    const unsigned *groups;
+    int group_count;
+};
+/// From here on the calling thread, and no other, reaches files as this account; NULL: as the process does again.
+/// Anything but 0 means that the thread is neither.
+int bb_reach_files_as(const struct bb_account *account);
+/// Whether this process may start programs as other accounts and end them: CAP_SETUID, CAP_SETGID, CAP_KILL.
+int bb_may_switch_accounts(void);
+
+/// The version of Landlock that the kernel has; 0 or negative: none.
+int bb_landlock_version(void);
+/// A set of rules that forbids every change of files but where it is allowed; a descriptor above BB_INHERITED_ABOVE.
+int bb_landlock_begin(void);
+/// Allows every change of what `fd` is, and of all below it.
+int bb_landlock_allow(int ruleset, int fd, int is_directory);
 
 struct bb_spawn {
     const char *path;
@@ -74,7 +95,8 @@ struct bb_spawn {
     const int *inherited;            // become 3, 4, …; each is BB_INHERITED_ABOVE or more, so that none is overwritten
     int inherited_count;
     int own_session;                 // setsid instead of a process group of its own
-    const char *const *writable;     // Landlock: NULL = no confinement (the one place where a step is confined)
+    const struct bb_account *account;  // who it runs as; NULL: as we do
+    int ruleset;                     // Landlock: -1 = no confinement (the one place where a step is confined)
 };
 /// Starts a program; the child is the leader of a new session or group. Fills the pid; returns a pidfd or -errno of
 /// whatever failed, the exec included.

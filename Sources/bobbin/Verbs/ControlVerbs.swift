@@ -37,7 +37,10 @@ private struct RunCommand {
     private func sendOne(_ subject: String) throws -> Bool {
         let name = ControlFile.command(verb, subject: subject).name
         let waiter = try AnswerWaiter(site.spool.controlClosed)
-        try AtomicFile.write(Array(text.utf8), to: name, in: site.spool.control, existing: .replace)
+        // It says what it is: its owner alone does not show that he meant it.
+        let words = "\(verb.rawValue) \(subject)\(text.isEmpty ? "" : ": \(text)")\n"
+        try AtomicFile.write(
+            Array(words.utf8), to: name, in: site.spool.control, mode: 0o640, existing: .replace)
         guard try SiteView(site).isAnyoneWorking else {
             Terminal.complain("\(subject): no runner is working; the command waits in spool/control/\(name)")
             return true
@@ -135,7 +138,9 @@ struct PauseVerb: ParsableCommand {
         let site = try site.open()
         for text in queues {
             let name = ControlFile.pause(try knownQueue(text, site)).name
-            try AtomicFile.write([], to: name, in: site.spool.control, existing: .replace)
+            try AtomicFile.write(
+                Array("pause \(text)\n".utf8), to: name, in: site.spool.control, mode: 0o640,
+                existing: .replace)
             print("\(text): paused, as long as spool/control/\(name) is there (bobbin resume \(text))")
         }
     }
@@ -169,7 +174,9 @@ struct DrainVerb: ParsableCommand {
         guard try SiteView(site).isAnyoneWorking else {
             return print("no runner is working; nothing to drain")
         }
-        try AtomicFile.write([], to: ControlFile.drain.name, in: site.spool.control, existing: .replace)
+        try AtomicFile.write(
+            Array("drain\n".utf8), to: ControlFile.drain.name, in: site.spool.control, mode: 0o640,
+            existing: .replace)
         print(
             "draining: runs end, nothing new starts, then the runners stop and spool/control/drain goes away")
     }

@@ -2,6 +2,7 @@
 // Owns: the layout; the answer file that `approve` and `deny` write, as a person would by hand.
 // Never: decides whether an answer counts: the runner does, by who owns the file.
 // On failure: exit 1 when the answer was refused, with the reason; without a runner it waits, and that is said.
+import AccessControl
 import ArgumentParser
 import BobbinDaemon
 import JobModel
@@ -19,11 +20,13 @@ struct ApprovalsVerb: ParsableCommand {
 
     func run() throws {
         let site = try site.open()
+        guard site.spool.isOwn else { return try published(site) }
         let view = try ApprovalView(site)
+        let policy = try site.access()
         if let request { return try show(Choice.one(request, view), site) }
         if json.json {
             return Terminal.print(
-                json: .list(view.rows.map { ApprovalView.value($0, isSharedSite: site.access.isShared) }))
+                json: .list(view.rows.map { ApprovalView.value($0, policy: policy) }))
         }
         if view.rows.isEmpty { print("nothing waits for anybody") }
         let now = Terminal.now
@@ -40,7 +43,7 @@ struct ApprovalsVerb: ParsableCommand {
             print("  \(Terminal.escape(q.shownMessage))")
             var facts = [
                 "asked by \(Terminal.escape(row.run.acceptance.submitter.name))",
-                ApprovalForm.whoMay(q, isSharedSite: site.access.isShared),
+                ApprovalForm.whoMay(q, policy: policy),
             ]
             if q.wanted > 1 {
                 facts.append("\(Set(row.gate.approval.decisions.map(\.by.uid)).count) of \(q.wanted)")
@@ -55,11 +58,31 @@ struct ApprovalsVerb: ParsableCommand {
         }
     }
 
-    private func show(_ row: ApprovalView.Row, _ site: Site) throws {
-        if json.json {
-            return Terminal.print(json: ApprovalView.value(row, isSharedSite: site.access.isShared))
+    /// Who is not the service sees what it has published.
+    private func published(_ site: Site) throws {
+        let requests =
+            try request.map { try PublishedRequest.find($0, site.spool) } ?? PublishedRequest.all(site.spool)
+        if json.json { return Terminal.print(json: .list(requests.map { .map($0.fields) })) }
+        if request != nil, let one = requests.first {
+            return print(String(decoding: one.text, as: UTF8.self), terminator: "")
         }
-        let text = ApprovalForm.render(row.run, row.gate, isSharedSite: site.access.isShared)
+        if requests.isEmpty { print("nothing waits for anybody") }
+        for one in requests {
+            let word = { (key: String) in Terminal.escape(one.fields[key]?.text ?? "") }
+            print(
+                "\(one.id)  \(word("job"))  \(word("risk_level")) risk  until \(word("expires_at")), then \(word("then"))"
+            )
+            print("  \(word("message"))")
+            print("  asked by \(word("asked_by")); \(word("who_may_answer"))")
+        }
+    }
+
+    private func show(_ row: ApprovalView.Row, _ site: Site) throws {
+        let policy = try site.access()
+        if json.json {
+            return Terminal.print(json: ApprovalView.value(row, policy: policy))
+        }
+        let text = ApprovalForm.render(row.run, row.gate, policy: policy)
         print(String(decoding: text, as: UTF8.self), terminator: "")
     }
 }
@@ -87,42 +110,86 @@ private struct AnswerCommand {
     let verdict: Decision.Verdict
     let comment: String
     let inputs: [String]
+    /// With which the answer is signed; nil: it is not.
+    var key: String?
 
     func send(_ requests: [String]) throws {
         var isGood = true
         for request in requests {
             // Each anew: an answer may have closed others.
+            guard site.spool.isOwn else {
+                isGood = try sendPublished(request) && isGood
+                continue
+            }
             isGood = try send(Choice.one(request, ApprovalView(site))) && isGood
         }
         if !isGood { throw ExitCode(Exit.failed) }
     }
 
+    private func sendPublished(_ text: String) throws -> Bool {
+        let found = try PublishedRequest.find(text, site.spool)
+        guard let request = found.first, found.count == 1 else {
+            Terminal.complain(
+                found.isEmpty
+                    ? "no open request `\(Terminal.escape(text))`; `bobbin approvals` lists them"
+                    : "`\(Terminal.escape(text))` is more than one request: \(found.map(\.id).joined(separator: ", "))"
+            )
+            throw ExitCode(Exit.usage)
+        }
+        return try send(request.id, request.answer(verdict, comment: comment, inputs: try values([])))
+    }
+
     private func send(_ row: ApprovalView.Row) throws -> Bool {
-        let name = "\(row.id).\(Identities.fresh()).yaml"
         let bytes = ApprovalForm.answer(
             row.id, nonce: row.gate.question.nonce, digest: ApprovalForm.digest(row.run.acceptance, row.gate),
             verdict, comment: comment, inputs: try values(row.gate.question.form))
+        return try send(row.id, bytes)
+    }
+
+    private func send(_ id: String, _ bytes: [UInt8]) throws -> Bool {
+        let name = "\(id).\(Identities.fresh()).yaml"
         let answer = try AnswerWaiter(site.spool.approvalsClosed)
-        try AtomicFile.write(bytes, to: name, in: site.spool.responses)
+        let mode: UInt32 = site.spool.isOwn ? 0o644 : 0o640
+        if let key {
+            // Before the answer itself, which is judged at once.
+            try AtomicFile.write(
+                try sign(bytes, key), to: name + AnswerSignature.ending, in: site.spool.responses, mode: mode)
+        }
+        try AtomicFile.write(bytes, to: name, in: site.spool.responses, mode: mode)
         guard try SiteView(site).isAnyoneWorking else {
             Terminal.complain(
-                "\(row.id): no runner is working; the answer waits in spool/\(SpoolName.responses)/\(name)")
+                "\(id): no runner is working; the answer waits in spool/\(SpoolName.responses)/\(name)")
             return true
         }
         guard let verdict = try answer.wait(for: "~\(DropName.escaped(name)).verdict.yaml") else {
             Terminal.complain(
-                "\(row.id): no runner took the answer within 30 s; it waits in spool/\(SpoolName.responses)/\(name)"
+                "\(id): no runner took the answer within 30 s; it waits in spool/\(SpoolName.responses)/\(name)"
             )
             return false
         }
         let text = verdict["message"]?.scalar?.text ?? ""
         if verdict["outcome"]?.scalar?.text == "refused" {
-            Terminal.complain("\(row.id): \(Terminal.escape(text)) [\(verdict["code"]?.scalar?.text ?? "")]")
+            Terminal.complain("\(id): \(Terminal.escape(text)) [\(verdict["code"]?.scalar?.text ?? "")]")
             Terminal.complain("  \(Terminal.escape(verdict["what_to_do"]?.scalar?.text ?? ""))")
             return false
         }
-        print("\(row.id): \(Terminal.escape(text))")
+        print("\(id): \(Terminal.escape(text))")
         return true
+    }
+
+    private func sign(_ bytes: [UInt8], _ key: String) throws -> [UInt8] {
+        // A key with a passphrase is asked for at the terminal by ssh-keygen itself, so it may take its time.
+        let said = try BriefProcess.ask(
+            ["ssh-keygen", "-Y", "sign", "-n", AnswerSignature.namespace, "-f", key], input: bytes,
+            passing: ["HOME", "SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY"], patience: 120)
+        guard let said, said.isGood else {
+            let why =
+                said.map { String(decoding: $0.error, as: UTF8.self).trimmed }
+                ?? "the program ssh-keygen is missing"
+            Terminal.complain("the answer could not be signed: \(Terminal.escape(why))")
+            throw ExitCode(Exit.failed)
+        }
+        return said.output
     }
 
     private func values(_ form: [JobParameter]) throws -> ValueMap {
@@ -149,10 +216,15 @@ struct ApproveVerb: ParsableCommand {
     var requests: [String]
     @Option(help: "Why.") var comment: String = ""
     @Option(help: "An input of the form, NAME=VALUE; may be given again.") var input: [String] = []
+    @Option(
+        help: ArgumentHelp("Sign with this ssh key, where a signature is asked for.", valueName: "key"),
+        completion: .file())
+    var sign: String?
     @OptionGroup var site: SiteOption
     func run() throws {
-        try AnswerCommand(site: site.open(), verdict: .approve, comment: comment, inputs: input).send(
-            requests)
+        try AnswerCommand(site: site.open(), verdict: .approve, comment: comment, inputs: input, key: sign)
+            .send(
+                requests)
     }
 }
 

@@ -281,8 +281,11 @@ struct SecretsCheckVerb: ParsableCommand {
 
 struct SecretsMetricsVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "metrics", abstract: "How often secrets were read in the last 24 hours, and what was unusual.",
-        discussion: "  bobbin secrets metrics\nFrom the audit log: never a value. `unusual` tells of new readers, of many more readings than before, and of jobs that ask for what they are not given.")
+        commandName: "metrics",
+        abstract: "How often secrets were read in the last 24 hours, and what was unusual.",
+        discussion:
+            "  bobbin secrets metrics\nFrom the audit log: never a value. `unusual` tells of new readers, of many more readings than before, and of jobs that ask for what they are not given."
+    )
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
@@ -304,7 +307,9 @@ struct SecretsMetricsVerb: ParsableCommand {
         print("last 24 h: \(metrics.lookups) read, \(metrics.stores) set, \(metrics.errors) not given")
         for entry in metrics.popular.prefix(10) { print("  \(Terminal.escape(entry.name))  \(entry.count)") }
         for source in sources {
-            print("source \(source.source.rawValue): \(source.isThere ? "active" : "not active: \(Terminal.escape(source.why))")")
+            print(
+                "source \(source.source.rawValue): \(source.isThere ? "active" : "not active: \(Terminal.escape(source.why))")"
+            )
         }
         for line in metrics.unusual { Terminal.complain("unusual: \(Terminal.escape(line))") }
     }

@@ -16,10 +16,21 @@ struct InitVerb: ParsableCommand {
         commandName: "init", abstract: "Make a site: directories and a configuration.",
         discussion: "  bobbin init ~/jobs && cd ~/jobs && bobbin up")
     @Argument(help: "Where; this directory when left out.", completion: .directory) var directory = "."
+    @Option(
+        help: ArgumentHelp(
+            "For many people: the members of this group of the host may drop jobs, each with the role that ops/access.yaml gives.",
+            valueName: "group"))
+    var shared: String?
 
     func run() throws {
         let isNew = try Site.make(at: directory)
         let path = try SiteFinder.absolute(directory)
+        if let shared {
+            try Site.share(at: path, with: shared)
+            print(
+                "\(path) is open to the group \(shared), as ops/access.yaml has it; it runs as \(Host.userName(ProcessSetup.uid))"
+            )
+        }
         print(isNew ? "made a site in \(path)" : "\(path) is a site already; missing directories were made")
         print(
             "queues are set in ops/orchestrator.yaml; `bobbin up` starts the work; drop jobs into spool/default/p5/"

@@ -59,10 +59,18 @@ struct SubmitVerb: ParsableCommand {
             throw ExitCode(Exit.malformed)
         }
         let ticket = Identities.fresh().text
+        let intake = try SharedSite.intake(site)
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let stem = DropName.escaped(String(name.split(separator: ".").first ?? "job"), limit: 100)
         let drop = "\(stem).\(ticket).yaml"
-        try AtomicFile.write(try variables.isEmpty ? bytes : withVariables(bytes, spec), to: drop, in: lane)
+        let text = try variables.isEmpty ? bytes : withVariables(bytes, spec)
+        if let intake {
+            // Into which nobody else can put anything: so it is certain that we meant it.
+            let meant = SharedSite.intakeName(queue, priority, drop)
+            try AtomicFile.write(text, to: meant, in: intake, mode: 0o640)
+        } else {
+            try AtomicFile.write(text, to: drop, in: lane)
+        }
         print(quiet ? ticket : "\(ticket)  spool/\(queue)/\(priority.directory)/\(drop)")
         return ticket
     }
