@@ -17,8 +17,8 @@ func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: house)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: house)
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: house)
 }
 
 let package = Package(
@@ -87,7 +87,7 @@ let package = Package(
                 "BobbinDaemon", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue",
                 "YamlText",
             ]),
-        tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"]),
+        tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"], exclude: ["Shared"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -142,6 +142,7 @@ final class Admission {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(reading.findings, queueName: key.queue.text),
                 sha256: Digest.sha256(drop.bytes))
+            try Intents(spool).spend(drop.identity)
             return .settled
         }
         let now = Timestamp(nanoseconds: Clocks.wall)
@@ -157,6 +158,7 @@ final class Admission {
         if let failure {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
+            try Intents(spool).spend(drop.identity)
             return .settled
         }
         return try claim(drop, job, who, terms, at: now, reading, candidate, key, directory)

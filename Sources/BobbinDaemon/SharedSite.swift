@@ -74,28 +74,25 @@ public struct SharedSite: Sendable {
         for group in Array(policy.groups.keys) + [policy.group].compactMap({ $0 }) {
             names.formUnion(Host.members(of: group))
         }
-        let known = try Set(root.names())
-        for name in names.subtracting(known) {
+        for name in names {
             guard let uid = Host.uid(named: name), uid != policy.service, DropName.escaped(name) == name
-            else { continue }
+            else {
+                continue
+            }
             try makeIntake(name, of: uid, in: root, service: policy.service)
         }
-        return try root.names().filter { !$0.hasPrefix(".") }
+        return try root.names().filter { !$0.hasPrefix(".") }.sorted()
     }
 
+    /// Until its owner was let in nobody but the service can enter it.
     private static func makeIntake(_ name: String, of uid: UInt32, in root: Directory, service: UInt32) throws
     {
-        // Under a dot name until nobody but its owner and we can enter it.
-        let temporary = ".\(name)"
-        let directory = try root.makeDirectory(temporary, mode: closed)
+        let directory = try root.makeDirectory(name, mode: closed)
+        guard try !directory.hasACL() else { return }
         // What is put into it belongs to our own group, so that we may read it.
         if let own = Host.account(service)?.group { try directory.setGroup(own) }
         try directory.setMode(0o2700)
         try directory.share(with: uid)
-        do throws(SystemError) { try root.rename(temporary, to: root, name) } catch {
-            guard error.isExisting else { throw error }
-            try root.removeDirectory(temporary)
-        }
     }
 
     /// Our own intake on a site for many; nil where we need none: on a private site, and as the service itself.

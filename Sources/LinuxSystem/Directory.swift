@@ -50,6 +50,10 @@ public final class Directory: Sendable {
     public func setGroup(_ gid: UInt32) throws(SystemError) {
         _ = try SystemCalls.plain("fchown", path) { Int(fchown(fd, ~0, gid)) }
     }
+    /// Whether rights beyond the mode are set on it.
+    public func hasACL() throws(SystemError) -> Bool {
+        try SystemCalls.wrapped("fgetxattr", path) { bb_has_acl(fd) } > 0
+    }
     /// Lets one other account do in it whatever its owner may.
     public func share(with uid: UInt32) throws(SystemError) {
         _ = try SystemCalls.wrapped("fsetxattr", path) { bb_share_with(fd, uid) }
