@@ -7,6 +7,7 @@ import AccessControl
 import JobModel
 import LinuxSystem
 import RunHistory
+import SecretStore
 import SpoolQueue
 
 public struct Doctor {
@@ -37,7 +38,9 @@ public struct Doctor {
         }
         add(.well, "site", "\(path), spool \(site.spool.id)")
         let configuration = examineConfiguration(site)
-        examineModes(site.spool)
+        let policy = examineAccess(site)
+        examineModes(site.spool, isShared: policy?.isShared ?? false)
+        examineSecrets(site, configuration)
         examineDisk(site.spool)
         examineJournals(site.spool)
         examineIndex(site.spool)
@@ -83,11 +86,71 @@ public struct Doctor {
         return .standard
     }
 
-    private mutating func examineModes(_ spool: Spool) {
+    /// Nil where ops/access.yaml cannot be read.
+    private mutating func examineAccess(_ site: Site) -> AccessPolicy? {
+        do {
+            let policy = try site.access()
+            guard policy.isShared else {
+                if policy.isEnforced {
+                    add(
+                        .well, "access",
+                        "\(AccessFile.path): \(policy.users.count) accounts, \(policy.groups.count) groups")
+                }
+                return policy
+            }
+            add(
+                .well, "access",
+                "shared with the group \(policy.group ?? ""); \(policy.users.count) accounts and \(policy.groups.count) groups have roles"
+            )
+            for name in policy.users.keys.sorted() where Host.uid(named: name) == nil && UInt32(name) == nil {
+                add(
+                    .warning, "access", "\(AccessFile.path) names `\(name)`, who is no account of this host",
+                    "Take it out, or correct it.")
+            }
+            if ProcessSetup.uid == policy.service, !Account.maySwitch {
+                add(
+                    .warning, "steps of others",
+                    "this account cannot act as others; if the service has no more rights than you here, their steps are E-LAUNCH",
+                    "AmbientCapabilities=CAP_SETUID CAP_SETGID CAP_KILL in the unit, or run it as root.")
+            }
+            if !Confinement.isAvailable {
+                add(
+                    .warning, "confinement",
+                    "this kernel has no Landlock of version 2: programs of steps may change in ops/ and spool/ what their account may",
+                    "Linux 5.19 or newer, with `landlock` among the lsm= of its start.")
+            }
+            return policy
+        } catch let problem as ConfigurationProblem {
+            add(
+                .wrong, "access", problem.text,
+                "Correct \(AccessFile.path); a running Bobbin keeps the old one until then.")
+        } catch { add(.wrong, "access", "\(AccessFile.path) cannot be read: \(error)") }
+        return nil
+    }
+
+    /// Only where there is a secret: nearly every site begins without.
+    private mutating func examineSecrets(_ site: Site, _ configuration: Configuration) {
+        examine("secrets") { doctor in
+            let files = SecretFiles(try site.spool.site.directory("secrets"))
+            let count = try files.rows().count
+            guard count > 0 else { return }
+            for source in SecretLookup.sources(site: site.path, configuration.secrets).active()
+            where !source.isThere && source.source == .files {
+                return doctor.add(
+                    .wrong, "secrets", source.why, "Without it no job gets any of the \(count) secrets.")
+            }
+            doctor.add(
+                .well, "secrets", "\(count), and an identity to open them (bobbin secrets check tries each)")
+        }
+    }
+
+    private mutating func examineModes(_ spool: Spool, isShared: Bool) {
         examine("modes") { doctor in
             var open: [String] = []
             for name in [".", SpoolName.claimed, "done", "failed", SpoolName.control, SpoolName.state] {
                 let status = try name == "." ? spool.root.status() : spool.root.directory(name).status()
+                // There each may change his own files alone, and what is in them is judged by its owner.
+                if isShared, name == SpoolName.control, status.mode == 0o3770 { continue }
                 if status.mode & 0o022 != 0 { open.append(name == "." ? "spool" : "spool/\(name)") }
             }
             guard !open.isEmpty else { return doctor.add(.well, "modes", "nobody else may write the spool") }

@@ -147,7 +147,9 @@ public final class Spool: Sendable {
     /// On a site for many, its people may use what they know by name, and no more, of what is the service's own.
     private static func state(_ name: String, in directory: Directory) throws(SystemError) -> Directory {
         do throws(SystemError) { return try directory.directory(name) } catch {
-            guard error.fileTrouble == .access else { throw error }
+            guard error.fileTrouble == .access, try !Host.mayAct(as: directory.status().uid) else {
+                throw error
+            }
             return try directory.directoryToEnter(name)
         }
     }

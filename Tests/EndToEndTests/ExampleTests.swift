@@ -125,7 +125,10 @@ import YamlText
         try TestSite.use(Self.configuration) { site in
             site.mayHaveChildren = true
             try furnish(site)
-            try site.up(["PATH": "\(site.path)/bin:\(Host.environment("PATH") ?? "/usr/bin:/bin")"])
+            try site.up([
+                "PATH": "\(site.path)/bin:\(Host.environment("PATH") ?? "/usr/bin:/bin")",
+                "BOBBIN_SECRET_ERP_API_KEY": "the key of an example",
+            ])
             try site.drop(
                 "ledger.yaml",
                 job([

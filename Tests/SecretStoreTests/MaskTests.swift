@@ -64,7 +64,8 @@ struct MaskTests {
             if let text = secret.addingPercentEncoding(withAllowedCharacters: ascii) {
                 forms.append((name, text))
                 forms.append((name + " lower", text.replacing(/%[0-9A-F]{2}/) { $0.output.lowercased() }))
-                forms.append((name + " form", text.replacing("%20", with: "+")))
+                // With a `+` left as it is there would be two readings, and no form writes that.
+                if name == "percent" { forms.append((name + " form", text.replacing("%20", with: "+"))) }
             }
         }
         for options in [
