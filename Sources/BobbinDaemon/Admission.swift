@@ -142,7 +142,7 @@ final class Admission {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(reading.findings, queueName: key.queue.text),
                 sha256: Digest.sha256(drop.bytes))
-            try Intents(spool).spend(drop.identity)
+            try spend(drop)
             return .settled
         }
         let now = Timestamp(nanoseconds: Clocks.wall)
@@ -158,7 +158,7 @@ final class Admission {
         if let failure {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
-            try Intents(spool).spend(drop.identity)
+            try spend(drop)
             return .settled
         }
         return try claim(drop, job, who, terms, at: now, reading, candidate, key, directory)
@@ -180,6 +180,11 @@ final class Admission {
                     outcome: failure.code, why: "\(failure.message). \(failure.whatToDo)", severity: .notice)
             ], at: Timestamp(nanoseconds: Clocks.wall))
         return failure
+    }
+
+    /// Its proof of intent has served.
+    private func spend(_ drop: Drop) throws {
+        if access().isShared { try Intents(spool).spend(drop.identity) }
     }
 
     /// The owner of the file, and whether it is certain that he meant to drop it. Of a job that a step of a run submitted: who
@@ -247,7 +252,7 @@ final class Admission {
         acceptance.calledTemplates = reading.called
         acceptance.terms = terms
         announce(id)
-        try Intents(spool).spend(drop.identity)
+        try spend(drop)
         journal.append(.accepted(acceptance), of: id)
         return .accepted(RunRecord(acceptance), job)
     }

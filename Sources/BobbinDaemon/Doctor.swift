@@ -139,6 +139,11 @@ public struct Doctor {
                 return doctor.add(
                     .wrong, "secrets", source.why, "Without it no job gets any of the \(count) secrets.")
             }
+            for line in try SecretMetrics.read(site, now: Timestamp(nanoseconds: Clocks.wall)).unusual {
+                doctor.add(
+                    .warning, "secrets", line,
+                    "Ask who it is about; bobbin audit search --action secret has every look-up.")
+            }
             doctor.add(
                 .well, "secrets", "\(count), and an identity to open them (bobbin secrets check tries each)")
         }

@@ -168,6 +168,7 @@ struct StaticCheck {
             inner.secrets = .ofEnvironment(step)
             check(.map(step.environment), place, inner)
         }
+        warnOfLiterals(step, node)
         guard let parameters = node[step.type.name] else { return }
         for parameter in step.type.parameters {
             let place =
@@ -183,6 +184,29 @@ struct StaticCheck {
             // Not ours.
             case (.literal, _), (.form, _): break
             default: check(value, place, view)
+            }
+        }
+    }
+
+    /// What is named like a secret and stands there in the clear is in the spool, beside the result and in every backup.
+    private func warnOfLiterals(_ step: StepSpec, _ node: YamlNode) {
+        guard budget != nil, step.type.control == nil else { return }
+        func look(_ name: String, _ value: Value, _ place: YamlNode?) {
+            switch value {
+            case .string(let text) where Preview.isSecret(name) && !text.isEmpty && !value.mayHoldTemplate:
+                findings.warning(
+                    "W-SECRET", "`\(name)` stands here in the clear",
+                    hint: "keep it as a secret (bobbin secrets set KEY) and write {{ secrets://KEY }}",
+                    at: place?.start ?? node.start)
+            case .map(let map):
+                for entry in map.entries { look(entry.key, entry.value, place?[entry.key]) }
+            default: break
+            }
+        }
+        look("", .map(step.environment), node["env"])
+        for parameter in step.type.parameters where parameter.mayHoldSecret && parameter.name != "body" {
+            if let value = step.parameters[parameter.name] {
+                look(parameter.name, value, node[step.type.name]?[parameter.name])
             }
         }
     }
