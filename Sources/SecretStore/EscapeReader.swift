@@ -33,6 +33,11 @@ struct EscapeReader: Sendable {
     /// Where an escape began that may still become whole.
     var open: Int? { raw.isEmpty ? nil : start }
 
+    /// Whether this byte, here, may not stand for itself alone.
+    func isEscape(_ byte: UInt8) -> Bool {
+        !raw.isEmpty || byte == escapes.sign || escapes == .form && byte == 0x2B
+    }
+
     private enum Reading { case partial, none, bytes([UInt8]) }
 
     mutating func take(_ byte: UInt8, at position: Int) -> [Unit] {

@@ -80,22 +80,25 @@ struct PatternTree: Sendable {
         }
     }
 
+    /// Bytes with which a pattern begins.
+    var beginnings: [UInt8] { (0...255).filter { starts[Int($0)] >= 0 } }
+
     /// One search, over bytes that come in pieces; `reader` says what they stand for.
     struct Search {
         private var node: Int32 = 0
-        private var reader: EscapeReader
+        private(set) var reader: EscapeReader
         /// Where the bytes began that the current node stands for, and those before them.
         private var counted: [Int] = []
-        private(set) var position = 0
+        private var position = 0
 
         init(_ escapes: EscapeReader.Escapes = .none) { reader = EscapeReader(escapes) }
 
         /// Tells of each pattern that ends with this byte, the longest of them: from its first byte to its last.
         mutating func take(_ byte: UInt8, _ tree: PatternTree, _ found: (ClosedRange<Int>) -> Void) {
-            if reader.escapes == .none {
-                step(byte, at: position...position, tree, found)
-            } else {
+            if reader.isEscape(byte) {
                 for unit in reader.take(byte, at: position) { step(unit.byte, at: unit.place, tree, found) }
+            } else {
+                step(byte, at: position...position, tree, found)
             }
             position += 1
         }
@@ -104,7 +107,7 @@ struct PatternTree: Sendable {
             _ byte: UInt8, at place: ClosedRange<Int>, _ tree: PatternTree,
             _ found: (ClosedRange<Int>) -> Void
         ) {
-            if tree.skipped.contains(byte), node != 0 { return }
+            if node != 0, tree.skipped.contains(byte) { return }
             node = tree.step(from: node, byte)
             guard node != 0 else { return counted.removeAll(keepingCapacity: true) }
             counted.append(place.lowerBound)
@@ -115,21 +118,11 @@ struct PatternTree: Sendable {
             if entry.match > 0 { found(counted[counted.count - Int(entry.match)]...place.upperBound) }
         }
 
-        /// How many of these bytes can begin no pattern, and are passed; none while one may have begun.
-        func skip(_ bytes: ArraySlice<UInt8>, _ tree: PatternTree) -> Int {
-            guard node == 0, reader.open == nil else { return 0 }
-            let sign = Int(reader.escapes.sign ?? 0), hasSign = reader.escapes.sign != nil
-            return tree.starts.withUnsafeBufferPointer { starts in
-                bytes.withUnsafeBufferPointer { bytes in
-                    var count = 0
-                    while count < bytes.count, starts[Int(bytes[count])] < 0,
-                        !hasSign || Int(bytes[count]) != sign
-                    {
-                        count += 1
-                    }
-                    return count
-                }
-            }
+        /// Whether nothing has begun.
+        var isAtRest: Bool { node == 0 && reader.open == nil }
+        /// Goes on from where another search of the same tree is.
+        mutating func follow(_ other: Search) {
+            (node, counted, position) = (other.node, other.counted, other.position)
         }
         mutating func advance(_ count: Int) { position += count }
 

@@ -8,6 +8,8 @@ public struct SecretMask: Sendable {
     public static let sign = "***"
     fileprivate let plain: PatternTree
     fileprivate let wrapped: PatternTree
+    /// Bytes with which a form, or an escape, begins.
+    fileprivate let mayBegin: [Bool]
     public let isEmpty: Bool
 
     public init(_ secrets: [[UInt8]]) {
@@ -19,6 +21,11 @@ public struct SecretMask: Sendable {
         self.plain = PatternTree(plain)
         self.wrapped = PatternTree(wrapped, skipping: [0x0A, 0x0D, 0x20, 0x09])
         isEmpty = plain.isEmpty
+        var mayBegin = [Bool](repeating: false, count: 256)
+        for byte in self.plain.beginnings + self.wrapped.beginnings + Array("%\\&".utf8) {
+            mayBegin[Int(byte)] = true
+        }
+        self.mayBegin = mayBegin
     }
 
     public func masked(_ text: String) -> String {
@@ -32,10 +39,12 @@ public struct SecretMask: Sendable {
 /// One stream.
 public final class MaskedStream: OutputFilter {
     private let mask: SecretMask
-    /// Of the plain forms, each with escapes of one kind.
-    private var searches: [PatternTree.Search] = [
-        .init(), .init(.percent), .init(.form), .init(.backslash), .init(.entity),
+    private var plain = PatternTree.Search()
+    /// Of the plain forms as well, each with escapes of one kind. Until an escape comes it would say what `plain` says, and rests.
+    private var escaped: [PatternTree.Search] = [
+        .init(.percent), .init(.form), .init(.backslash), .init(.entity),
     ]
+    private var isAwake = [false, false, false, false]
     private var wrapped = PatternTree.Search()
     /// Not given on yet, from `start` on.
     private var held: [UInt8] = []
@@ -79,11 +88,14 @@ public final class MaskedStream: OutputFilter {
 
     /// Passes over what can be part of nothing.
     private func harmless(_ bytes: ArraySlice<UInt8>) -> Int {
-        var count = wrapped.skip(bytes, mask.wrapped)
-        for search in searches where count > 0 {
-            count = min(count, search.skip(bytes.prefix(count), mask.plain))
+        let count = mask.mayBegin.withUnsafeBufferPointer { mayBegin in
+            bytes.withUnsafeBufferPointer { bytes in
+                var count = 0
+                while count < bytes.count, !mayBegin[Int(bytes[count])] { count += 1 }
+                return count
+            }
         }
-        for index in searches.indices { searches[index].advance(count) }
+        plain.advance(count)
         wrapped.advance(count)
         start += count
         return count
@@ -92,19 +104,29 @@ public final class MaskedStream: OutputFilter {
     private func take(_ byte: UInt8) {
         held.append(byte)
         isCovered.append(false)
-        var found: [ClosedRange<Int>] = []
-        for index in searches.indices { searches[index].take(byte, mask.plain) { found.append($0) } }
-        wrapped.take(byte, mask.wrapped) { found.append($0) }
-        for place in found {
-            for index in max(0, place.lowerBound - start)...(place.upperBound - start) {
-                isCovered[index] = true
+        for index in escaped.indices {
+            if !isAwake[index] {
+                guard escaped[index].reader.isEscape(byte) else { continue }
+                escaped[index].follow(plain)
+                isAwake[index] = true
             }
+            escaped[index].take(byte, mask.plain, cover)
+            if escaped[index].isAtRest { isAwake[index] = false }
         }
+        plain.take(byte, mask.plain, cover)
+        wrapped.take(byte, mask.wrapped, cover)
+    }
+    private func cover(_ place: ClosedRange<Int>) {
+        for index in max(0, place.lowerBound - start)...(place.upperBound - start) { isCovered[index] = true }
     }
 
     /// Before this everything is certain.
     private var open: Int {
-        searches.reduce(wrapped.open(mask.wrapped)) { min($0, $1.open(mask.plain)) }
+        var open = min(plain.open(mask.plain), wrapped.open(mask.wrapped))
+        for index in escaped.indices where isAwake[index] {
+            open = min(open, escaped[index].open(mask.plain))
+        }
+        return open
     }
 
     private func release(before end: Int, to out: inout [UInt8]) {
