@@ -69,10 +69,10 @@ extension AccessPolicy {
         return nil
     }
 
-    /// A secret that no rule names: an Editor may name it, and every template of the site.
+    /// A secret that no rule names: an Editor may have it. What a template gives to a step its user can read: it runs as him.
     private func refusal(of need: SecretNeed, _ who: Submitter, _ hasIntent: Bool) -> Failure? {
         let rule = gate(ofSecret: need.name)
-        if let template = need.template, rule?.templates.contains(template) ?? true { return nil }
+        if let template = need.template, rule?.templates.contains(template) ?? false { return nil }
         let gate = rule ?? AccessGate(role: isShared ? .editor : nil)
         let place = need.template.map { " in the template `\($0)`" } ?? ""
         return pass(
@@ -80,7 +80,7 @@ extension AccessPolicy {
             rule.map {
                 $0.templates.isEmpty ? "" : "These templates may: \($0.templates.joined(separator: ", "))."
             }
-                ?? "A template of the site may.")
+                ?? "A rule for it under `secrets:` can open it to a template.")
     }
 
     /// Whether `who` has a right, for verbs that ask.

@@ -147,13 +147,24 @@ final class Admission {
         }
         let now = Timestamp(nanoseconds: Clocks.wall)
         var terms = Terms()
-        let (who, isMeant) = try origin(of: drop, job)
-        var failure =
-            try denial(drop, job, who, isMeant: isMeant, reading, key) ?? Admission.misplacement(job, key)
+        let rights = DropRights(spool: spool, journal: journal, policy: access(), audit: audit)
+        var failure = Admission.misplacement(job, key)
+        var origin = DropRights.Origin(who: submitter(drop.status.uid), isMeant: false)
+        switch try rights.origin(
+            origin.who, drop.identity, job, requeueOf: DropName.withoutRunPrefix(drop.name).run)
+        {
+        case .failure(let unknown): failure = unknown
+        case .success(let known):
+            origin = known
+            failure =
+                try rights.denial(
+                    drop.name, Digest.sha256(drop.bytes), job, known, queue: key.queue,
+                    template: reading.template?.name) ?? failure
+        }
         do throws(Failure) {
             terms = try JobTerms.agreed(job, key, at: now)
             failure = failure ?? JobTerms.misfit(terms, site: environment())
-            terms.isMeant = isMeant && access().isShared
+            terms.isMeant = origin.isMeant && rights.policy.isShared
         } catch { failure = failure ?? error }
         if let failure {
             try rejecter.reject(
@@ -161,43 +172,12 @@ final class Admission {
             try spend(drop)
             return .settled
         }
-        return try claim(drop, job, who, terms, at: now, reading, candidate, key, directory)
-    }
-
-    /// What the roles say; a no is on record before the file goes.
-    private func denial(
-        _ drop: Drop, _ job: JobSpec, _ who: Submitter, isMeant: Bool, _ reading: JobReader.Reading,
-        _ key: LaneKey
-    ) throws -> Failure? {
-        let policy = access()
-        guard policy.isEnforced else { return nil }
-        let demand = JobDemand(job, queue: key.queue, template: reading.template?.name)
-        guard let failure = policy.denial(of: demand, by: who, hasIntent: isMeant) else { return nil }
-        try audit.append(
-            [
-                AuditEntry(
-                    AccessLog.denied, DropName.escaped(drop.name), by: who, file: Digest.sha256(drop.bytes),
-                    outcome: failure.code, why: "\(failure.message). \(failure.whatToDo)", severity: .notice)
-            ], at: Timestamp(nanoseconds: Clocks.wall))
-        return failure
+        return try claim(drop, job, origin.who, terms, at: now, reading, candidate, key, directory)
     }
 
     /// Its proof of intent has served.
     private func spend(_ drop: Drop) throws {
         if access().isShared { try Intents(spool).spend(drop.identity) }
-    }
-
-    /// The owner of the file, and whether it is certain that he meant to drop it. Of a job that a step of a run submitted: who
-    /// submitted that run, with the rights that it had; only the service writes such files.
-    private func origin(of drop: Drop, _ job: JobSpec) throws -> (who: Submitter, isMeant: Bool) {
-        let policy = access()
-        guard policy.isShared else { return (submitter(drop.status.uid), true) }
-        if drop.status.uid == policy.service, let parent = job.terms.parent,
-            let accepted = Whereabouts.acceptance(ofRun: parent.run, spool, journal)
-        {
-            return (accepted.submitter, accepted.terms.isMeant)
-        }
-        return (submitter(drop.status.uid), try Intents(spool).has(drop.identity))
     }
 
     private func read(_ drop: Drop) -> JobReader.Reading {
@@ -252,7 +232,6 @@ final class Admission {
         acceptance.calledTemplates = reading.called
         acceptance.terms = terms
         announce(id)
-        try spend(drop)
         journal.append(.accepted(acceptance), of: id)
         return .accepted(RunRecord(acceptance), job)
     }

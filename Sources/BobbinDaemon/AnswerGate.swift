@@ -19,6 +19,8 @@ struct AnswerGate {
     }
     /// How long an answer may lack its end before it is sent back.
     static let patience = Span.seconds(5)
+    /// It tells by itself when there is something new.
+    static let untilItChanges = Span.seconds(3600)
     let now: Timestamp
 
     static func isIgnored(_ name: String) -> Bool {
@@ -84,7 +86,9 @@ struct AnswerGate {
         facts.sha256 = Digest.sha256(bytes)
         guard bytes.last == 0x0A else {
             // Whoever writes into it is noticed.
-            if bytes.isEmpty { return .waits(why: "it is empty", request: nil, lookAgainIn: .seconds(3600)) }
+            if bytes.isEmpty {
+                return .waits(why: "it is empty", request: nil, lookAgainIn: AnswerGate.untilItChanges)
+            }
             if age >= 0, age < AnswerGate.patience.nanoseconds {
                 return .waits(why: "it has no newline at its end", request: nil, lookAgainIn: .seconds(1))
             }
@@ -97,7 +101,8 @@ struct AnswerGate {
         do throws(Failure) {
             switch try ApprovalForm.read(bytes, name: Printable.escape(name)) {
             case .unfinished(let request):
-                return .waits(why: "it has no decision yet", request: request, lookAgainIn: .seconds(3600))
+                return .waits(
+                    why: "it has no decision yet", request: request, lookAgainIn: AnswerGate.untilItChanges)
             case .answer(let request, let answer):
                 return .whole(facts, request: request, answer, bytes: bytes)
             }

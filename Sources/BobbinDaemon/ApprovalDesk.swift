@@ -23,6 +23,13 @@ final class ApprovalDesk {
     /// Answers that were there when this runner began.
     private var leftBehind: Set<String> = []
     private let began = Clocks.monotonic
+    /// Answers that somebody has begun, as they were.
+    private var begun: [String: Begun] = [:]
+    private struct Begun: Equatable {
+        var inode: UInt64
+        var changed: Int64
+        init(_ status: FileStatus) { (inode, changed) = (status.inode, status.changed) }
+    }
     /// When something is due by the clock on the wall; nil: nothing is.
     private var due: Timestamp?
     /// Monotonic: not before this, where what was due could not be recorded.
@@ -321,15 +328,20 @@ final class ApprovalDesk {
         var refused: [(name: String, file: AnswerFile?, failure: Failure)] = []
         do {
             let names = try spool.responses.names().sorted().filter { !AnswerGate.isIgnored($0) }
+            if begun.count > names.count { begun = begun.filter { names.contains($0.key) } }
             for name in names {
                 if whole.count + refused.count >= ApprovalDesk.atOnce {
                     lookAgain = Clocks.monotonic
                     break
                 }
+                let status = try spool.responses.statusIfPresent(name)
+                if let status, begun[name] == Begun(status) { continue }
                 let gate = AnswerGate(now: Timestamp(nanoseconds: Clocks.wall))
                 switch try gate.examine(name, in: spool.responses) {
                 case .gone: break
                 case .waits(_, _, let span):
+                    // One without a decision is looked at again when it has changed; there may be thousands.
+                    if let status, span >= AnswerGate.untilItChanges { begun[name] = Begun(status) }
                     lookAgain = min(lookAgain, Clocks.monotonic + span.nanoseconds)
                 // Whose run it is about nobody knows: one judges for all.
                 case .refused(let file, let failure): if isLeader { refused.append((name, file, failure)) }

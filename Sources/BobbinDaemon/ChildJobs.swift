@@ -84,7 +84,8 @@ enum ChildJobs {
         return look
     }
 
-    @Sendable private static func find(_ path: String, _ text: String, _ isKnown: Bool) throws(Failure)
+    @Sendable private static func find(_ path: String, _ text: String, _ parent: RunID, _ isKnown: Bool)
+        throws(Failure)
         -> JobFound?
     {
         guard let ticket = RunID(text) else { return nil }
@@ -96,16 +97,17 @@ enum ChildJobs {
                 guard let claimed = ClaimedName(name) else { return JobFound(state: .waiting) }
                 return JobFound(state: .running, run: claimed.run.text)
             }
-            if let found = ended(ticket, spool) { return found }
+            if let found = ended(ticket, parent, spool) { return found }
             return try rejected(text, spool)
         }
     }
 
-    private static func ended(_ ticket: RunID, _ spool: Spool) -> JobFound? {
+    private static func ended(_ ticket: RunID, _ parent: RunID, _ spool: Spool) -> JobFound? {
         let files = FinalFiles(spool)
-        guard let found = files.find(ticket: ticket), let record = files.read(found),
-            let state = record.finalState
-        else { return nil }
+        let own = files.all(ticket: ticket).compactMap(files.read).first {
+            $0.acceptance.terms.parent?.run == parent.text
+        }
+        guard let record = own, let state = record.finalState else { return nil }
         return JobFound(
             state: .ended(state), run: record.id.text, outputs: record.outputs, failure: record.failure)
     }

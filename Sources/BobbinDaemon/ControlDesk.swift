@@ -9,6 +9,10 @@ import YamlText
 
 final class ControlDesk {
     private let core: RunnerCore
+    /// So many commands in one turn of the main loop.
+    private static let atOnce = 64
+    /// Where the next turn begins.
+    private var turn = 0
     private let admission: Admission
     private(set) var isDraining = false
     private var paused: Set<QueueName> = []
@@ -27,7 +31,16 @@ final class ControlDesk {
             let names = try core.site.spool.control.names().sorted()
             obeyStates(names)
             core.keepExpected(Set(names.compactMap { ControlFile(name: $0).subject }))
-            if isLeader { for name in names { take(name, in: core.site.spool.control) } }
+            guard isLeader else { return }
+            let due = names.filter { ControlFile(name: $0).isToBeTaken }
+            // The rest in the next turns, each in its time: whoever fills the directory delays nobody else for long.
+            let first = due.isEmpty ? 0 : turn % due.count
+            for name in (due[first...] + due[..<first]).prefix(ControlDesk.atOnce) {
+                take(name, in: core.site.spool.control)
+            }
+            guard due.count > ControlDesk.atOnce else { return }
+            turn = first + ControlDesk.atOnce
+            lookAgain = min(lookAgain, Clocks.monotonic + Span.milliseconds(10).nanoseconds)
         } catch {
             core.diskTrouble("reading control/", error)
         }
@@ -113,7 +126,10 @@ final class ControlDesk {
         switch actOnDrop(verb, subject) {
         case .later:
             // It holds from the moment the drop is accepted, and is answered when we look again.
-            core.expect(verb == .cancel ? .cancel : .hold, ticket: subject)
+            let owner = (try? directory.status(name).uid) ?? ProcessSetup.uid
+            core.expect(
+                verb == .cancel ? .cancel : .hold, ticket: subject,
+                by: Submitter(uid: owner, name: Host.userName(owner)))
             lookAgain = min(lookAgain, Clocks.monotonic + Span.milliseconds(250).nanoseconds)
         case .answer(let outcome, let text): answer(name, in: directory, outcome, text)
         case .none:

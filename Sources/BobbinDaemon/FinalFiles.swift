@@ -26,6 +26,11 @@ public struct FinalFiles: Sendable {
         let start = ticket.time.utcDay
         return search(days: { $0 >= start }, newestFirst: false) { $0.contains(".\(ticket).") }.first
     }
+    /// The same where several may have it in their names.
+    func all(ticket: RunID) -> [Found] {
+        let start = ticket.time.utcDay
+        return search(days: { $0 >= start }, newestFirst: true) { $0.contains(".\(ticket).") }
+    }
     /// Every ended run whose id begins with the prefix, or whose ticket it is.
     public func find(prefix: String, limit: Int = 10) -> [Found] {
         let needle = prefix.uppercased()

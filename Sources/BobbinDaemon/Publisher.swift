@@ -149,6 +149,8 @@ final class Publisher: Sendable {
 
     /// The job file goes beside its result: the drop itself, or a copy of what was accepted where the drop is not ours.
     private func retire(_ record: RunRecord, to directory: Directory) throws {
+        // Before its file goes: a file of this inode must never again count as meant.
+        if record.acceptance.terms.isMeant { try Intents(spool).spend(record.acceptance.identity) }
         let name = ClaimedName(record.acceptance).text
         let move = Move(spool)
         if record.acceptance.submitter.uid == ProcessSetup.uid {

@@ -32,9 +32,8 @@ struct Recovery {
         // The site as well: the runs of a copied site have the same ids, and are none of ours.
         // Between two steps as well: a detached program may be beside them.
         for record in records where record.startedAt != nil && record.finalState == nil {
-            let killed = Host.killAll(marked: [
-                "BOBBIN_RUN_ID=\(record.id)", "BOBBIN_SITE=\(core.site.path)",
-            ])
+            let marks = ["BOBBIN_RUN_ID=\(record.id)", "BOBBIN_SITE=\(core.site.path)"]
+            let killed = Host.killAll(marked: marks, of: core.stepAccount(record.acceptance.submitter))
             if killed > 0 {
                 core.log.warn(
                     "recovery", "ended \(killed) leftover process\(killed == 1 ? "" : "es")", run: record.id)
@@ -174,10 +173,27 @@ struct Recovery {
                 continue
             }
             let now = Timestamp(nanoseconds: Clocks.wall)
-            let terms: Terms
+            let identity = InodeIdentity(inode: status.inode, birthNanoseconds: status.birth)
+            let owner = Submitter(uid: status.uid, name: Host.userName(status.uid))
+            let rights = DropRights(
+                spool: core.site.spool, journal: core.journal, policy: core.access, audit: core.audit)
+            var origin: DropRights.Origin?
+            // Nobody had judged it, or nobody wrote down that he had.
+            var refusal: Failure?
+            switch try rights.origin(owner, identity, job, requeueOf: nil, isAdopted: true) {
+            case .failure(let failure): refusal = failure
+            case .success(let known):
+                origin = known
+                refusal = try rights.denial(
+                    name.name, Digest.sha256(bytes), job, known, queue: name.queue,
+                    template: reading.template?.name)
+            }
+            var terms = Terms()
             do throws(Failure) {
+                if let refusal { throw refusal }
                 terms = try JobTerms.agreed(job, LaneKey(queue: name.queue, priority: name.priority), at: now)
                 if let misfit = JobTerms.misfit(terms, site: core.configuration.environment) { throw misfit }
+                terms.isMeant = core.access.isShared && origin?.isMeant ?? false
             } catch {
                 try Rejecter(spool: core.site.spool, log: core.log).reject(
                     place.name, from: core.claimed, Rejection(error))
@@ -185,9 +201,8 @@ struct Recovery {
             }
             var acceptance = Acceptance(
                 id: run, queue: name.queue, priority: name.priority, dropName: name.name, jobName: job.name,
-                submitter: Submitter(uid: status.uid, name: Host.userName(status.uid)), acceptedAt: now,
-                arrivedAt: run.time,
-                identity: InodeIdentity(inode: status.inode, birthNanoseconds: status.birth), snapshot: bytes,
+                submitter: origin?.who ?? owner, acceptedAt: now, arrivedAt: run.time, identity: identity,
+                snapshot: bytes,
                 sha256: Digest.sha256(bytes), templateName: reading.template?.name,
                 templateText: reading.template?.bytes ?? [], ticket: DropName.ticket(in: name.name),
                 runner: core.name)

@@ -47,6 +47,8 @@ final class RunnerCore: Sendable {
     private let expected = Monitor<[String: Expected]>([:])
     private struct Expected {
         var request: RunSignals.Request
+        /// Whose command it is.
+        var by: Submitter
         /// What the drop became.
         var run: RunID?
     }
@@ -148,8 +150,8 @@ final class RunnerCore: Sendable {
 
     // MARK: commands on drops that are still arriving
 
-    func expect(_ request: RunSignals.Request, ticket: String) {
-        expected.with { $0[ticket] = Expected(request: request, run: $0[ticket]?.run) }
+    func expect(_ request: RunSignals.Request, ticket: String, by who: Submitter) {
+        expected.with { $0[ticket] = Expected(request: request, by: who, run: $0[ticket]?.run) }
     }
     /// Commands that were taken away before their drop was whole hold no more.
     func keepExpected(_ tickets: Set<String>) {
@@ -161,9 +163,14 @@ final class RunnerCore: Sendable {
     /// Raises what was asked of a drop before it became this run.
     func obeyExpected(_ record: RunRecord) {
         guard let ticket = record.acceptance.ticket else { return }
+        let policy = access
         let request = expected.with { expected -> RunSignals.Request? in
+            guard let command = expected[ticket],
+                // A ticket is a name that anybody can give his file: whose drop it became is known only now.
+                policy.denial(of: .stopRuns, to: command.by, onRunOf: record.acceptance.submitter) == nil
+            else { return nil }
             expected[ticket]?.run = record.id
-            return expected[ticket]?.request
+            return command.request
         }
         if let request { scheduler.signals(of: record.id).raise(request) }
     }
@@ -177,18 +184,23 @@ final class RunnerCore: Sendable {
         }
     }
 
-    /// Whose a drop is that nobody claimed yet.
+    /// As whom the steps of somebody act; nil: as we do, or as nobody.
+    func stepAccount(_ who: Submitter) -> Account? {
+        // Where nobody may act as him nothing of his was started.
+        (try? surroundings.account(who)) ?? nil
+    }
+
+    /// Whose a drop is that nobody claimed yet; nil where several have files of that name.
     func ownerOfDrop(ticket: String) -> Submitter? {
+        var owners: Set<UInt32> = []
         for directory in settings.with({ Array($0.lanes.values) }) {
             // One that comes or goes just now is nobody's: then it takes the right for other people's.
-            guard
-                let name = ((try? directory.names()) ?? []).first(where: { DropName.ticket(in: $0) == ticket }
-                ),
-                let uid = try? directory.status(name).uid
-            else { continue }
-            return Submitter(uid: uid, name: Host.userName(uid))
+            for name in (try? directory.names()) ?? [] where DropName.ticket(in: name) == ticket {
+                if let uid = try? directory.status(name).uid { owners.insert(uid) }
+            }
         }
-        return nil
+        guard let uid = owners.first, owners.count == 1 else { return nil }
+        return Submitter(uid: uid, name: Host.userName(uid))
     }
 
     // MARK: pressure

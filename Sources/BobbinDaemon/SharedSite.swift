@@ -47,10 +47,9 @@ public struct SharedSite: Sendable {
             try set(directory, SharedSite.read)
         }
         for directory in [spool.inbox, spool.responses, spool.control] { try set(directory, SharedSite.drop) }
-        try set(spool.state, 0o710)
-        for name in [SpoolName.spoolID, SpoolName.format] {
-            try spool.state.openForReading(name).setMode(0o644)
-        }
+        try set(spool.state, SharedSite.closed)
+        // Should ops/access.yaml get lost, nobody must take the site for a private one.
+        try AtomicFile.write([], to: SpoolName.shared, in: spool.state, mode: 0o600, existing: .replace)
         for policy in try site.configuration().queues {
             // They take the modes of inbox/.
             _ = try spool.dropDirectories(of: policy)

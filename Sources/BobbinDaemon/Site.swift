@@ -57,7 +57,8 @@ public final class Site: Sendable {
     }
 
     /// Every step type of this program; the catalogue is the same for every site.
-    public static let allActions: [any StepAction] = StepLibrary.actions(ports: StepConnections.ports)
+    public static let allActions: [any StepAction] = IsolatedStep.wrapping(
+        StepLibrary.actions(ports: StepConnections.ports))
     public static let standardCatalogue = StepCatalogue(allActions.map(\.type))
 
     /// The checker of this site, with its templates.
@@ -101,7 +102,18 @@ public final class Site: Sendable {
     }
 
     /// Who may do what here: as ops/access.yaml has it; without one its owner and root everything, others nothing.
-    public func access() throws -> AccessPolicy { try AccessFile.read(accessBytes(), service: serviceUID()) }
+    public func access() throws -> AccessPolicy {
+        let policy = try AccessFile.read(accessBytes(), service: serviceUID())
+        // Who is a guest here is told by what he may not read; the service knows by a mark of its own.
+        let wasShared = try spool.isOwn && spool.state.statusIfPresent(SpoolName.shared) != nil
+        guard policy.isShared || !wasShared else {
+            throw ConfigurationProblem(
+                text:
+                    "this site is shared, and \(AccessFile.path) does not say so, or is gone: bring it back. (To make the site private: take the group's rights away, chmod -R g-rwx, and remove spool/.bobbin/\(SpoolName.shared).)"
+            )
+        }
+        return policy
+    }
     /// Nil where the site has no such file.
     func accessBytes() throws -> [UInt8]? {
         let ops = try spool.site.directory("ops")

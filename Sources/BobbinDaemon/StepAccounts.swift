@@ -6,6 +6,7 @@ import AccessControl
 import JobModel
 import LinuxSystem
 import SpoolQueue
+import StepLibrary
 
 struct StepAccounts: Sendable {
     let access: @Sendable () -> AccessPolicy
@@ -13,6 +14,11 @@ struct StepAccounts: Sendable {
     func account(_ who: Submitter) throws(Failure) -> Account? {
         let policy = access()
         guard policy.isShared, who.uid != policy.service else { return nil }
+        guard policy.role(of: who) != nil else {
+            throw Failure(
+                "E-ACCESS", "\(who.name) has no role here any more, so nothing runs for him",
+                whatToDo: "See ops/access.yaml.", retry: .never)
+        }
         guard Account.maySwitch else {
             throw Failure(
                 "E-LAUNCH",
@@ -32,12 +38,8 @@ struct StepAccounts: Sendable {
 
 /// The rules of Landlock, made anew when a directory has changed on the way to what they protect.
 final class StepConfinement: Sendable {
-    /// Below a site; steps of Bobbin's own refuse the same by path (StepLibrary.ProtectedPaths).
-    static let protected = [
-        "ops", "secrets", "spool/.bobbin", "spool/approvals", "spool/control", "spool/claimed",
-        "spool/parked",
-        "spool/done", "spool/failed", "spool/intake",
-    ]
+    /// Below a site: what Bobbin's own file steps refuse by path, and what no account of a member could change anyway.
+    private static let protected = ProtectedPaths.names + ["spool/done", "spool/failed"]
     private struct Made: Sendable {
         var rules: Confinement
         var seen: [Int64]

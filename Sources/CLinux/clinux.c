@@ -6,6 +6,7 @@
 #include "clinux.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
@@ -83,6 +84,8 @@ int bb_memory_file(const char *label) {
     if (low < 0) return low;
     int fd = outcome(fcntl(low, F_DUPFD_CLOEXEC, BB_INHERITED_ABOVE));
     close(low);
+    // Its owner is whoever this thread reaches files as, who is to open it once more by its name in /proc/self/fd.
+    if (fd >= 0) fchmod(fd, 0600);
     return fd;
 }
 int bb_hide_memory(void) { return outcome(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }
@@ -215,9 +218,11 @@ static int become_groups(const struct bb_account *a) {
 }
 static gid_t own_groups[65536];
 static int own_group_count = -1;
+static pthread_once_t own_groups_once = PTHREAD_ONCE_INIT;
+static void read_own_groups(void) { own_group_count = getgroups(65536, own_groups); }
 int bb_reach_files_as(const struct bb_account *account) {
-    if (own_group_count < 0) own_group_count = getgroups(65536, own_groups);
-    if (own_group_count < 0) return -errno;
+    pthread_once(&own_groups_once, read_own_groups);
+    if (own_group_count < 0) return -EPERM;
     struct bb_account self = {geteuid(), getegid(), own_groups, own_group_count};
     const struct bb_account *a = account ? account : &self;
     // Back to ourselves the user comes first: it brings the rights with which the rest is done; and the other way about.

@@ -15,6 +15,19 @@ struct SecretRule: Sendable {
     private static let forPrograms =
         "give it by `env: {TOKEN: \"{{ secrets://… }}\"}`, `stdin:` or `secret_files: {TOKEN_FILE: \"{{ secrets://… }}\"}`, and let the program read it there"
 
+    static let ofHost = SecretRule(
+        why: "the host of an address is remembered, and shown",
+        instead: "write scheme and host out; a secret may stand behind the slash after them, or in a header")
+    /// Whether what stands at this place of an address (in Unicode scalars) may be part of its host.
+    static func isInHost(_ text: String, at offset: Int) -> Bool {
+        let before = String(String.UnicodeScalarView(text.unicodeScalars.prefix(max(0, offset - 2))))
+        // `{{ base }}/…`: the base has the host in it.
+        if before.hasPrefix("{{"), let end = before.firstRange(of: "}}") {
+            return !String(before[end.upperBound...]).has("/")
+        }
+        return before.parts(at: "/", keepingEmpty: true).count < 4
+    }
+
     /// Nil where a parameter takes one.
     static func of(_ parameter: Parameter, _ step: StepSpec) -> SecretRule? {
         if parameter.mayHoldSecret { return ofDetached(step) }

@@ -43,6 +43,8 @@ struct StaticCheck {
         var place: StepPlace?
         /// Why no secret may stand there, and what to do instead; nil where one may.
         var secrets: SecretRule? = .elsewhere
+        /// Its host is remembered, and shown.
+        var isAddress = false
     }
 
     func check(_ fields: FieldReader) {
@@ -176,6 +178,7 @@ struct StaticCheck {
             guard let place, let value = step.parameters[parameter.name] else { continue }
             var view = view
             view.secrets = .of(parameter, step)
+            view.isAddress = parameter.name == "url"
             switch (parameter.kind, value) {
             case (.condition, .string(let text)): check(condition: text, place, view)
             case (.script, .string(let text)): check(script: text, place, view)
@@ -236,6 +239,8 @@ struct StaticCheck {
                         report(fault, place, base: part.offset)
                         continue
                     }
+                    var view = view
+                    if view.isAddress, SecretRule.isInHost(text, at: part.offset) { view.secrets = .ofHost }
                     refuse(part.expression.secrets, place, view, base: part.offset)
                     check(part.expression.references, place, view, base: part.offset)
                 }

@@ -52,8 +52,15 @@ public protocol StepContext: AnyObject {
     /// What the job was accepted on.
     var terms: Terms { get }
     var submitter: Submitter { get }
+    /// Whether the step acts as another account than the service's own: then nothing of what that account gives us may be taken
+    /// apart by a library of C within the service.
+    var actsForAnother: Bool { get }
     /// Runs a program to its end within the step's time, its whole process group included.
     func run(_ request: ProcessRequest) throws(Failure) -> ProcessEnding
+}
+
+extension StepContext {
+    public var actsForAnother: Bool { false }
 }
 
 public struct ProcessRequest: Sendable {

@@ -53,12 +53,12 @@ public struct Account: Hashable, Sendable {
 
     /// `body` reaches files as this account, with its rights and no others; the files it makes are that account's.
     public func reachingFiles<Out, Failed: Error>(_ body: () throws(Failed) -> Out) throws(Failed) -> Out {
-        let standing = Standing(self)
+        let standing = Standing(self), before = pthread_getspecific(Account.key), other = Account.current
         Account.become(self)
         pthread_setspecific(Account.key, Unmanaged.passUnretained(standing).toOpaque())
         defer {
-            pthread_setspecific(Account.key, nil)
-            Account.become(nil)
+            pthread_setspecific(Account.key, before)
+            Account.become(other)
             withExtendedLifetime(standing) {}
         }
         return try body()
@@ -68,8 +68,13 @@ public struct Account: Hashable, Sendable {
         -> Out
     {
         guard let account = current else { return try body() }
+        let before = pthread_getspecific(key)
         become(nil)
-        defer { become(account) }
+        pthread_setspecific(key, nil)
+        defer {
+            pthread_setspecific(key, before)
+            become(account)
+        }
         return try body()
     }
 

@@ -116,6 +116,11 @@ public enum Host {
 
     /// Kills every process whose environment holds all `marks` (NAME=value), wherever it moved to, and says how many.
     /// A step that left its process group still carries the mark, because exec passes the environment on.
+    /// `account`: as whom they run, if not as we do: its processes show their environment to itself, and not to a service that is
+    /// not root.
+    public static func killAll(marked marks: [String], of account: Account?) -> Int {
+        account.map { $0.reachingFiles { killAll(marked: marks) } } ?? killAll(marked: marks)
+    }
     public static func killAll(marked marks: [String]) -> Int {
         var killed: Set<Int32> = []
         // For all rounds together.
@@ -185,11 +190,15 @@ public enum Host {
         if name.contains("/") { return name }
         for folder in path.split(separator: ":", omittingEmptySubsequences: true) {
             let candidate = "\(folder)/\(name)"
-            if access(candidate, X_OK) == 0, !isDirectory(candidate) { return candidate }
+            if mayReach(candidate, X_OK), !isDirectory(candidate) { return candidate }
         }
         return nil
     }
 
+    /// By whom the thread reaches files as: `access` alone would ask for the process.
+    static func mayReach(_ path: String, _ mode: Int32) -> Bool {
+        faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0
+    }
     static func isDirectory(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
@@ -221,14 +230,9 @@ public enum Host {
 
 extension Host {
     /// Whether a path leads to anything, links followed.
-    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
-    /// The same for whom the thread reaches files as, which `access` does not ask.
-    public static func isThere(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) == 0
-    }
+    public static func exists(_ path: String) -> Bool { mayReach(path, F_OK) }
     /// Whether it leads to a program that this account may run.
-    public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 && !isDirectory(path) }
+    public static func isExecutable(_ path: String) -> Bool { mayReach(path, X_OK) && !isDirectory(path) }
 }
 
 extension Host {

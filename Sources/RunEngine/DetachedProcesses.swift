@@ -6,7 +6,7 @@ import JobModel
 import LinuxSystem
 
 enum DetachedProcesses {
-    static func end(_ children: [ChildProcess], marks: [String], grace: Span) {
+    static func end(_ children: [ChildProcess], marks: [String], grace: Span, of account: Account?) {
         guard !children.isEmpty else { return }
         for child in children { child.signalGroup(15) }
         let deadline = Clocks.monotonic + grace.nanoseconds
@@ -20,6 +20,6 @@ enum DetachedProcesses {
             // Killed or ended: the wait is short. See the head for a failure.
             _ = try? child.reap()
         }
-        _ = Host.killAll(marked: marks)
+        _ = Host.killAll(marked: marks, of: account)
     }
 }

@@ -119,7 +119,7 @@ final class Drive: Sendable {
                 let path = $0.begins(with: "/") ? $0 : base + "/" + $0
                 do throws(Failure) {
                     guard let account = try surroundings.account(who) else { return Host.exists(path) }
-                    return account.reachingFiles { Host.isThere(path) }
+                    return account.reachingFiles { Host.exists(path) }
                 } catch {
                     // Nobody can act as him: nothing is there for him. The step itself fails for it.
                     return false

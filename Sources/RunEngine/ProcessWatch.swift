@@ -76,6 +76,7 @@ final class ProcessWatch {
         Orphans.end(marked: marks)
         if let ending {
             // Only an ended step is worth the look through /proc for what left its group.
+            // Within the step: as whom it acts.
             _ = Host.killAll(marked: marks)
             throw ending
         }

@@ -44,7 +44,9 @@ public final class RunDriver {
             DetachedProcesses.end(
                 progress.detached,
                 marks: ["BOBBIN_RUN_ID=\(progress.id)", "BOBBIN_SITE=\(common.surroundings.sitePath)"],
-                grace: common.surroundings.killGrace)
+                grace: common.surroundings.killGrace,
+                // Where nobody may act as him, nothing was started.
+                of: (try? common.surroundings.account(progress.acceptance.submitter)) ?? nil)
         }
         do throws(Break) {
             if let wait = try runMain() { return wait }

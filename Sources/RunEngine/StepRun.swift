@@ -29,6 +29,7 @@ final class StepRun: StepContext {
     private let surroundings: RunSurroundings
     /// As whom the step acts; nil: as the service.
     let account: Account?
+    var actsForAnother: Bool { account != nil }
     private let secrets: any SecretValues
     private let signals: RunSignals
     /// Monotonic; the nearer of the step's and the run's.

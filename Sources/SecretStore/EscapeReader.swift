@@ -22,17 +22,15 @@ struct EscapeReader: Sendable {
         var place: ClosedRange<Int>
     }
     let escapes: Escapes
-    /// An escape that is not whole yet, and where it began.
-    private var raw: [UInt8] = []
-    private var start = 0
-    /// `&#x10FFFF;` and a pair of `\uD83D` are the longest.
+    /// An escape that is not whole yet.
+    private var raw: [Unit] = []
+    /// `\\U0010FFFF` and a pair of `\\uD83D` are the longest.
     private static let longest = 12
 
     init(_ escapes: Escapes) { self.escapes = escapes }
 
     /// Where an escape began that may still become whole.
-    var open: Int? { raw.isEmpty ? nil : start }
-
+    var open: Int? { raw.first?.place.lowerBound }
     /// Whether this byte, here, may not stand for itself alone.
     func isEscape(_ byte: UInt8) -> Bool {
         !raw.isEmpty || byte == escapes.sign || escapes == .form && byte == 0x2B
@@ -40,33 +38,32 @@ struct EscapeReader: Sendable {
 
     private enum Reading { case partial, none, bytes([UInt8]) }
 
-    mutating func take(_ byte: UInt8, at position: Int) -> [Unit] {
-        guard !raw.isEmpty || byte == escapes.sign else { return [plain(byte, position)] }
-        if raw.isEmpty { start = position }
-        raw.append(byte)
+    /// What this one, which may itself have been read from an escape, makes certain.
+    mutating func take(_ unit: Unit) -> [Unit] {
+        guard !raw.isEmpty || unit.byte == escapes.sign else { return [plain(unit)] }
+        raw.append(unit)
         var units: [Unit] = []
-        while !raw.isEmpty {
-            if raw[0] != escapes.sign {
-                units.append(plain(raw.removeFirst(), start))
-                start += 1
+        while let first = raw.first {
+            if first.byte != escapes.sign {
+                units.append(plain(raw.removeFirst()))
                 continue
             }
-            switch read(raw) {
+            switch read(raw.map(\.byte)) {
             case .partial where raw.count < EscapeReader.longest: return units
             case .bytes(let bytes):
-                units += bytes.map { Unit(byte: $0, place: start...position) }
+                let place = first.place.lowerBound...unit.place.upperBound
+                units += bytes.map { Unit(byte: $0, place: place) }
                 raw = []
             case .none, .partial:
                 // The sign stands for itself; what comes behind it is looked at anew.
-                units.append(Unit(byte: raw.removeFirst(), place: start...start))
-                start += 1
+                units.append(raw.removeFirst())
             }
         }
         return units
     }
 
-    private func plain(_ byte: UInt8, _ position: Int) -> Unit {
-        Unit(byte: escapes == .form && byte == 0x2B ? 0x20 : byte, place: position...position)
+    private func plain(_ unit: Unit) -> Unit {
+        Unit(byte: escapes == .form && unit.byte == 0x2B ? 0x20 : unit.byte, place: unit.place)
     }
 
     private func read(_ raw: [UInt8]) -> Reading {
@@ -96,7 +93,8 @@ struct EscapeReader: Sendable {
     private static func backslash(_ raw: [UInt8]) -> Reading {
         guard raw.count > 1 else { return .partial }
         switch raw[1] {
-        case UInt8(ascii: "u"): return utf16(raw)
+        case UInt8(ascii: "u"): return raw.count > 2 && raw[2] == UInt8(ascii: "{") ? braced(raw) : utf16(raw)
+        case UInt8(ascii: "U"): return number(raw.dropFirst(2), digits: 8, radix: 16, utf8)
         case UInt8(ascii: "x"):
             return number(raw.dropFirst(2), digits: 2, radix: 16) { [UInt8(truncatingIfNeeded: $0)] }
         case UInt8(ascii: "0")...UInt8(ascii: "7"):
@@ -105,6 +103,12 @@ struct EscapeReader: Sendable {
             }
         default: return .bytes([letters[raw[1]] ?? raw[1]])
         }
+    }
+    /// `\\u{e9}`.
+    private static func braced(_ raw: [UInt8]) -> Reading {
+        guard raw.last == UInt8(ascii: "}") else { return .partial }
+        let digits = String(decoding: raw.dropFirst(3).dropLast(), as: UTF8.self)
+        return UInt32(digits, radix: 16).flatMap(utf8).map(Reading.bytes) ?? .none
     }
     /// `\u00e9`, and the pairs for what is beyond 16 bits.
     private static func utf16(_ raw: [UInt8]) -> Reading {

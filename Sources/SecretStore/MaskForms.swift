@@ -29,6 +29,8 @@ enum MaskForms {
 
     private static func add(_ bytes: [UInt8], to forms: inout Forms) {
         forms.plain.insert(bytes)
+        // A cell of a table.
+        forms.plain.insert(bytes.flatMap { $0 == 0x22 ? [0x22, 0x22] : [$0] })
         // Inside of a shell's single quotes: as most write it, and as Python does.
         for quote in ["'\\''", "'\"'\"'"] {
             forms.plain.insert(bytes.flatMap { $0 == 0x27 ? Array(quote.utf8) : [$0] })

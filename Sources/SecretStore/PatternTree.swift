@@ -86,19 +86,32 @@ struct PatternTree: Sendable {
     /// One search, over bytes that come in pieces; `reader` says what they stand for.
     struct Search {
         private var node: Int32 = 0
-        private(set) var reader: EscapeReader
+        private var reader: EscapeReader
+        /// Of what the first one gives: escapes within escapes, as JSON within JSON has them.
+        private var inner: EscapeReader?
         /// Where the bytes began that the current node stands for, and those before them.
         private var counted: [Int] = []
         private var position = 0
+        /// Of those that count for nothing, so many in a row.
+        private var blanks = 0
+        private static let mostBlanks = 256
 
-        init(_ escapes: EscapeReader.Escapes = .none) { reader = EscapeReader(escapes) }
+        init(_ escapes: EscapeReader.Escapes = .none, twice: Bool = false) {
+            reader = EscapeReader(escapes)
+            inner = twice ? EscapeReader(escapes) : nil
+        }
+        /// Whether this byte may be part of an escape.
+        func isEscape(_ byte: UInt8) -> Bool { reader.isEscape(byte) || inner?.open != nil }
 
         /// Tells of each pattern that ends with this byte, the longest of them: from its first byte to its last.
         mutating func take(_ byte: UInt8, _ tree: PatternTree, _ found: (ClosedRange<Int>) -> Void) {
-            if reader.isEscape(byte) {
-                for unit in reader.take(byte, at: position) { step(unit.byte, at: unit.place, tree, found) }
+            let unit = EscapeReader.Unit(byte: byte, place: position...position)
+            if isEscape(byte) {
+                for unit in reader.take(unit) {
+                    for unit in inner?.take(unit) ?? [unit] { step(unit.byte, at: unit.place, tree, found) }
+                }
             } else {
-                step(byte, at: position...position, tree, found)
+                step(byte, at: unit.place, tree, found)
             }
             position += 1
         }
@@ -107,7 +120,14 @@ struct PatternTree: Sendable {
             _ byte: UInt8, at place: ClosedRange<Int>, _ tree: PatternTree,
             _ found: (ClosedRange<Int>) -> Void
         ) {
-            if node != 0, tree.skipped.contains(byte) { return }
+            if node != 0, tree.skipped.contains(byte) {
+                blanks += 1
+                if blanks <= Search.mostBlanks { return }
+                // No writer wraps so: what waited for more than that is let go.
+                node = 0
+                return counted.removeAll(keepingCapacity: true)
+            }
+            blanks = 0
             node = tree.step(from: node, byte)
             guard node != 0 else { return counted.removeAll(keepingCapacity: true) }
             counted.append(place.lowerBound)
@@ -119,7 +139,7 @@ struct PatternTree: Sendable {
         }
 
         /// Whether nothing has begun.
-        var isAtRest: Bool { node == 0 && reader.open == nil }
+        var isAtRest: Bool { node == 0 && reader.open == nil && inner?.open == nil }
         /// Goes on from where another search of the same tree is.
         mutating func follow(_ other: Search) {
             (node, counted, position) = (other.node, other.counted, other.position)
@@ -129,7 +149,7 @@ struct PatternTree: Sendable {
         /// From here on a byte may still be part of a pattern.
         func open(_ tree: PatternTree) -> Int {
             let begun = node == 0 ? position : counted[counted.count - Int(tree.nodes[Int(node)].depth)]
-            return min(begun, reader.open ?? position)
+            return min(begun, reader.open ?? position, inner?.open ?? position)
         }
     }
 }

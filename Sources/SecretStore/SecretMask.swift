@@ -42,9 +42,10 @@ public final class MaskedStream: OutputFilter {
     private var plain = PatternTree.Search()
     /// Of the plain forms as well, each with escapes of one kind. Until an escape comes it would say what `plain` says, and rests.
     private var escaped: [PatternTree.Search] = [
-        .init(.percent), .init(.form), .init(.backslash), .init(.entity),
+        .init(.percent), .init(.form), .init(.backslash), .init(.entity), .init(.percent, twice: true),
+        .init(.backslash, twice: true),
     ]
-    private var isAwake = [false, false, false, false]
+    private var isAwake = [Bool](repeating: false, count: 6)
     private var wrapped = PatternTree.Search()
     /// Not given on yet, from `start` on.
     private var held: [UInt8] = []
@@ -106,7 +107,7 @@ public final class MaskedStream: OutputFilter {
         isCovered.append(false)
         for index in escaped.indices {
             if !isAwake[index] {
-                guard escaped[index].reader.isEscape(byte) else { continue }
+                guard escaped[index].isEscape(byte) else { continue }
                 escaped[index].follow(plain)
                 isAwake[index] = true
             }

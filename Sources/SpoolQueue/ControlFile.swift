@@ -40,6 +40,13 @@ public enum ControlFile: Hashable, Sendable {
         text.hasSuffix(".yaml") ? String(text.dropLast(5)) : text
     }
 
+    /// Whether it is carried out, or answered, and then gone.
+    public var isToBeTaken: Bool {
+        switch self {
+        case .command, .unknown: true
+        case .pause, .drain, .ignored: false
+        }
+    }
     /// What a command is about: a run id or a ticket.
     public var subject: String? { if case .command(_, let subject) = self { subject } else { nil } }
 

@@ -29,6 +29,7 @@ public enum SpoolName {
     public static let rejected = "rejected"
     public static let control = "control"
     public static let closed = "closed"
+    public static let shared = "shared"
     public static let intake = "intake"
     public static let requests = "approvals/requests"
     public static let responses = "approvals/responses"
@@ -85,6 +86,8 @@ public final class Spool: Sendable {
     public let runners: Directory
     public let slots: Directory
     public let id: String
+    /// Whether this account may read what is the service's own: the journals above all.
+    public let isOwn: Bool
     /// Directories that a person may empty, move away or replace while we run.
     private let replaceable: Monitor<[String: Directory]>
     private static let controlClosedPath = "\(SpoolName.control)/\(SpoolName.closed)"
@@ -107,7 +110,8 @@ public final class Spool: Sendable {
     /// only looks must not put an empty spool where the real one was before it was moved or unmounted.
     public init(site path: String, mayBeFounded: Bool = true, newID: @autoclosure () -> String) throws {
         site = try Directory.open(path)
-        let known = try Spool.read(SpoolName.spoolID, below: site)
+        isOwn = try Host.mayAct(as: site.status().uid)
+        let known = try isOwn ? Spool.read(SpoolName.spoolID, below: site) : ""
         guard known != nil || mayBeFounded else {
             throw SpoolProblem(
                 "E-SPOOL", "there is no spool at \(path)/\(SpoolName.spool) yet, or not any more",
@@ -115,16 +119,21 @@ public final class Spool: Sendable {
                     "A new site: `bobbin up` (or `bobbin submit`) makes it. One that has worked before: its spool was moved or is not mounted; bring it back before anything is started."
             )
         }
-        if known != nil { try Spool.checkNothingIsLost(site) } else { try Spool.checkNothingIsOrphaned(site) }
-        if let state = try Spool.existingState(site) { try Spool.checkFormat(state, write: false) }
-        // Who only uses a site for many makes nothing in it.
-        let isOurs = try Host.mayAct(as: site.status().uid)
-        if known == nil || isOurs { try Spool.makeDirectories(site) }
+        if isOwn {
+            if known != nil {
+                try Spool.checkNothingIsLost(site)
+            } else {
+                try Spool.checkNothingIsOrphaned(site)
+            }
+            if let state = try Spool.existingState(site) { try Spool.checkFormat(state, write: false) }
+            try Spool.makeDirectories(site)
+        }
         root = try site.directory(SpoolName.spool)
         try Spool.checkFileSystem(root)
-        state = try Spool.state(SpoolName.state, in: root)
+        // Who only uses a site for many makes nothing in it, and sees nothing of what is the service's own.
+        state = try isOwn ? root.directory(SpoolName.state) : root.directoryToEnter(SpoolName.state)
         id = try known ?? Spool.found(state, id: newID())
-        try Spool.checkFormat(state, write: isOurs)
+        if isOwn { try Spool.checkFormat(state, write: true) }
         var replaceable: [String: Directory] = [:]
         for path in [
             SpoolName.inbox, "done", "failed", SpoolName.rejected, SpoolName.runs, SpoolName.control,
@@ -140,21 +149,9 @@ public final class Spool: Sendable {
         }
         self.parked = parked
         log = try root.directory(SpoolName.log)
-        runners = try Spool.state(SpoolName.runners, in: state)
-        slots = try Spool.state(SpoolName.slots, in: state)
+        runners = try isOwn ? state.directory(SpoolName.runners) : state
+        slots = try isOwn ? state.directory(SpoolName.slots) : state
     }
-
-    /// On a site for many, its people may use what they know by name, and no more, of what is the service's own.
-    private static func state(_ name: String, in directory: Directory) throws(SystemError) -> Directory {
-        do throws(SystemError) { return try directory.directory(name) } catch {
-            guard error.fileTrouble == .access, try !Host.mayAct(as: directory.status().uid) else {
-                throw error
-            }
-            return try directory.directoryToEnter(name)
-        }
-    }
-    /// Whether this account may read what is the service's own: the journals above all.
-    public var isOwn: Bool { (try? runners.names()) != nil }
 
     private static func makeDirectories(_ site: Directory) throws {
         for (path, mode) in SpoolName.all {
@@ -190,7 +187,7 @@ public final class Spool: Sendable {
     private static func existingState(_ site: Directory) throws -> Directory? {
         guard try site.statusIfPresent(SpoolName.spool) != nil else { return nil }
         let root = try site.directory(SpoolName.spool)
-        return try root.statusIfPresent(SpoolName.state) == nil ? nil : state(SpoolName.state, in: root)
+        return try root.statusIfPresent(SpoolName.state) == nil ? nil : root.directory(SpoolName.state)
     }
 
     /// Claims without the journals that know of them: to begin anew would run their steps again.
@@ -250,7 +247,7 @@ public final class Spool: Sendable {
         guard try site.statusIfPresent(SpoolName.spool) != nil else { return nil }
         let root = try site.directory(SpoolName.spool)
         guard try root.statusIfPresent(SpoolName.state) != nil else { return nil }
-        return try read(name, in: state(SpoolName.state, in: root))
+        return try read(name, in: root.directory(SpoolName.state))
     }
 
     /// The drop directories of a queue, made if missing: `p1` … up to its levels. Where something else has the place of

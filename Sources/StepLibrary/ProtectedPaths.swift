@@ -5,9 +5,10 @@
 import JobModel
 import LinuxSystem
 
-struct ProtectedPaths {
-    static let names = [
+public struct ProtectedPaths {
+    public static let names = [
         ".bobbin", "ops", "secrets", "spool/.bobbin", "spool/approvals", "spool/control", "spool/claimed",
+        "spool/parked", "spool/intake",
     ]
     /// Those that exist.
     private var present: [FileIdentity: String] = [:]

@@ -66,15 +66,17 @@ public struct JobPorts: Sendable {
     public var drop: @Sendable (_ site: String, JobDrop) throws(Failure) -> String
     /// What became of the drop with this ticket; nil where there was none. `isKnown`: it was dropped, so an answer that is a
     /// moment old will do.
+    /// `parent`: the run that dropped it; others may give their files any name.
     public var find:
-        @Sendable (_ site: String, _ ticket: String, _ isKnown: Bool) throws(Failure) -> JobFound?
+        @Sendable (_ site: String, _ ticket: String, _ parent: RunID, _ isKnown: Bool) throws(Failure) ->
+            JobFound?
     public var cancel: @Sendable (_ site: String, _ ticket: String) throws(Failure) -> Void
 
     public init(
         drop: @escaping @Sendable (_ site: String, JobDrop) throws(Failure) -> String,
         find:
-            @escaping @Sendable (_ site: String, _ ticket: String, _ isKnown: Bool) throws(Failure) ->
-            JobFound?,
+            @escaping @Sendable (_ site: String, _ ticket: String, _ parent: RunID, _ isKnown: Bool)
+            throws(Failure) -> JobFound?,
         cancel: @escaping @Sendable (_ site: String, _ ticket: String) throws(Failure) -> Void
     ) {
         self.drop = drop

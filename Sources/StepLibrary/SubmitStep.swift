@@ -88,7 +88,9 @@ struct SubmitStep: StepAction {
     private func look(_ ticket: String, _ context: any StepContext) throws(Failure) -> JobFound? {
         let wasDropped = context.before != nil
         for _ in 0..<3 {
-            if let found = try jobs.find(context.baseDirectory, ticket, wasDropped) { return found }
+            if let found = try jobs.find(context.baseDirectory, ticket, context.runID, wasDropped) {
+                return found
+            }
             guard wasDropped else { return nil }
             // It is between two directories just now, or was taken away.
             try context.pause(.milliseconds(300))

@@ -48,7 +48,9 @@ struct Bobbin: ParsableCommand {
                     ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AccessVerb.self,
                     AuditVerb.self,
                 ]),
-            CommandGroup(name: "Insides", subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self]),
+            CommandGroup(
+                name: "Insides",
+                subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self, StepProcessVerb.self]),
         ])
 
     static func main() {

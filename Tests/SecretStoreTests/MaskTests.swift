@@ -81,6 +81,27 @@ struct MaskTests {
         }
         forms.append(("json ascii", ascii.joined()))
         forms.append(("shell", secret.replacing("'", with: "'\\''")))
+        forms.append(("csv", secret.replacing("\"", with: "\"\"")))
+        forms.append(
+            (
+                "python U",
+                secret.unicodeScalars.map {
+                    $0.isASCII ? String(Character($0)) : String(format: "\\U%08x", $0.value)
+                }.joined()
+            ))
+        if let json = try? JSONSerialization.data(withJSONObject: secret, options: .fragmentsAllowed),
+            let twice = try? JSONSerialization.data(
+                withJSONObject: String(decoding: json, as: UTF8.self), options: .fragmentsAllowed)
+        {
+            // Without both pairs of quotes.
+            forms.append(("json in json", String(decoding: twice.dropFirst(3).dropLast(3), as: UTF8.self)))
+        }
+        if let once = secret.addingPercentEncoding(
+            withAllowedCharacters: CharacterSet(charactersIn: "abcxyz")),
+            let twice = once.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
+        {
+            forms.append(("percent twice", twice))
+        }
         forms.append(("shlex", secret.replacing("'", with: "'\"'\"'")))
         forms.append(
             (
@@ -182,6 +203,15 @@ struct MaskTests {
         }
         #expect(mask.masked("%%68unter2hunter2") == "%***")
         #expect(mask.masked("&\\hunter2hunter2hunter2hunter2 x") == "&*** x")
+    }
+
+    /// Whoever prints the beginning of a form and blanks without end must not fill our memory.
+    @Test func whatGoesOnWithoutEndIsLetGo() {
+        let mask = SecretMask([Array("hunter2hunter2".utf8)])
+        let stream = MaskedStream(mask)
+        var given = stream.pass(Array("6".utf8)).count
+        for _ in 0..<100 { given += stream.pass([UInt8](repeating: 0x20, count: 1000)).count }
+        #expect(given > 99_000)
     }
 
     @Test func wrappedFormsAreFound() {

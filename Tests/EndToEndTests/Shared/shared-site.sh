@@ -180,6 +180,59 @@ check pause-is-a-right "$(cat "$(await "$site/spool/control/closed/*~pause-defau
 check cancel-by-editor "$(as bbanna "$bobbin" cancel "$run" --site "$site" 2>&1)" 'cancelling|cancelled'
 check cancelled "$(result slow)" 'state: cancelled'
 
+# --- what a review tried
+# A step of a library of C is a process of its own, as its submitter.
+job sql.yaml sql '  - sql: {database: '"$place"'/home/bbbert/out/a.db, write: true, create: true, query: "CREATE TABLE t (a)"}
+  - zip_folder: {folder: '"$place"'/home/bbbert/out, out: '"$place"'/home/bbbert/out.zip}
+  - sql: {database: '"$place"'/home/bbanna/not-there.db, query: "SELECT 1"}'
+drop bbbert "$place/sql.yaml" sql.yaml
+text=$(result sql)
+check isolated "$text" 'files: 1'
+check isolated-owner "$(stat -c %U "$place/home/bbbert/out/a.db" 2>&1)" '^bbbert$'
+check isolated-failure "$text" 'code: E-FILE'
+# A drop without intent must not make itself one.
+job escape.yaml escape '  - write_file: {path: '"$site"'/spool/intake/bbanna/default~p5~esc.yaml, content: x}'
+drop bbanna "$place/escape.yaml" escape.yaml
+check no-way-into-the-intake "$(result escape)" 'E-PATH-PROTECTED'
+# A job that calls itself the child of somebody's run.
+printf 'dsl_version: "1.1"\nparent: {run: %s, step: "1", depth: 1, waits: false}\nsteps: [{run: [id]}]\n' "$run" >"$place/kid.yaml"; chmod 644 "$place/kid.yaml"
+drop bbbert "$place/kid.yaml" kid.yaml
+check foreign-parent "$(reason kid)" 'E-PARENT'
+# The service's copy of somebody's job, moved back: his, and without proof that he wants it.
+copy=$(ls "$site"/spool/done/*/*~sh.*.yaml | grep -v result | head -1)
+service mv "$copy" "$site/spool/default/p5/"
+moved=$(basename "$copy" .yaml)
+check moved-back-is-capped "$(cat "$(await "$site/spool/rejected/*${moved##*~}*.reason.yaml")")" 'bbanna \(Runner\)'
+# Two files under one ticket: neither owner's word is enough.
+ticket=01M8H8F5KRFJMYHQ3WGKHAJMTM
+as bbanna cp "$place/slow.yaml" "$site/spool/high_priority/p9/.t" && : >"$place/half"; chmod 644 "$place/half"
+as bbbert cp "$place/half" "$site/spool/default/p9/x.$ticket.yaml"
+as bbanna sh -c "printf 'dsl_version: \"1.1\"\nsteps: [{log: x}' > $site/spool/default/p8/y.$ticket.yaml"
+as bbbert sh -c "printf 'cancel $ticket\n' > $site/spool/control/cancel-$ticket"
+check ticket-of-two "$(cat "$(await "$site/spool/control/closed/*~cancel-$ticket.answer.yaml")")" 'E-ACCESS'
+as bbbert rm "$site/spool/default/p9/x.$ticket.yaml"; as bbanna rm "$site/spool/default/p8/y.$ticket.yaml"; as bbanna rm "$site/spool/high_priority/p9/.t"
+# Switched off while his run is at work: its next step does not run.
+job two.yaml two '  - run: [sleep, "1"]
+  - run: [id]'
+sed -i 's/^  bbcarl: Runner/  bbcarl: {role: Runner, active: true}/' "$site/ops/access.yaml"
+drop bbcarl "$place/two.yaml" two.yaml
+await "$site/spool/claimed/main/*two.yaml" >/dev/null
+sed -i 's/^  bbcarl: .*/  bbcarl: {role: Runner, active: false}/' "$site/ops/access.yaml"
+kill -HUP $(pgrep -f "up --site $site" | head -1)
+check switched-off "$(result two)" 'code: E-ACCESS'
+# A crash between claim and record: a claim of the service is nobody's wish.
+stop
+service mkdir -p "$site/spool/claimed/main"
+service cp "$place/who.yaml" "$site/spool/claimed/main/01M8H8F5KRFJMYHQ3WGKHAJMTM~default~p5~orphan.yaml"
+start --inh-caps +setuid,+setgid,+kill --ambient-caps +setuid,+setgid,+kill
+check adopted-claim-of-the-service "$(cat "$(await "$site/spool/rejected/*orphan.yaml.reason.yaml")")" 'E-ORIGIN'
+stop
+# Without its rules the site does not become a private one.
+mv "$site/ops/access.yaml" "$place/access.yaml"
+check lost-rules "$(service env HOME="$place/home/bbsvc" "$bobbin" run --until-idle --site "$site" 2>&1)" 'this site is shared'
+mv "$place/access.yaml" "$site/ops/access.yaml"
+start --inh-caps +setuid,+setgid,+kill --ambient-caps +setuid,+setgid,+kill
+
 # --- what is written down
 audit=$(service env HOME="$place/home/bbsvc" "$bobbin" audit search --action access --site "$site" 2>&1)
 for who in bbbert bbdora bbanna bbcarl; do check "audited $who" "$audit" "$who \\(6100"; done
