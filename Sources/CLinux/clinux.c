@@ -54,6 +54,10 @@ int bb_pidfd_open(int pid) { return outcome(syscall(SYS_pidfd_open, pid, 0)); }
 int bb_pidfd_send_signal(int pidfd, int signal) {
     return outcome(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
+int bb_is_subreaper(void) {
+    int is = 0;
+    return prctl(PR_GET_CHILD_SUBREAPER, &is, 0, 0, 0) == 0 && is;
+}
 int bb_set_subreaper(void) { return outcome(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
 
 size_t bb_first_nonzero(const void *bytes, size_t from, size_t count) {

@@ -31,21 +31,45 @@ import Testing
         #expect(try finish(other).lines == ["X=1", "Y=a b", "Z="])
     }
     /// The kernel gives a child to another thread when the one that started it ends; it stays its ChildProcess's.
-    @Test func aChildOutlivesTheThreadThatStartedIt() throws {
-        let started = Monitor<[ChildProcess]>([])
-        for _ in 0..<20 {
-            try BlockingThread.start("starter") {
-                // A failure shows as a child that is missing below.
-                guard let child = try? start("exit 7") else { return }
-                started.with { $0.append(child) }
-            }.join()
+    @Test func aChildOutlivesTheThreadThatStartedIt() async {
+        await #expect(processExitsWith: .exitCode(0)) {
+            ProcessSetup.becomeSubreaper()
+            let started = Monitor<[ChildProcess]>([])
+            for _ in 0..<20 {
+                try BlockingThread.start("starter") {
+                    // A failure shows as a child that is missing below.
+                    guard let child = try? start("exit 7") else { return }
+                    started.with { $0.append(child) }
+                }.join()
+            }
+            let children = started.with { $0 }
+            guard children.count == 20 else { exit(1) }
+            for child in children {
+                while !child.hasEnded { child.sleep(wakenBy: -1, wantsToWrite: false, until: nil) }
+                Orphans.reap()
+                guard try child.reap() == .init(code: 7, wasKilled: false) else { exit(2) }
+            }
+            exit(0)
         }
-        let children = started.with { $0 }
-        #expect(children.count == 20)
-        for child in children {
-            while !child.hasEnded { child.sleep(wakenBy: -1, wantsToWrite: false, until: nil) }
+    }
+    /// A child of some library is collected by an adopter alone: whoever adopts nobody leaves it to who started it.
+    @Test(arguments: [false, true]) func whoIsNoSubreaperCollectsNobody(isSubreaper: Bool) async {
+        await #expect(processExitsWith: .exitCode(0)) { [isSubreaper = isSubreaper as Bool] in
+            if isSubreaper { ProcessSetup.becomeSubreaper() }
+            let started = Monitor<[pid_t]>([])
+            try BlockingThread.start("starter") {
+                var pid: pid_t = 0
+                var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("true"), nil]
+                guard posix_spawn(&pid, "/bin/true", nil, nil, &arguments, nil) == 0 else { return }
+                started.with { $0.append(pid) }
+            }.join()
+            guard let pid = started.with({ $0.first }) else { exit(1) }
+            var info = siginfo_t()
+            guard waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) == 0 else { exit(2) }
             Orphans.reap()
-            #expect(try child.reap() == .init(code: 7, wasKilled: false))
+            var status: Int32 = 0
+            let collected = waitpid(pid, &status, 0)
+            exit(collected == (isSubreaper ? -1 : pid) ? 0 : 3)
         }
     }
     @Test func itStandsWhereItWasTold() throws {

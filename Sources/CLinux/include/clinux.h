@@ -20,6 +20,7 @@ int bb_syncfs(int fd);
 int bb_pidfd_open(int pid);
 int bb_pidfd_send_signal(int pidfd, int signal);
 int bb_set_subreaper(void);
+int bb_is_subreaper(void);
 /// The first place from `from` on that holds no zero, or `count`.
 size_t bb_first_nonzero(const void *bytes, size_t from, size_t count);
 /// 1: the kernel was told that something keeps the clock in step (adjtimex without STA_UNSYNC); 0: not; negative errno.
@@ -33,10 +34,10 @@ int bb_getrandom(void *buffer, size_t length);
 
 /// 1 = the file has an access list beyond its mode, 0 = it has none.
 int bb_has_acl(int fd);
-/// F_SETLEASE F_RDLCK then F_UNLCK: 0 = nobody has the file open for writing, -EAGAIN = somebody has,
-/// -EACCES = may not ask about this file.
 /// Sets the access list of a directory: its owner and `uid` may do all, others (the group too) nothing.
 int bb_share_with(int fd, unsigned uid);
+/// F_SETLEASE F_RDLCK then F_UNLCK: 0 = nobody has the file open for writing, -EAGAIN = somebody has,
+/// -EACCES = may not ask about this file.
 int bb_take_read_lease(int fd);
 int bb_drop_lease(int fd);
 
