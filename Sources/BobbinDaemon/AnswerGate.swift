@@ -15,6 +15,8 @@ struct AnswerGate {
         /// Somebody is at work on it; look again after this.
         case waits(why: String, request: String?, lookAgainIn: Span)
         case refused(AnswerFile?, Failure)
+        /// It may not be opened. Once is no reason: its owner may be about to allow it.
+        case closed(Failure)
         case gone
     }
     /// How long an answer may lack its end before it is sent back.
@@ -43,8 +45,7 @@ struct AnswerGate {
         do throws(SystemError) { file = try directory.openForReading(name) } catch {
             if error.isMissing { return .gone }
             guard [.access, .kind].contains(error.fileTrouble) else { throw error }
-            return .refused(
-                nil,
+            return .closed(
                 Failure(
                     "E-APP-FILE", "the answer cannot be read by the service: \(error)",
                     whatToDo: "Make it readable (chmod 0644, or 0640 with the service's group).",

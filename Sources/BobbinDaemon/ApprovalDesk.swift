@@ -25,6 +25,9 @@ final class ApprovalDesk {
     private let began = Clocks.monotonic
     /// Answers that somebody has begun, as they were.
     private var begun: [String: Begun] = [:]
+    /// Answers that may not be opened, and since when.
+    private var closed: [String: Int64] = [:]
+    private static let closedFor = Span.seconds(1)
     private struct Begun: Equatable {
         var inode: UInt64
         var changed: Int64
@@ -329,6 +332,7 @@ final class ApprovalDesk {
         do {
             let names = try spool.responses.names().sorted().filter { !AnswerGate.isIgnored($0) }
             if begun.count > names.count { begun = begun.filter { names.contains($0.key) } }
+            if !closed.isEmpty { closed = closed.filter { names.contains($0.key) } }
             for name in names {
                 if whole.count + refused.count >= ApprovalDesk.atOnce {
                     lookAgain = Clocks.monotonic
@@ -340,11 +344,22 @@ final class ApprovalDesk {
                 switch try gate.examine(name, in: spool.responses) {
                 case .gone: break
                 case .waits(_, _, let span):
+                    closed[name] = nil
                     // One without a decision is looked at again when it has changed; there may be thousands.
                     if let status, span >= AnswerGate.untilItChanges { begun[name] = Begun(status) }
                     lookAgain = min(lookAgain, Clocks.monotonic + span.nanoseconds)
                 // Whose run it is about nobody knows: one judges for all.
                 case .refused(let file, let failure): if isLeader { refused.append((name, file, failure)) }
+                case .closed(let failure):
+                    let since = closed[name] ?? Clocks.monotonic
+                    closed[name] = since
+                    let end = since + ApprovalDesk.closedFor.nanoseconds
+                    if Clocks.monotonic < end {
+                        lookAgain = min(lookAgain, end)
+                    } else if isLeader {
+                        closed[name] = nil
+                        refused.append((name, nil, failure))
+                    }
                 case .whole(let file, let id, let answer, let bytes):
                     whole.append(Judged(name: name, file: file, answer: answer, id: id, bytes: bytes))
                 }
