@@ -84,8 +84,8 @@ let package = Package(
         tests(
             "BobbinDaemonTests",
             [
-                "BobbinDaemon", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem", "SpoolQueue",
-                "YamlText",
+                "BobbinDaemon", "AccessControl", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem",
+                "SpoolQueue", "TestKit", "YamlText",
             ]),
         tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"], exclude: ["Shared"]),
     ],

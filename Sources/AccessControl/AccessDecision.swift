@@ -119,11 +119,14 @@ extension AccessPolicy {
                 "Drop it with `bobbin submit`: a file that somebody may have moved here has a Runner's rights, whoever made it."
         }
         return Failure(
-            "E-ACCESS", "\(who.name) (\(standing(who, role))) may not \(what)",
+            "E-ACCESS", "\(who.name) (\(standing(who, role, full))) may not \(what)",
             whatToDo: more.isEmpty ? advice : "\(advice) \(more)", retry: .never)
     }
 
-    private func standing(_ who: Submitter, _ role: Role?) -> String {
+    private func standing(_ who: Submitter, _ role: Role?, _ full: Role?) -> String {
+        if let role, let full, role < full {
+            return "\(full.rawValue); a file that was moved in has a \(role.rawValue)'s rights"
+        }
         if let role { return role.rawValue }
         return grant(of: who).map { $0.isActive ? "" : "not active" } ?? "no role here"
     }

@@ -28,7 +28,13 @@ public enum AnswerSignature {
         }
         if said.isGood { return .good }
         if said.isLate { return .bad("ssh-keygen did not answer") }
-        let text = String(decoding: said.error + said.output, as: UTF8.self)
-        return .bad("ssh-keygen says: \(text.split(separator: "\n").last.map(String.init) ?? "no")")
+        let lines = String(decoding: said.error + said.output, as: UTF8.self).split(
+            whereSeparator: \.isNewline)
+        if !Host.exists("\(ops)/\(signersFile)") {
+            return .bad("ops/\(signersFile) is missing, so no key is known")
+        }
+        return .bad(
+            "no key that ops/\(signersFile) lists for \(who.name) made this signature (ssh-keygen: \(lines.first.map { $0.trimmed } ?? "no"))"
+        )
     }
 }

@@ -6,6 +6,7 @@ import AccessControl
 import JobLanguage
 import JobModel
 import LinuxSystem
+import SpoolQueue
 import YamlText
 
 enum AccessFile {
@@ -30,6 +31,37 @@ enum AccessFile {
             throw ConfigurationProblem(text: sheet.problems.joined(separator: "\n"))
         }
         return policy
+    }
+
+    /// Names in the rules that nothing on this site or host has; one sentence each.
+    static func unknown(_ policy: AccessPolicy, _ site: Site) -> [String] {
+        var lines: [String] = []
+        // A configuration that cannot be read is told of elsewhere.
+        let queues = (try? site.configuration().queues.map(\.name.text)) ?? Array(policy.queues.keys)
+        for name in policy.queues.keys where !queues.contains(name) {
+            lines.append("there is no queue `\(name)`")
+        }
+        for name in policy.templates.keys where !Host.exists("\(site.path)/\(SpoolName.templates)/\(name)") {
+            lines.append("there is no template `\(name)`")
+        }
+        let customs = Site.customTypes(path: site.path).map(\.name)
+        for name in policy.steps.keys where site.catalogue[name] == nil && !customs.contains(name) {
+            lines.append("there is no step type `\(name)`")
+        }
+        let gates =
+            Array(policy.queues.values) + Array(policy.templates.values) + Array(policy.steps.values)
+            + policy.secrets.map(\.gate)
+        var people = Set(gates.flatMap(\.allow))
+        people.formUnion(policy.groups.keys.map { "group:\($0)" })
+        for entry in people {
+            if entry.hasPrefix("group:") {
+                let group = String(entry.dropFirst(6))
+                if Host.gid(named: group) == nil { lines.append("this host has no group `\(group)`") }
+            } else if Host.uid(named: entry) == nil, UInt32(entry) == nil {
+                lines.append("this host has no account `\(entry)`")
+            }
+        }
+        return lines.sorted()
     }
 
     /// What `init --shared GROUP` writes.

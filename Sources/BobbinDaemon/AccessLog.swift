@@ -7,7 +7,7 @@ import JobModel
 import SpoolQueue
 
 public struct AccessLog: Sendable {
-    public static let denied = "access.denied", refusedAnswer = "approval.refused"
+    public static let denied = "access.denied"
     public var denied24h = 0
     /// By account and by what was refused, the most frequent first.
     public var byAccount: [(name: String, count: Int)] = []
@@ -24,7 +24,10 @@ public struct AccessLog: Sendable {
             guard record.entry.action == AccessLog.denied else { continue }
             denied24h += 1
             accounts[record.entry.who?.name ?? "?", default: 0] += 1
-            rights[AccessLog.right(record.entry.why), default: 0] += 1
+            let right =
+                record.entry.outcome == "E-ACCESS"
+                ? AccessLog.right(record.entry.why) : record.entry.outcome
+            rights[right, default: 0] += 1
         }
         activeUsers = active.count
         byAccount = AccessLog.sorted(accounts)

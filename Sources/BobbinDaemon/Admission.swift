@@ -142,7 +142,6 @@ final class Admission {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(reading.findings, queueName: key.queue.text),
                 sha256: Digest.sha256(drop.bytes))
-            try spend(drop)
             return .settled
         }
         let now = Timestamp(nanoseconds: Clocks.wall)
@@ -158,7 +157,7 @@ final class Admission {
             origin = known
             failure =
                 try rights.denial(
-                    drop.name, Digest.sha256(drop.bytes), job, known, queue: key.queue,
+                    drop.name, drop.bytes, job, known, queue: key.queue,
                     template: reading.template?.name) ?? failure
         }
         do throws(Failure) {
@@ -169,15 +168,9 @@ final class Admission {
         if let failure {
             try rejecter.reject(
                 drop.name, from: directory, Rejection(failure), sha256: Digest.sha256(drop.bytes))
-            try spend(drop)
             return .settled
         }
         return try claim(drop, job, origin.who, terms, at: now, reading, candidate, key, directory)
-    }
-
-    /// Its proof of intent has served.
-    private func spend(_ drop: Drop) throws {
-        if access().isShared { try Intents(spool).spend(drop.identity) }
     }
 
     private func read(_ drop: Drop) -> JobReader.Reading {

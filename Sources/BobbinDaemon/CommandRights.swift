@@ -11,6 +11,8 @@ import YamlText
 struct CommandRights {
     let policy: AccessPolicy
     let audit: AuditLog
+    /// Tells the operator what could not be recorded.
+    let trouble: (SystemError) -> Void
 
     /// Nil where it may be obeyed. `owner`: who submitted the run; nil for what is about no run.
     func refusal(_ name: String, in directory: Directory, _ file: ControlFile, runOf owner: Submitter?)
@@ -25,19 +27,22 @@ struct CommandRights {
             if failure == nil, policy.isShared, who.uid != policy.service {
                 failure = try CommandRights.fault(opened, status, name)
             }
-            if let failure {
-                try audit.append(
-                    [
-                        AuditEntry(
-                            AccessLog.denied, Printable.escape(name), by: who, outcome: failure.code,
-                            why: "\(failure.message). \(failure.whatToDo)", severity: .notice)
-                    ], at: Timestamp(nanoseconds: Clocks.wall))
-            }
+            // Refused all the same: a log that is full or broken gives nobody a right.
+            if let failure { note(name, who, failure) }
             return failure
         } catch {
             return Failure(
                 "E-CONTROL", "the command's file cannot be looked at: \(error)",
                 whatToDo: "Make it readable (chmod 0640), or use the verb of bobbin.", retry: .never)
+        }
+    }
+
+    private func note(_ name: String, _ who: Submitter, _ failure: Failure) {
+        let entry = AuditEntry(
+            AccessLog.denied, Printable.escape(name), by: who, outcome: failure.code,
+            why: "\(failure.message). \(failure.whatToDo)", severity: .notice)
+        do throws(SystemError) { try audit.append([entry], at: Timestamp(nanoseconds: Clocks.wall)) } catch {
+            trouble(error)
         }
     }
 

@@ -69,7 +69,11 @@ final class ControlDesk {
         core.scheduler.pause(now)
     }
 
-    private var rights: CommandRights { CommandRights(policy: core.access, audit: core.audit) }
+    private var rights: CommandRights {
+        CommandRights(policy: core.access, audit: core.audit) { [core] in
+            core.diskTrouble("the audit log", $0)
+        }
+    }
 
     /// Whether a state holds; one that nobody had a right to is answered and goes.
     private func mayHold(_ name: String, _ file: ControlFile) -> Bool {
@@ -126,10 +130,11 @@ final class ControlDesk {
         switch actOnDrop(verb, subject) {
         case .later:
             // It holds from the moment the drop is accepted, and is answered when we look again.
-            let owner = (try? directory.status(name).uid) ?? ProcessSetup.uid
+            // Taken away meanwhile: then nobody commands it.
+            guard let uid = try? directory.status(name).uid else { return }
             core.expect(
                 verb == .cancel ? .cancel : .hold, ticket: subject,
-                by: Submitter(uid: owner, name: Host.userName(owner)))
+                by: Submitter(uid: uid, name: Host.userName(uid)))
             lookAgain = min(lookAgain, Clocks.monotonic + Span.milliseconds(250).nanoseconds)
         case .answer(let outcome, let text): answer(name, in: directory, outcome, text)
         case .none:

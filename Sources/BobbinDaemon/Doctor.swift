@@ -38,8 +38,8 @@ public struct Doctor {
         }
         add(.well, "site", "\(path), spool \(site.spool.id)")
         let configuration = examineConfiguration(site)
-        let policy = examineAccess(site)
-        examineModes(site.spool, isShared: policy?.isShared ?? false)
+        // Where nobody knows which kind of site it is, no mode is wrong.
+        if let policy = examineAccess(site) { examineModes(site.spool, isShared: policy.isShared) }
         examineSecrets(site, configuration)
         examineDisk(site.spool)
         examineJournals(site.spool)
@@ -107,6 +107,11 @@ public struct Doctor {
                     .warning, "access", "\(AccessFile.path) names `\(name)`, who is no account of this host",
                     "Take it out, or correct it.")
             }
+            for line in AccessFile.unknown(policy, site) {
+                add(
+                    .warning, "access", "\(AccessFile.path): \(line)",
+                    "A rule that fits nothing protects nothing: correct it.")
+            }
             if ProcessSetup.uid == policy.service, !Account.maySwitch {
                 add(
                     .warning, "steps of others",
@@ -134,7 +139,7 @@ public struct Doctor {
             let files = SecretFiles(try site.spool.site.directory("secrets"))
             let count = try files.rows().count
             guard count > 0 else { return }
-            for source in SecretLookup.sources(site: site.path, configuration.secrets).active()
+            for source in try SecretLookup.sources(site: site.path, configuration.secrets).active()
             where !source.isThere && source.source == .files {
                 return doctor.add(
                     .wrong, "secrets", source.why, "Without it no job gets any of the \(count) secrets.")

@@ -62,7 +62,7 @@ struct DropRights {
 
     /// What the roles say; a no is on record before the file goes.
     func denial(
-        _ name: String, _ sha256: String, _ job: JobSpec, _ origin: Origin, queue: QueueName,
+        _ name: String, _ bytes: [UInt8], _ job: JobSpec, _ origin: Origin, queue: QueueName,
         template: String?
     )
         throws -> Failure?
@@ -75,7 +75,7 @@ struct DropRights {
         try audit.append(
             [
                 AuditEntry(
-                    AccessLog.denied, DropName.escaped(name), by: origin.who, file: sha256,
+                    AccessLog.denied, DropName.escaped(name), by: origin.who, file: Digest.sha256(bytes),
                     outcome: failure.code,
                     why: "\(failure.message). \(failure.whatToDo)", severity: .notice)
             ], at: Timestamp(nanoseconds: Clocks.wall))

@@ -1,6 +1,7 @@
 // What this is: `bobbin run JOB`: one job, here and now, without daemon, queue or journal.
 // Owns: the run's temporary directory, the progress lines, the waiting out of retries, the asking of who is there.
-// Never: touches the spool: what is run this way is answered on the terminal, not in done/.
+// Never: touches the spool: what is run this way is answered on the terminal, not in done/. Secrets that it gives are on the
+//   record of the site all the same (ops/audit).
 // On failure: the record of the run says it; the caller turns it into an exit code.
 import AccessControl
 import JobLanguage

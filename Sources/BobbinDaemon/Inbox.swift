@@ -9,6 +9,8 @@ import SpoolQueue
 final class Inbox {
     private let core: RunnerCore
     private static let atOnce = 64
+    /// Where the next turn begins, in an intake that holds more.
+    private var turn = 0
     /// Monotonic: since when a file has been incomplete.
     private var firstSeen: [String: Int64] = [:]
     /// Monotonic; .max when nothing is on its way.
@@ -110,9 +112,16 @@ final class Inbox {
             for account in try root.names() where !account.hasPrefix(".") {
                 let directory = try root.directory(account)
                 // So many of each account's in one turn: a crowd of one delays the others' little.
-                let names = try directory.names().filter { !$0.hasPrefix(".") }.sorted()
-                if names.count > Inbox.atOnce { lookAgain = min(lookAgain, Clocks.monotonic) }
-                for name in names.prefix(Inbox.atOnce) {
+                let names = try directory.names().filter {
+                    // A directory is none, and never will be; one that is gone is nobody's.
+                    !$0.hasPrefix(".") && (try? directory.status($0).kind) != .directory
+                }.sorted()
+                let first = names.isEmpty ? 0 : turn % names.count
+                if names.count > Inbox.atOnce {
+                    lookAgain = min(lookAgain, Clocks.monotonic + Span.milliseconds(10).nanoseconds)
+                    turn = first + Inbox.atOnce
+                }
+                for name in (names[first...] + names[..<first]).prefix(Inbox.atOnce) {
                     // One file's trouble is not the others'.
                     do { try takeIn(name, directory, account) } catch {
                         core.diskTrouble("spool/\(SpoolName.intake)/\(account)/\(name)", error)

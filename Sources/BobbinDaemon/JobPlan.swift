@@ -10,7 +10,7 @@ import LinuxSystem
 public struct JobPlan: Sendable {
     public typealias Row = StepOutline
     public var spec: JobSpec
-    /// Where nobody approves what he dropped himself.
+    /// Who may do what here, and who answers.
     public var policy: AccessPolicy
     public var queue: QueuePolicy
     public var priority: Priority

@@ -30,7 +30,8 @@ public struct PublishedRequest: Sendable {
         var key = text.split(separator: "/").last.map(String.init) ?? text
         if key.hasSuffix(ApprovalForm.ending) { key = String(key.dropLast(ApprovalForm.ending.count)) }
         let all = try all(spool)
-        return all.filter { $0.id == key } + all.filter { $0.id != key && $0.id.hasPrefix(key.uppercased()) }
+        if let exact = all.first(where: { $0.id == key }) { return [exact] }
+        return all.filter { $0.id.hasPrefix(key.uppercased()) }
     }
 
     public func answer(_ verdict: Decision.Verdict, comment: String, inputs: ValueMap) -> [UInt8] {

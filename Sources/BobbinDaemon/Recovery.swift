@@ -14,7 +14,9 @@ public enum Replays {
         try Replay.read(spool.runners.directory("\(runner)/\(SpoolName.journal)"))
     }
     /// Every run in flight, of all runners. A journal that is being written may be read a little late, never wrongly.
+    /// Who may not read them sees where the runs' files are.
     public static func live(_ spool: Spool) -> [RunRecord] {
+        guard spool.isOwn else { return GuestRecords.live(spool) }
         var live: [RunID: RunRecord] = [:]
         for runner in (try? spool.runners.names()) ?? [] {  // no runners: nothing in flight
             guard let replay = try? of(runner, spool) else { continue }
@@ -185,7 +187,7 @@ struct Recovery {
             case .success(let known):
                 origin = known
                 refusal = try rights.denial(
-                    name.name, Digest.sha256(bytes), job, known, queue: name.queue,
+                    name.name, bytes, job, known, queue: name.queue,
                     template: reading.template?.name)
             }
             var terms = Terms()

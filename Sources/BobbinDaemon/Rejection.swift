@@ -73,6 +73,10 @@ struct Rejecter: Sendable {
         _ name: String, from directory: Directory, _ rejection: Rejection, sha256: String? = nil
     ) throws -> Bool {
         let status = try directory.statusIfPresent(name)
+        // Should it come back, nobody knows any more who wanted that. No site but a shared one has such proofs.
+        if let status {
+            try Intents(spool).spend(InodeIdentity(inode: status.inode, birthNanoseconds: status.birth))
+        }
         let now = Timestamp(nanoseconds: Clocks.wall)
         guard let target = try Move(spool).reject(name, from: directory, sequence: Identities.fresh()) else {
             return false

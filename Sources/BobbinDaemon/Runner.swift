@@ -69,7 +69,7 @@ public final class Runner {
         signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
         let configuration = try site.configuration()
         let access = try site.access()
-        try Runner.checkAccount(access)
+        try Runner.checkAccount(access, site)
         let spool = site.spool
         let log = DaemonLog(spool.log, echo: options.echo)
         let recoveryLock = try Runner.waitForRecoveryLock(spool)
@@ -127,8 +127,15 @@ public final class Runner {
     }
 
     /// On a site for many, who owns the site's files decides who is trusted with what: the service must be that account.
-    private static func checkAccount(_ access: AccessPolicy) throws {
-        guard access.isShared, access.service != ProcessSetup.uid else { return }
+    private static func checkAccount(_ access: AccessPolicy, _ site: Site) throws {
+        guard access.isShared else { return }
+        guard try site.spool.state.statusIfPresent(SpoolName.shared) != nil else {
+            throw SpoolProblem(
+                "E-SHARED",
+                "\(AccessFile.path) says `shared: true`, and the directories are not set for that",
+                whatToDo: "bobbin init \(site.path) --shared \(access.group ?? "GROUP")")
+        }
+        guard access.service != ProcessSetup.uid else { return }
         throw SpoolProblem(
             "E-ACCOUNT",
             "this shared site runs as \(Host.userName(access.service)), not as \(Host.userName(ProcessSetup.uid))",
@@ -494,6 +501,9 @@ public final class Runner {
             }
             core.update { $0.access = access }
             core.log.info("config", "\(AccessFile.path) was read anew")
+            for line in AccessFile.unknown(access, core.site) {
+                core.log.warn("config", "\(AccessFile.path): \(line)")
+            }
             try watchIntakes()
         } catch let problem as ConfigurationProblem {
             core.log.error(

@@ -186,8 +186,9 @@ final class RunnerCore: Sendable {
 
     /// As whom the steps of somebody act; nil: as we do, or as nobody.
     func stepAccount(_ who: Submitter) -> Account? {
-        // Where nobody may act as him nothing of his was started.
-        (try? surroundings.account(who)) ?? nil
+        // Whatever has become of his role: his processes are to be ended.
+        let policy = access
+        return policy.isShared && who.uid != policy.service ? Account(who.uid) : nil
     }
 
     /// Whose a drop is that nobody claimed yet; nil where several have files of that name.

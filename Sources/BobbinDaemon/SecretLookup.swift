@@ -13,9 +13,10 @@ struct SecretLookup: Sendable {
     let audit: AuditLog
     let settings: @Sendable () -> SecretSettings
 
-    static func sources(site: String, _ settings: SecretSettings) -> SecretSources {
-        // A site without the directory has no files; what is there and cannot be read is told when it is asked.
-        let folder = try? Directory.open(site).directory("secrets")
+    static func sources(site: String, _ settings: SecretSettings) throws(SystemError) -> SecretSources {
+        let root = try Directory.open(site)
+        // A site without the directory has no files; one that cannot be read hides none behind the next source.
+        let folder = try root.statusIfPresent("secrets") == nil ? nil : root.directory("secrets")
         return SecretSources(
             settings.sources, files: folder.map { SecretFiles($0) }, keyringService: settings.keyringService
         ) {
@@ -25,7 +26,12 @@ struct SecretLookup: Sendable {
 
     func give(_ needs: [SecretNeed], _ run: Acceptance) throws(Failure) -> any SecretValues {
         let settings = settings()
-        let sources = SecretLookup.sources(site: site, settings)
+        let sources: SecretSources
+        do throws(SystemError) { sources = try SecretLookup.sources(site: site, settings) } catch {
+            throw Failure(
+                "E-SECRET", "secrets/ cannot be read: \(error)", whatToDo: "See bobbin doctor.",
+                retry: .transient)
+        }
         var values: [SecretName: SecretBytes] = [:]
         var entries: [AuditEntry] = []
         var failure: Failure?

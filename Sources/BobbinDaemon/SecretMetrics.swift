@@ -74,6 +74,6 @@ public struct SecretMetrics: Sendable {
 
     /// Which sources could answer now.
     public static func sources(_ site: Site) throws -> [(source: SecretSource, isThere: Bool, why: String)] {
-        SecretLookup.sources(site: site.path, try site.configuration().secrets).active()
+        try SecretLookup.sources(site: site.path, try site.configuration().secrets).active()
     }
 }

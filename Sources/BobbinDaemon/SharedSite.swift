@@ -17,14 +17,27 @@ public struct SharedSite: Sendable {
     private static let drop: UInt32 = 0o3770
     private static let closed: UInt32 = 0o700
 
-    public init(_ site: Site, group name: String) throws {
+    /// What must be before anything is made.
+    @discardableResult
+    public static func check(group name: String) throws -> UInt32 {
         guard let gid = Host.gid(named: name) else {
             throw SpoolProblem(
                 "E-GROUP", "this host has no group `\(name)`",
                 whatToDo: "sudo groupadd \(name), and add its people to it")
         }
+        let uid = ProcessSetup.uid
+        guard uid == 0 || Host.groups(of: uid).contains(gid) else {
+            throw SpoolProblem(
+                "E-GROUP",
+                "\(Host.userName(uid)) is not in the group `\(name)`, and so cannot give directories to it",
+                whatToDo: "sudo usermod -aG \(name) \(Host.userName(uid)), then log in anew.")
+        }
+        return gid
+    }
+
+    public init(_ site: Site, group name: String) throws {
+        group = try SharedSite.check(group: name)
         self.site = site
-        group = gid
     }
 
     /// Sets every mode; may be done again at any time.

@@ -45,6 +45,16 @@ public final class Site: Sendable {
     /// Opens a site; its spool directories are made if this is the first start.
     public init(path: String, mayFoundSpool: Bool = true) throws {
         self.path = path
+        if !Host.exists("\(path)/\(SpoolName.configuration)"), Host.exists(path) {
+            do throws(SystemError) { _ = try Directory.open(path) } catch {
+                guard error.fileTrouble == .access else { throw error }
+                throw SpoolProblem(
+                    "E-ACCESS", "\(Host.userName(ProcessSetup.uid)) may not enter \(path)",
+                    whatToDo:
+                        "A shared site is for the members of its group: ask to be put into it, then log in anew."
+                )
+            }
+        }
         guard Host.exists("\(path)/\(SpoolName.configuration)") else {
             throw SpoolProblem(
                 "E-SITE", "\(path) is no site: \(SpoolName.configuration) is missing",

@@ -213,8 +213,6 @@ public struct RunLookup {
         let needle = text.uppercased()
         // In the order in which a job moves on, so that one that moves while we look is seen at least once.
         let drops = try waiting { DropName.ticket(in: $0)?.hasPrefix(needle) ?? false }
-        // Journals are the service's own: others see that a run is there by the name of its file.
-        if !site.spool.isOwn { return try drops + named(needle) + ended(needle, besides: []) }
         let live = Replays.live(site.spool).filter { matches($0, needle) }
         let known = Set(live.map(\.id))
         let ended = ended(needle, besides: known)
@@ -233,22 +231,6 @@ public struct RunLookup {
     private func ended(_ needle: String, besides known: Set<RunID>) -> [Found] {
         FinalFiles(site.spool).find(prefix: needle).filter { !known.contains($0.run) }
             .compactMap { FinalFiles(site.spool).read($0) }.map(Found.ended)
-    }
-    /// Runs that are claimed or parked, by id or ticket; a command on one may name it by its id.
-    private func named(_ needle: String) throws -> [Found] {
-        var found: [Found] = []
-        let claims = try site.spool.claimed.names().map { try site.spool.claimed.directory($0) }
-        for directory in claims + Array(site.spool.parked.values) {
-            for name in try directory.names() {
-                guard let claimed = ClaimedName(name) else { continue }
-                let ticket = DropName.ticket(in: claimed.name)
-                guard claimed.run.text.hasPrefix(needle) || ticket?.hasPrefix(needle) ?? false else {
-                    continue
-                }
-                found.append(.drop(path: "\(directory.path)/\(name)", ticket: claimed.run.text))
-            }
-        }
-        return found
     }
     private func matches(_ record: RunRecord, _ needle: String) -> Bool {
         record.id.text.hasPrefix(needle) || record.acceptance.ticket?.hasPrefix(needle) ?? false

@@ -15,6 +15,8 @@ final class Drive: Sendable {
     let crew: Crew
     let timeout: Span?
     let secrets: any SecretValues
+    /// As whom its steps were started, whatever becomes of his role meanwhile; nil: as the service, or as nobody.
+    let account: Account?
     /// Why the run has none, though its job names some.
     let secretFailure: Failure?
     private let started = Clocks.monotonic
@@ -33,6 +35,8 @@ final class Drive: Sendable {
         self.surroundings = surroundings
         self.signals = signals
         self.timeout = timeout
+        // Refused: then no step of his is started either.
+        account = (try? surroundings.account(progress.acceptance.submitter)) ?? nil
         do throws(Failure) {
             secrets =
                 spec.secrets.isEmpty

@@ -45,8 +45,7 @@ public final class RunDriver {
                 progress.detached,
                 marks: ["BOBBIN_RUN_ID=\(progress.id)", "BOBBIN_SITE=\(common.surroundings.sitePath)"],
                 grace: common.surroundings.killGrace,
-                // Where nobody may act as him, nothing was started.
-                of: (try? common.surroundings.account(progress.acceptance.submitter)) ?? nil)
+                of: common.account)
         }
         do throws(Break) {
             if let wait = try runMain() { return wait }

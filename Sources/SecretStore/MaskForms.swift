@@ -44,6 +44,11 @@ enum MaskForms {
                 let text = base64(bytes, shift: shift, alphabet)
                 if text.count >= shortest { forms.wrapped.insert(text) }
             }
+            // Alone, or at the end of a text: the last sign has bits of it too.
+            for shift in 0..<3 {
+                let text = base64(bytes, shift: shift, alphabet, toTheEnd: true)
+                if text.count >= shortest { forms.wrapped.insert(text) }
+            }
         }
     }
 
@@ -58,12 +63,15 @@ enum MaskForms {
     private static let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     private static let standard = Array("\(letters)+/".utf8)
     private static let url = Array("\(letters)-_".utf8)
-    /// The signs that are the same whatever stands before and behind, where it begins `shift` bytes into a group of three.
-    private static func base64(_ bytes: [UInt8], shift: Int, _ alphabet: [UInt8]) -> [UInt8] {
+    /// The signs that are the same whatever stands before and behind, where it begins `shift` bytes into a group of three;
+    /// `toTheEnd`: where nothing stands behind, with the sign that is filled up.
+    private static func base64(_ bytes: [UInt8], shift: Int, _ alphabet: [UInt8], toTheEnd: Bool = false)
+        -> [UInt8]
+    {
         let all = [UInt8](repeating: 0, count: shift) + bytes
         var out: [UInt8] = []
         // Of sign i, the bits 6i to 6i + 5.
-        let first = (8 * shift + 5) / 6, end = 8 * all.count / 6
+        let first = (8 * shift + 5) / 6, end = (8 * all.count + (toTheEnd ? 5 : 0)) / 6
         for sign in first..<max(first, end) {
             let bit = 6 * sign
             let high = UInt16(all[bit / 8]) << 8, low = bit / 8 + 1 < all.count ? UInt16(all[bit / 8 + 1]) : 0

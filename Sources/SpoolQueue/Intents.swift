@@ -1,6 +1,6 @@
 // What this is: proofs that a drop was meant: each came out of an intake into which nobody but its owner can write.
 // Owns: `.bobbin/intents/`, one empty file for each such drop, named after its inode and the moment of its birth.
-// Never: judges who may do what; outlives the claim of its drop.
+// Never: judges who may do what; outlives the run or the rejection of its drop.
 // On failure: SystemError; without a proof a drop has fewer rights, never more.
 import JobModel
 import LinuxSystem
@@ -31,7 +31,7 @@ public struct Intents: Sendable {
     public func has(_ identity: InodeIdentity) throws(SystemError) -> Bool {
         try directory()?.statusIfPresent(Intents.name(identity)) != nil
     }
-    /// The drop is a run now, or was sent back.
+    /// Its run has ended, or it was sent back.
     public func spend(_ identity: InodeIdentity) throws(SystemError) {
         try directory()?.removeIfPresent(Intents.name(identity))
     }

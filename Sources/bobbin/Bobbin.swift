@@ -135,6 +135,17 @@ struct SiteOption: ParsableArguments {
     func open(mayFoundSpool: Bool = false) throws -> Site {
         try Site(path: SiteFinder.find(option: site), mayFoundSpool: mayFoundSpool)
     }
+    /// For verbs on what is the service's own: secrets, journals, the audit log.
+    func openOwn() throws -> Site {
+        let site = try open()
+        guard site.spool.isOwn else {
+            let service = try Host.userName(site.serviceUID())
+            throw SpoolProblem(
+                "E-ACCESS", "this is the business of the site's own account, \(service)",
+                whatToDo: "Ask whoever runs the site, or say it as \(service).")
+        }
+        return site
+    }
 }
 
 struct JSONFlag: ParsableArguments {

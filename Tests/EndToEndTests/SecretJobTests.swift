@@ -182,6 +182,45 @@ import Testing
         }
     }
 
+    @Test("the keyring, by the attributes of its items; a stand-in for secret-tool says what it is asked")
+    func keyring()
+        throws
+    {
+        let place = TestSite.freshPath() + "-bin"
+        try Disk.makeDirectory(place)
+        defer { Disk.removeTree(place) }
+        let script = """
+            #!/bin/sh
+            echo "$*" >>"\(place)/asked"
+            case "$*" in
+            "lookup service erp account token") printf 'token of the erp' ;;
+            "lookup service com.axion.desktop-agent account old") printf 'an older one' ;;
+            "lookup service hangs account x") sleep 100 ;;
+            *) exit 1 ;;
+            esac
+            """
+        try Disk.write(script + "\n", to: "\(place)/secret-tool", mode: 0o755)
+        let path = "\(place):\(Host.environment("PATH") ?? "/usr/bin:/bin")"
+        try use(TestSite.configuration + "secrets: {sources: [keyring, files]}\n", ["PATH": path]) { site in
+            try site.up()
+            for (name, wanted) in [
+                ("erp/token", "length 16"), ("old", "length 12"), ("nowhere", "code: E-SECRET\n"),
+                // The next source has it.
+                ("erp/api_key", "length \(Self.value.utf8.count)"), ("hangs/x", "code: E-SECRET-KEYRING"),
+            ] {
+                let file = "\(name.replacing("/", with: "-")).yaml"
+                try site.drop(
+                    file,
+                    "dsl_version: \"1.1\"\nsteps:\n  - shell: printf 'length %s' \"$(printf %s \"$T\" | wc -c)\"\n    env: {T: \"{{ secrets://\(name) }}\"}\n"
+                )
+                #expect(try result(site, file).contains(wanted), "\(name)")
+            }
+            #expect(
+                Disk.lines("\(place)/asked").contains("lookup service bobbin account old"),
+                "our own name first")
+        }
+    }
+
     @Test("after a wait it is looked up again; what waits shows its name and not its value")
     func acrossAWait() throws {
         try use { site in

@@ -25,7 +25,7 @@ import Testing
         let good = lines.filter { $0.hasPrefix("ok ") }
         #expect(lines.last == "end", "\(said.both.suffix(2000))")
         #expect(lines.filter { $0.hasPrefix("not ok ") } == [], "\(said.err.suffix(1000))")
-        #expect(Set(good).count == good.count && good.count >= 55, "\(good.count) checks")
+        #expect(Set(good).count == good.count && good.count >= 59, "\(good.count) checks")
         print("shared site: \(good.count) checks with real accounts")
     }
 
@@ -48,6 +48,12 @@ import Testing
             #expect(try site.bobbin("access", "can", "nobody", "read_runs").code == 0)
             let no = try site.bobbin("access", "can", "nobody", "queue:default")
             #expect(no.code == 1 && no.both.contains("Runner or higher"), "\(no.both)")
+            // A misspelt name must not be answered with yes.
+            for name in ["queue:defualt", "step:shel", "template:none.yaml"] {
+                #expect(try site.bobbin("access", "can", "root", name).code == 2, "\(name)")
+            }
+            let told = try site.bobbin("access", "can", "nobody", "queue:default", "--json")
+            #expect(told.code == 1 && told.out.contains("\"may\": false"), "\(told.both)")
             try Disk.write("users: {nobody: Viewr}\n", to: file)
             try site.waitForLog("the old rules stay")
             try site.drop("still.yaml", job(["log: x"]))

@@ -214,6 +214,15 @@ struct MaskTests {
         #expect(given > 99_000)
     }
 
+    @Test("the last sign of base64, which holds bits of the secret, goes too", arguments: [15, 16, 17])
+    func lastSign(length: Int) {
+        let secret = String("correct-horse-battery".prefix(length))
+        let mask = SecretMask([Array(secret.utf8)])
+        let base64 = Data(secret.utf8).base64EncodedString()
+        #expect(mask.masked(base64).filter { $0 != "=" } == "***")
+        #expect(mask.masked("> \(base64) <").filter { $0 != "=" } == "> *** <")
+    }
+
     @Test func wrappedFormsAreFound() {
         let secret = String(repeating: "0123456789abcdef", count: 8)
         let mask = SecretMask([Array(secret.utf8)])

@@ -70,16 +70,30 @@ struct AccessCanVerb: ParsableCommand {
     @Argument(help: "A right, a role, or queue:NAME, template:NAME, step:TYPE, secret:KEY.") var what: String
     @Flag(help: "As a file that was merely moved into a queue, not submitted.") var moved = false
     @OptionGroup var site: SiteOption
+    @OptionGroup var json: JSONFlag
 
     func run() throws {
-        let policy = try site.open().access()
+        let site = try site.open()
+        let policy = try site.access()
         guard let uid = Host.uid(named: who) ?? UInt32(who) else {
             Terminal.complain("this host has no account `\(Terminal.escape(who))`")
             throw ExitCode(Exit.usage)
         }
         let person = Submitter(uid: uid, name: Host.userName(uid))
         let role = policy.role(of: person)
-        if let failure = try denial(policy, person, role) {
+        let failure = try denial(site, policy, person, role)
+        if json.json {
+            Terminal.print(
+                json: .map([
+                    "who": .string(person.name), "what": .string(what), "may": .bool(failure == nil),
+                    "role": role.map { .string($0.rawValue) } ?? .null,
+                    "why": failure.map { .string($0.message) } ?? .null,
+                    "what_to_do": failure.map { .string($0.whatToDo) } ?? .null,
+                ]))
+            if failure != nil { throw ExitCode(Exit.failed) }
+            return
+        }
+        if let failure {
             print("no: \(Terminal.escape(failure.message))")
             print("  \(Terminal.escape(failure.whatToDo))")
             throw ExitCode(Exit.failed)
@@ -89,14 +103,26 @@ struct AccessCanVerb: ParsableCommand {
         )
     }
 
-    private func denial(_ policy: AccessPolicy, _ person: Submitter, _ role: Role?) throws -> Failure? {
+    /// A misspelt name would be answered with yes: no rule names it.
+    private func denial(_ site: Site, _ policy: AccessPolicy, _ person: Submitter, _ role: Role?) throws
+        -> Failure?
+    {
         let parts = what.split(separator: ":", maxSplits: 1).map(String.init)
         if parts.count == 2 {
             var demand = JobDemand(queue: .standard, templates: [], steps: [], secrets: [])
             switch (parts[0], QueueName(parts[1]), SecretName(parts[1])) {
-            case ("queue", let queue?, _): demand.queue = queue
-            case ("template", _, _): demand.templates = [parts[1]]
-            case ("step", _, _): demand.steps = [parts[1]]
+            case ("queue", _, _): demand.queue = try knownQueue(parts[1], site)
+            case ("template", _, _):
+                guard Host.exists("\(site.path)/templates/\(parts[1])") else {
+                    throw ValidationError("templates/ has no `\(Terminal.escape(parts[1]))`")
+                }
+                demand.templates = [parts[1]]
+            case ("step", _, _):
+                guard site.catalogue[parts[1]] != nil else {
+                    throw ValidationError(
+                        "there is no step `\(Terminal.escape(parts[1]))`: `bobbin steps` lists them")
+                }
+                demand.steps = [parts[1]]
             case ("secret", _, let name?): demand.secrets = [SecretNeed(name: name, template: nil)]
             default:
                 throw ValidationError("`\(what)` is no queue:NAME, template:NAME, step:TYPE or secret:KEY")
@@ -126,9 +152,11 @@ struct AccessReportVerb: ParsableCommand {
     @OptionGroup var json: JSONFlag
 
     func run() throws {
-        let site = try site.open()
+        let site = try site.openOwn()
         let (policy, log) = (try site.access(), try AccessLog.read(site, now: Terminal.now))
-        let powerful = policy.users.filter { $0.value.isActive && $0.value.role >= .editor }.keys.sorted()
+        let byGroup = policy.groups.filter { $0.value >= .editor }.keys.flatMap { Host.members(of: $0) }
+        let powerful = Set(policy.users.filter { $0.value.isActive && $0.value.role >= .editor }.keys)
+            .union(byGroup.filter { policy.users[$0] == nil }).sorted()
         let idle = policy.users.filter { !$0.value.isActive }.keys.sorted()
         let gone = policy.users.keys.filter { Host.uid(named: $0) == nil && UInt32($0) == nil }.sorted()
         if json.json {
@@ -157,6 +185,19 @@ struct AccessReportVerb: ParsableCommand {
             print(
                 "group \(Terminal.escape(group)) (\(role.rawValue)): \(Host.members(of: group).sorted().map(Terminal.escape).joined(separator: ", "))"
             )
+        }
+        let rules: [(String, [String: AccessGate])] = [
+            ("queue", policy.queues), ("template", policy.templates), ("step", policy.steps),
+            ("secret", Dictionary(policy.secrets.map { ($0.pattern, $0.gate) }, uniquingKeysWith: { $1 })),
+        ]
+        for (what, gates) in rules {
+            for (name, gate) in gates.sorted(by: { $0.key < $1.key }) {
+                let who = gate.allow.isEmpty ? "" : ", \(gate.allow.joined(separator: ", "))"
+                let places = gate.templates.isEmpty ? "" : "; in \(gate.templates.joined(separator: ", "))"
+                print(
+                    "\(what) \(Terminal.escape(name)): \((gate.role ?? .runner).orHigher)\(Terminal.escape(who + places))"
+                )
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ struct AuditVerifyVerb: ParsableCommand {
     @OptionGroup var json: JSONFlag
 
     func run() throws {
-        let site = try site.open()
+        let site = try site.openOwn()
         let outside = try checkpoint.map { path -> String in
             let (folder, name) = try Directory.holding(path)
             return String(decoding: try folder.openForReading(name).read(upTo: 4096), as: UTF8.self)
@@ -73,7 +73,7 @@ private enum AuditText {
         }
     }
     static func all(_ site: SiteOption) throws -> [AuditRecord] {
-        try AuditLog.records(ops: site.open().spool.site.directory("ops"))
+        try AuditLog.records(ops: site.openOwn().spool.site.directory("ops"))
     }
 }
 

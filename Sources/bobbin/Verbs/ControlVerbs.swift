@@ -2,6 +2,7 @@
 // Owns: the waiting for the answer in control/closed/.
 // Never: changes a run itself.
 // On failure: exit 1 when the answer is a refusal; without a runner the command waits in control/, and that is said.
+import AccessControl
 import ArgumentParser
 import BobbinDaemon
 import JobModel
@@ -118,13 +119,25 @@ struct ResolveVerb: ParsableCommand {
     }
 }
 
-/// The queue names of a site, for pause and resume.
-private func knownQueue(_ text: String, _ site: Site) throws -> QueueName {
+/// A queue of this site by its name, for verbs that name one.
+func knownQueue(_ text: String, _ site: Site) throws -> QueueName {
     let queues = try site.configuration().queues
     if let name = QueueName(text), queues.contains(where: { $0.name == name }) { return name }
     let near = NearestName.find(text, in: queues.map(\.name.text)).map { "; did you mean `\($0)`?" } ?? ""
     Terminal.complain("this site has no queue `\(Terminal.escape(text))`\(near)")
     throw ExitCode(Exit.usage)
+}
+
+/// The runner would refuse it; said at once, since a state is answered by nobody.
+private func demand(_ permission: Permission, _ site: Site) throws {
+    let uid = ProcessSetup.uid
+    let policy = try site.access()
+    guard uid != policy.service,
+        let failure = policy.denial(of: permission, to: Submitter(uid: uid, name: Host.userName(uid)))
+    else { return }
+    Terminal.complain(
+        "\(Terminal.escape(failure.message)) [\(failure.code)]\n  \(Terminal.escape(failure.whatToDo))")
+    throw ExitCode(Exit.failed)
 }
 
 struct PauseVerb: ParsableCommand {
@@ -136,6 +149,7 @@ struct PauseVerb: ParsableCommand {
 
     func run() throws {
         let site = try site.open()
+        try demand(.pauseQueues, site)
         for text in queues {
             let name = ControlFile.pause(try knownQueue(text, site)).name
             try AtomicFile.write(
@@ -171,6 +185,7 @@ struct DrainVerb: ParsableCommand {
 
     func run() throws {
         let site = try site.open()
+        try demand(.manageSystem, site)
         guard try SiteView(site).isAnyoneWorking else {
             return print("no runner is working; nothing to drain")
         }

@@ -65,7 +65,7 @@ struct IndexVerb: ParsableCommand {
         )
         @OptionGroup var site: SiteOption
         func run() throws {
-            let site = try site.open()
+            let site = try site.openOwn()
             guard let lock = try FileLock.take(SpoolName.lock, in: site.spool.state) else {
                 guard try SiteView(site).runners.contains(where: \.isLeader) else {
                     throw SpoolProblem(
@@ -97,7 +97,7 @@ struct JournalVerb: ParsableCommand {
             discussion: "  bobbin journal verify\nExit 65 when one is damaged.")
         @OptionGroup var site: SiteOption
         func run() throws {
-            let site = try site.open()
+            let site = try site.openOwn()
             var isWhole = true
             for runner in try site.spool.runners.names().sorted() {
                 do {
@@ -126,7 +126,7 @@ struct JournalVerb: ParsableCommand {
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
-            let site = try site.open()
+            let site = try site.openOwn()
             var all: [Value] = []
             for name in try site.spool.runners.names().sorted() where runner == nil || runner == name {
                 let segments = try SegmentDump.read(

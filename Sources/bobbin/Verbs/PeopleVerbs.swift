@@ -63,7 +63,11 @@ struct ApprovalsVerb: ParsableCommand {
         let requests =
             try request.map { try PublishedRequest.find($0, site.spool) } ?? PublishedRequest.all(site.spool)
         if json.json { return Terminal.print(json: .list(requests.map { .map($0.fields) })) }
-        if request != nil, let one = requests.first {
+        if let request, requests.isEmpty {
+            Terminal.complain("no open request `\(Terminal.escape(request))`; `bobbin approvals` lists them")
+            throw ExitCode(Exit.usage)
+        }
+        if request != nil, let one = requests.first, requests.count == 1 {
             return print(String(decoding: one.text, as: UTF8.self), terminator: "")
         }
         if requests.isEmpty { print("nothing waits for anybody") }
@@ -178,7 +182,7 @@ private struct AnswerCommand {
     }
 
     private func sign(_ bytes: [UInt8], _ key: String) throws -> [UInt8] {
-        // A key with a passphrase is asked for at the terminal by ssh-keygen itself, so it may take its time.
+        // It has no terminal: a key with a passphrase must be in the agent.
         let said = try BriefProcess.ask(
             ["ssh-keygen", "-Y", "sign", "-n", AnswerSignature.namespace, "-f", key], input: bytes,
             passing: ["HOME", "SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY"], patience: 120)
@@ -187,6 +191,8 @@ private struct AnswerCommand {
                 said.map { String(decoding: $0.error, as: UTF8.self).trimmed }
                 ?? "the program ssh-keygen is missing"
             Terminal.complain("the answer could not be signed: \(Terminal.escape(why))")
+            Terminal.complain(
+                "  A key with a passphrase: ssh-add \(Terminal.escape(key)), then say this again.")
             throw ExitCode(Exit.failed)
         }
         return said.output

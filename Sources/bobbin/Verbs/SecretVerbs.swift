@@ -98,6 +98,8 @@ struct SecretsKeygenVerb: ParsableCommand {
     func run() throws {
         let path = try site.pathIfAny()
         let configured = try path.map { try Site(path: $0, mayFoundSpool: true) }
+        // Before a key is made that nobody asked for.
+        if configured?.spool.isOwn == false { _ = try site.openOwn() }
         let target: String
         if let output {
             target = output
@@ -132,7 +134,7 @@ struct SecretsSetVerb: ParsableCommand {
 
     func run() throws {
         let name = try SecretDesk.name(name)
-        let site = try site.open()
+        let site = try site.openOwn()
         do {
             let files = try SecretDesk.files(site)
             let recipients = try files.recipients() + recipient.map(AgeRecipient.init)
@@ -170,7 +172,7 @@ struct SecretsLsVerb: ParsableCommand {
     @OptionGroup var json: JSONFlag
 
     func run() throws {
-        let rows = try SecretDesk.files(site.open()).rows()
+        let rows = try SecretDesk.files(site.openOwn()).rows()
         if json.json {
             return Terminal.print(
                 json: .list(
@@ -193,7 +195,7 @@ struct SecretsRmVerb: ParsableCommand {
 
     func run() throws {
         let names = try names.map(SecretDesk.name)
-        let site = try site.open()
+        let site = try site.openOwn()
         var isGood = true
         for name in names {
             if try SecretDesk.files(site).remove(name) {
@@ -219,7 +221,7 @@ struct SecretsRotateVerb: ParsableCommand {
 
     func run() throws {
         let wanted = try names.map(SecretDesk.name)
-        let site = try site.open()
+        let site = try site.openOwn()
         do {
             let files = try SecretDesk.files(site)
             let (recipients, identities) = (try files.recipients(), try SecretDesk.identities(site))
@@ -253,7 +255,7 @@ struct SecretsCheckVerb: ParsableCommand {
     @OptionGroup var json: JSONFlag
 
     func run() throws {
-        let site = try site.open()
+        let site = try site.openOwn()
         do {
             let found = try SecretCheck(
                 SecretDesk.files(site), SecretDesk.identities(site), now: Terminal.now)
@@ -290,7 +292,7 @@ struct SecretsMetricsVerb: ParsableCommand {
     @OptionGroup var json: JSONFlag
 
     func run() throws {
-        let site = try site.open()
+        let site = try site.openOwn()
         let metrics = try SecretMetrics.read(site, now: Terminal.now)
         let sources = try SecretMetrics.sources(site)
         if json.json {
@@ -308,7 +310,7 @@ struct SecretsMetricsVerb: ParsableCommand {
         for entry in metrics.popular.prefix(10) { print("  \(Terminal.escape(entry.name))  \(entry.count)") }
         for source in sources {
             print(
-                "source \(source.source.rawValue): \(source.isThere ? "active" : "not active: \(Terminal.escape(source.why))")"
+                "source \(source.source.rawValue): \(source.isThere ? "active" : "not active: \(Terminal.escape(String(source.why.prefix { !$0.isNewline })))")"
             )
         }
         for line in metrics.unusual { Terminal.complain("unusual: \(Terminal.escape(line))") }

@@ -23,6 +23,7 @@ struct InitVerb: ParsableCommand {
     var shared: String?
 
     func run() throws {
+        if let shared { try SharedSite.check(group: shared) }
         let isNew = try Site.make(at: directory)
         let path = try SiteFinder.absolute(directory)
         if let shared {
@@ -124,7 +125,9 @@ struct RunVerb: ParsableCommand {
         let record = ForegroundRun.perform(
             spec, bytes: bytes, name: path, directory: base, runs: try Directory.open(folder),
             signals: signals, progress: StepLine.show, ask: Asker(approvesAll: autoApprove).ask,
-            site: try site.pathIfAny().map { try Site(path: $0, mayFoundSpool: true) })
+            // Only for its secrets: nothing else of a site is needed here.
+            site: spec.secrets.isEmpty
+                ? nil : try site.pathIfAny().map { try Site(path: $0, mayFoundSpool: false) })
         if json.json { Terminal.print(json: RunText.value(record)) } else { print(RunText.ended(record)) }
         if record.failure != nil { Terminal.complain("logs: \(folder)") }
         return record.finalState == .succeeded ? 0 : Exit.failed

@@ -36,7 +36,11 @@ ok() { echo "ok $1"; }
 not_ok() { echo "not ok $1: $2"; }
 # check NAME TEXT PATTERN: the text holds the pattern.
 check() { if grep -qE -- "$3" <<<"$2"; then ok "$1"; else not_ok "$1" "no /$3/ in: $(tail -c 600 <<<"$2" | tr '\n' '|')"; fi; }
-refuse() { if grep -qE -- "$3" <<<"$2"; then not_ok "$1" "/$3/ in: $(tail -c 600 <<<"$2" | tr '\n' '|')"; else ok "$1"; fi; }
+# refuse NAME TEXT PATTERN [PROOF]: the text lacks the pattern, and holds the proof that there was something to say.
+refuse() {
+    if [ $# -gt 3 ] && ! grep -qE -- "$4" <<<"$2"; then not_ok "$1" "no /$4/ in: $(tail -c 600 <<<"$2" | tr '\n' '|')"; return; fi
+    if grep -qE -- "$3" <<<"$2"; then not_ok "$1" "/$3/ in: $(tail -c 600 <<<"$2" | tr '\n' '|')"; else ok "$1"; fi
+}
 # Waits for a file of this pattern, looking whenever something below the spool changes, at least a few times a second.
 await() {
     local pattern=$1 tries=0
@@ -90,6 +94,8 @@ trap 'stop' EXIT
 job who.yaml who '  - run: [id]'
 start
 drop bbbert "$place/who.yaml" who-early.yaml
+# Of the same account, with the same rights: the memory and the environment of the runner are its own all the same.
+check closed-environment "$(service cat "/proc/$(pgrep -x -f "$bobbin up --site $site" | head -1)/environ" 2>&1)" 'Permission denied'
 check launch-refused "$(result who-early)" 'code: E-LAUNCH'
 stop
 start --inh-caps +setuid,+setgid,+kill --ambient-caps +setuid,+setgid,+kill
@@ -105,22 +111,22 @@ text=$(result who-bert)
 check run-as-submitter "$text" 'uid=61003\(bbbert\)'
 check home-of-submitter "$text" "$place/home/bbbert"
 check no-new-privileges "$text" 'NoNewPrivs:.*1'
-refuse no-capabilities "$text" 'Cap(Eff|Amb|Inh):\\?t?\s*0*[1-9a-f]'
+refuse no-capabilities "$text" 'Cap(Eff|Amb|Inh):\\?t?\s*0*[1-9a-f]' 'CapEff'
 check files-as-submitter "$(stat -c %U "$place/home/bbbert/made" 2>&1)" '^bbbert$'
 check secrets-unreadable "$text" 'recipients.txt: Permission denied|E-FILE-ACCESS'
 
 # --- what its people may not reach by themselves
 for path in secrets spool/.bobbin/runners ops/audit spool/intake/bbanna; do
-    refuse "closed ${path//\//-}" "$(as bbbert ls "$site/$path" 2>/dev/null)" '^[a-z0-9]'
+    refuse "closed ${path//\//-}" "$(as bbbert ls "$site/$path" 2>&1)" '^[a-km-z0-9]' 'Permission denied'
 done
-refuse foreign-intake "$(as bbbert cp "$place/who.yaml" "$site/spool/intake/bbanna/default~p5~x.yaml" 2>&1 && echo done)" '^done'
+refuse foreign-intake "$(as bbbert cp "$place/who.yaml" "$site/spool/intake/bbanna/default~p5~x.yaml" 2>&1 && echo done)" '^done' 'Permission denied'
 
 # --- what a step may not change, though its account may
 mkdir "$place/home/bbbert/out"; chown bbbert:bbbert "$place/home/bbbert/out"
 job reach.yaml reach '  - run: {argv: [sh, -c, "for f in '"$site"'/spool/control/pause-default '"$site"'/spool/approvals/responses/x '"$site"'/spool/intake/bbbert/default~p5~y.yaml; do echo x > $f && echo wrote $f; done; echo x > '"$place"'/home/bbbert/out/z && mv '"$place"'/home/bbbert/out/z '"$place"'/home/bbbert/w && echo free"]}'
 drop bbbert "$place/reach.yaml" reach.yaml
 text=$(result reach)
-refuse confined "$text" "wrote $site"
+refuse confined "$text" "wrote $site" 'free'
 check not-confined-elsewhere "$text" 'stdout:.*free|free'
 
 # --- rights
@@ -169,6 +175,60 @@ text=$(result ask)
 check goes-on "$text" 'state: succeeded'
 check child-has-the-submitter "$(result job)" 'submitted_by: bbbert'
 
+# --- answers that must be signed, by the key that the site knows of the very account
+sign=$(command -v ssh-keygen)
+if [ -n "$sign" ]; then
+    for who in bbanna bbcarl; do as $who ssh-keygen -q -t ed25519 -N '' -f "$place/home/$who/key"; done
+    echo "bbanna $(cut -d ' ' -f 1,2 "$place/home/bbanna/key.pub")" >"$site/ops/allowed_signers"
+    chmod 644 "$site/ops/allowed_signers"
+    job signed.yaml signed '  - human_confirm: {message: go on?, require_signature: true}'
+    drop bbbert "$place/signed.yaml" signed.yaml
+    id=$(request)
+    as bbcarl sed 's/^decision:.*/decision: approve/' "$site/spool/approvals/requests/$id.yaml" >"$place/carl.yaml"
+    cp "$place/carl.yaml" "$place/answer.yaml"; chmod 644 "$place/answer.yaml"
+    verdict() { cat "$(await "$site/spool/approvals/closed/*~$1.yaml.verdict.yaml")"; }
+    check unsigned "$(answer bbanna)" 'E-APP-SIGNATURE'
+    as bbanna cp "$place/answer.yaml" "$place/home/bbanna/wrong.yaml"
+    # Signed by somebody else's key.
+    as bbcarl cp "$place/answer.yaml" "$place/home/bbcarl/wrong.yaml"
+    as bbcarl ssh-keygen -q -Y sign -n bobbin-approval -f "$place/home/bbcarl/key" "$place/home/bbcarl/wrong.yaml" 2>/dev/null
+    as bbcarl cp "$place/home/bbcarl/wrong.yaml.sig" "$site/spool/approvals/responses/wrong.yaml.sig"
+    as bbanna cp "$place/home/bbanna/wrong.yaml" "$site/spool/approvals/responses/wrong.yaml"
+    check signed-by-another "$(verdict wrong)" 'E-APP-SIGNATURE'
+    # Of another namespace: a signature made for something else.
+    as bbanna cp "$place/answer.yaml" "$place/home/bbanna/other.yaml"
+    as bbanna ssh-keygen -q -Y sign -n file -f "$place/home/bbanna/key" "$place/home/bbanna/other.yaml" 2>/dev/null
+    as bbanna cp "$place/home/bbanna/other.yaml.sig" "$site/spool/approvals/responses/other.yaml.sig"
+    as bbanna cp "$place/home/bbanna/other.yaml" "$site/spool/approvals/responses/other.yaml"
+    check signed-for-something-else "$(verdict other)" 'E-APP-SIGNATURE'
+    # Of another text: a comment more.
+    as bbanna cp "$place/answer.yaml" "$place/home/bbanna/text.yaml"
+    as bbanna ssh-keygen -q -Y sign -n bobbin-approval -f "$place/home/bbanna/key" "$place/home/bbanna/text.yaml" 2>/dev/null
+    as bbanna sh -c "echo '# more' >> $place/home/bbanna/text.yaml"
+    as bbanna cp "$place/home/bbanna/text.yaml.sig" "$site/spool/approvals/responses/text.yaml.sig"
+    as bbanna cp "$place/home/bbanna/text.yaml" "$site/spool/approvals/responses/text.yaml"
+    check signed-another-text "$(verdict text)" 'E-APP-SIGNATURE'
+    check signed-question-is-open "$(ls "$site/spool/approvals/requests/")" "$id"
+    # An answer that may not be opened yet, and the signature after it.
+    as bbanna cp "$place/answer.yaml" "$place/home/bbanna/good.yaml"
+    as bbanna ssh-keygen -q -Y sign -n bobbin-approval -f "$place/home/bbanna/key" "$place/home/bbanna/good.yaml" 2>/dev/null
+    as bbanna cp "$place/home/bbanna/good.yaml" "$site/spool/approvals/responses/good.yaml"
+    as bbanna cp "$place/home/bbanna/good.yaml.sig" "$site/spool/approvals/responses/good.yaml.sig"
+    check signed-late "$(verdict good)" 'outcome: accepted'
+    check signed-goes-on "$(result signed)" 'state: succeeded'
+    drop bbbert "$place/signed.yaml" signed2.yaml
+    id=$(request)
+    check signed-by-command "$(as bbanna "$bobbin" approve "$id" --sign "$place/home/bbanna/key" --site "$site" 2>&1)" 'approve'
+    check signed-by-command-goes-on "$(result signed2)" 'state: succeeded'
+fi
+drop bbbert "$place/ask.yaml" ask2.yaml
+id=$(request)
+as bbanna sh -c "umask 077; cp $site/spool/approvals/requests/$id.yaml $site/spool/approvals/responses/mine.yaml"
+check answer-that-may-not-be-read "$(cat "$(await "$site/spool/approvals/closed/*~mine.yaml.verdict.yaml")")" 'E-APP-FILE'
+check question-stays-open "$(ls "$site/spool/approvals/requests/")" "$id"
+check then-denied "$(as bbanna "$bobbin" deny "$id" --comment no --site "$site" 2>&1)" 'deny|denied'
+result ask2 >/dev/null
+
 # --- commands
 job slow.yaml slow '  - run: [sleep, "300"]'
 drop bbbert "$place/slow.yaml" slow.yaml
@@ -202,7 +262,7 @@ check foreign-parent "$(reason kid)" 'E-PARENT'
 copy=$(ls "$site"/spool/done/*/*~sh.*.yaml | grep -v result | head -1)
 service mv "$copy" "$site/spool/default/p5/"
 moved=$(basename "$copy" .yaml)
-check moved-back-is-capped "$(cat "$(await "$site/spool/rejected/*${moved##*~}*.reason.yaml")")" 'bbanna \(Runner\)'
+check moved-back-is-capped "$(cat "$(await "$site/spool/rejected/*${moved##*~}*.reason.yaml")")" 'bbanna \(Editor; a file that was moved in'
 # Two files under one ticket: neither owner's word is enough.
 ticket=01M8H8F5KRFJMYHQ3WGKHAJMTM
 as bbanna cp "$place/slow.yaml" "$site/spool/high_priority/p9/.t" && : >"$place/half"; chmod 644 "$place/half"
@@ -212,13 +272,18 @@ as bbbert sh -c "printf 'cancel $ticket\n' > $site/spool/control/cancel-$ticket"
 check ticket-of-two "$(cat "$(await "$site/spool/control/closed/*~cancel-$ticket.answer.yaml")")" 'E-ACCESS'
 as bbbert rm "$site/spool/default/p9/x.$ticket.yaml"; as bbanna rm "$site/spool/default/p8/y.$ticket.yaml"; as bbanna rm "$site/spool/high_priority/p9/.t"
 # Switched off while his run is at work: its next step does not run.
-job two.yaml two '  - run: [sleep, "1"]
+as bbcarl mkfifo "$place/home/bbcarl/gate"
+job two.yaml two '  - run: [cat, '"$place"'/home/bbcarl/gate]
   - run: [id]'
 sed -i 's/^  bbcarl: Runner/  bbcarl: {role: Runner, active: true}/' "$site/ops/access.yaml"
 drop bbcarl "$place/two.yaml" two.yaml
 await "$site/spool/claimed/main/*two.yaml" >/dev/null
 sed -i 's/^  bbcarl: .*/  bbcarl: {role: Runner, active: false}/' "$site/ops/access.yaml"
+anew() { grep -c 'access.yaml.*read anew' "$site/spool/log/bobbin.log"; }
+before=$(anew)
 kill -HUP $(pgrep -f "up --site $site" | head -1)
+tries=0; until [ "$(anew)" -gt "$before" ] || [ $tries -gt 200 ]; do tries=$((tries + 1)); read -r -t 0.1 <> <(:) || true; done
+as bbcarl sh -c ": > $place/home/bbcarl/gate"
 check switched-off "$(result two)" 'code: E-ACCESS'
 # A crash between claim and record: a claim of the service is nobody's wish.
 stop
