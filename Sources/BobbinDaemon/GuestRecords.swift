@@ -22,6 +22,7 @@ enum GuestRecords {
         in directory: Directory, state: RunState?,
         _ wait: (Timestamp) -> Wait = { Wait(.held, since: $0, nextAttempt: 1) }
     ) -> [RunRecord] {
+        // Gone, or never made: nothing lies there. This is for showing alone; nobody decides by it.
         ((try? directory.names()) ?? []).compactMap { name in
             guard let claimed = ClaimedName(name), let status = try? directory.status(name) else {
                 return nil

@@ -191,14 +191,20 @@ final class RunnerCore: Sendable {
         return policy.isShared && who.uid != policy.service ? Account(who.uid) : nil
     }
 
-    /// Whose a drop is that nobody claimed yet; nil where several have files of that name.
+    /// Whose a drop is that nobody claimed yet; nil where several have files of that name, or not all could be looked at:
+    /// then it takes the right for other people's.
     func ownerOfDrop(ticket: String) -> Submitter? {
         var owners: Set<UInt32> = []
-        for directory in settings.with({ Array($0.lanes.values) }) {
-            // One that comes or goes just now is nobody's: then it takes the right for other people's.
-            for name in (try? directory.names()) ?? [] where DropName.ticket(in: name) == ticket {
-                if let uid = try? directory.status(name).uid { owners.insert(uid) }
+        do throws(SystemError) {
+            for directory in settings.with({ Array($0.lanes.values) }) {
+                for name in try directory.names() where DropName.ticket(in: name) == ticket {
+                    // One that goes just now was claimed, or taken away by its owner.
+                    if let uid = try directory.statusIfPresent(name)?.uid { owners.insert(uid) }
+                }
             }
+        } catch {
+            diskTrouble("reading the queues for ticket \(ticket)", error)
+            return nil
         }
         guard let uid = owners.first, owners.count == 1 else { return nil }
         return Submitter(uid: uid, name: Host.userName(uid))
