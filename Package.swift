@@ -43,6 +43,7 @@ let package = Package(
         room("StepLibrary", ["JobModel", "LinuxSystem", crypto]),
         room("SecretStore", ["JobModel", "LinuxSystem", crypto, cryptoExtras]),
         room("AccessControl", ["JobModel", "LinuxSystem", crypto]),
+        room("Triggers", ["JobModel", "LinuxSystem", crypto]),
         room("Archives", ["LinuxSystem", "CArchive"]),
         room("Databases", ["JobModel", grdb, sqlite]),
         room("RunHistory", ["JobModel", grdb]),
@@ -50,13 +51,15 @@ let package = Package(
             "BobbinDaemon",
             [
                 "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
-                "StepLibrary", "AccessControl", "SecretStore", "Archives", "Databases", "RunHistory", crypto,
+                "StepLibrary", "AccessControl", "SecretStore", "Archives", "Databases", "RunHistory",
+                "Triggers",
+                crypto,
             ]),
         .executableTarget(
             name: "bobbin",
             dependencies: [
                 "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal",
-                "RunHistory", "AccessControl", "SecretStore",
+                "RunHistory", "AccessControl", "SecretStore", "Triggers",
                 "LinuxSystem",
                 argumentParser,
             ],
@@ -80,6 +83,7 @@ let package = Package(
         tests("SecretStoreTests", ["SecretStore", "JobModel", "LinuxSystem", "TestKit", crypto]),
         tests("AccessControlTests", ["AccessControl", "JobModel", "LinuxSystem", "TestKit"]),
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
+        tests("TriggersTests", ["Triggers", "JobModel", "LinuxSystem", "TestKit"]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
         tests(
             "BobbinDaemonTests",

@@ -149,12 +149,6 @@ extension ConfigurationSheet {
         }
         return pairs
     }
-    private func flag(_ node: YamlNode, _ key: String) -> Bool? {
-        guard let field = node[key] else { return nil }
-        if case .bool(let flag)? = field.scalar?.value { return flag }
-        problem("`\(key)` must be true or false", field.start)
-        return nil
-    }
     private func word(_ node: YamlNode, _ key: String) -> String? {
         guard let field = node[key] else { return nil }
         if let text = field.scalar?.text, !text.isEmpty { return text }

@@ -48,6 +48,7 @@ public struct Doctor {
         examineLanes(site.spool, configuration)
         examineRunners(site, configuration)
         examineWaiting(site)
+        examineTriggers(site)
         examineMachine(
             slots: configuration.queues.reduce(0) { $0 + $1.maxConcurrent },
             lanes: configuration.queues.reduce(0) { $0 + $1.priorityLevels })
@@ -84,6 +85,30 @@ public struct Doctor {
             add(.wrong, "configuration", "\(SpoolName.configuration) cannot be read: \(error)")
         }
         return .standard
+    }
+
+    private mutating func examineTriggers(_ site: Site) {
+        if let problem = ScheduleView.problem(site) {
+            return add(
+                .wrong, "schedules", problem,
+                "Correct \(ScheduleFile.path); a running Bobbin keeps the schedules of before until then.")
+        }
+        examine("schedules") { doctor in
+            let view = try ScheduleView(site)
+            guard !view.rows.isEmpty else { return }
+            let active = view.rows.count(where: \.schedule.isEnabled)
+            doctor.add(.well, "schedules", "\(view.rows.count), \(active) of them switched on")
+            for row in view.rows where row.schedule.isEnabled {
+                guard let why = row.trouble else { continue }
+                doctor.add(
+                    .wrong, "schedule \(row.schedule.id)", "its job would be sent back: \(why)",
+                    "Correct the schedule or templates/\(row.schedule.template).")
+            }
+            if view.isServed == false, active > 0 {
+                doctor.add(
+                    .warning, "schedules", "nobody serves them", "`bobbin up` does; `bobbin run` does not.")
+            }
+        }
     }
 
     /// Nil where ops/access.yaml cannot be read.

@@ -52,7 +52,8 @@ public struct JobPlan: Sendable {
             localDate: String(
                 now.civil(offsetSeconds: zone(now.seconds), withMilliseconds: false).prefix(10)),
             zoneOffset: zone, environment: { Host.environment($0) },
-            fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) })
+            fileExists: { Host.exists($0.begins(with: "/") ? $0 : base + "/" + $0) },
+            trigger: spec.trigger)
         let preview = Preview(scope, missing: missing)
         variables = preview.value(.map(spec.variables)).mapValue ?? [:]
         for section in Section.allCases where !spec.steps(of: section).isEmpty {

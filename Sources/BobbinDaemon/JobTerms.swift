@@ -19,7 +19,7 @@ enum JobTerms {
                 "priority": .int(key.priority.level),
             ],
             now: instant, localDate: String(local.prefix(10)),
-            zoneOffset: { Clocks.zoneOffset(atSeconds: $0) })
+            zoneOffset: { Clocks.zoneOffset(atSeconds: $0) }, trigger: job.trigger)
         return try job.terms.agreed(scope, job: job.name)
     }
 

@@ -15,10 +15,13 @@ public struct RunnerOptions: Sendable {
     public var untilIdle: Bool
     /// Standard error shows warnings as well as the log.
     public var echo: Bool
-    public init(name: String, untilIdle: Bool, echo: Bool) {
+    /// Serves schedules, watchers and events as well.
+    public var servesTriggers: Bool
+    public init(name: String, untilIdle: Bool, echo: Bool, servesTriggers: Bool = false) {
         self.name = name
         self.untilIdle = untilIdle
         self.echo = echo
+        self.servesTriggers = servesTriggers
     }
     public static func isFit(name: String) -> Bool {
         (1...32).contains(name.utf8.count)
@@ -201,6 +204,7 @@ public final class Runner {
         approvals.begin(isLeader: leaderLock != nil)
         approvals.sweep(isLeader: leaderLock != nil)
         try startWorkers()
+        if options.servesTriggers { triggers = try TriggerDesk(core) }
         core.log.info(
             "runner",
             "\(core.name) began (pid \(ProcessSetup.pid), \(leaderLock == nil ? "not leading" : "leading"), spool \(core.site.spool.id))"
@@ -299,6 +303,7 @@ public final class Runner {
     private var nextLookForRoom: Int64 = 0
     private var nextLookAtKeys: Int64 = 0
     private var approvals: ApprovalDesk?
+    private var triggers: TriggerDesk?
     /// While another of its steps waits for something else, a run may go on for the sake of one that people were asked about.
     private static func mayWakeForPeople(_ reason: Wait.Reason) -> Bool {
         [.approval, .child, .retry, .scheduled, .target, .interrupted].contains(reason)
@@ -382,6 +387,7 @@ public final class Runner {
             case .ended(let records):
                 if records.isEmpty { break }
                 indexer?.add(records)
+                triggers?.poke()
                 for record in records {
                     parents.ended(record)
                     approvals?.ended(record.id)
@@ -558,6 +564,7 @@ public final class Runner {
         guard !isDraining else { return }
         isDraining = true
         core.scheduler.drain()
+        triggers?.drain()
         core.log.info("runner", "draining (\(why)): what runs goes on to its end, nothing new starts")
     }
 
@@ -580,6 +587,7 @@ public final class Runner {
     }
 
     private func stop() -> Int32 {
+        triggers?.close()
         core.scheduler.exit()
         for worker in workers { worker.join() }
         notices.close()

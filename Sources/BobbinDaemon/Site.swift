@@ -125,10 +125,12 @@ public final class Site: Sendable {
         return policy
     }
     /// Nil where the site has no such file.
-    func accessBytes() throws -> [UInt8]? {
+    func accessBytes() throws -> [UInt8]? { try opsBytes(AccessFile.name) }
+    /// A file of ops/; nil where there is none.
+    func opsBytes(_ name: String) throws -> [UInt8]? {
         let ops = try spool.site.directory("ops")
-        guard try ops.statusIfPresent(AccessFile.name) != nil else { return nil }
-        return try ops.openForReading(AccessFile.name).read(upTo: 1 << 20)
+        guard try ops.statusIfPresent(name) != nil else { return nil }
+        return try ops.openForReading(name).read(upTo: 8 << 20)
     }
     /// The account that the site runs as: who owns it.
     public func serviceUID() throws -> UInt32 { try spool.site.status().uid }

@@ -50,6 +50,12 @@ public struct SiteView: Sendable {
     public var isDraining = false
     public var isDiskFull = false
     public var freeBytes: UInt64 = 0
+    /// Schedules that are switched on, the nearest first; empty where their file has errors.
+    public var schedules: [ScheduleView.Row] = []
+    /// Files of triggers whose errors keep what they say from holding; the sentences as they are shown.
+    public var troubledFiles: [String] = []
+    /// Nobody serves the schedules, though there are some.
+    public var isUnserved = false
 
     /// How many waiting files are asked for their age in each directory.
     private static let agesAsked = 200
@@ -79,7 +85,17 @@ public struct SiteView: Sendable {
         }
         let disk = try spool.root.fileSystem()
         isDiskFull = disk.isFull
+        takeTriggers(site)
         freeBytes = disk.freeBytes
+    }
+
+    private mutating func takeTriggers(_ site: Site) {
+        if let problem = ScheduleView.problem(site) { return troubledFiles.append(problem) }
+        // Gone since a moment ago: the next look tells.
+        guard let view = try? ScheduleView(site) else { return }
+        schedules = view.rows.filter { $0.next != nil }
+        schedules.sort { ($0.next?.instant ?? .max) < ($1.next?.instant ?? .max) }
+        isUnserved = view.isServed == false && !schedules.isEmpty
     }
 
     private static func row(_ policy: QueuePolicy, _ spool: Spool, _ live: [RunRecord], isPaused: Bool) throws

@@ -23,6 +23,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +82,17 @@ int bb_clock_is_kept(void) {
 void bb_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 int bb_is_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
 int bb_pipe(int ends[2]) { return outcome(pipe2(ends, O_CLOEXEC)); }
+int bb_wall_timer(void) { return outcome(timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC)); }
+int bb_set_wall_timer(int fd, int64_t seconds, int64_t nanoseconds) {
+    struct itimerspec when = {.it_value = {.tv_sec = seconds, .tv_nsec = nanoseconds}};
+    return outcome(timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL));
+}
+int bb_read_timer(int fd) {
+    uint64_t count = 0;
+    int answer = outcome(read(fd, &count, sizeof count));
+    return answer == -EAGAIN ? 0 : answer < 0 ? answer : 1;
+}
+
 int bb_eventfd(void) { return outcome(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
 int bb_memory_file(const char *label) {

@@ -7,7 +7,7 @@ import JobModel
 /// What names mean. Cheap to build and to copy: a new one for each step.
 ///
 /// A name is looked up as `steps`, `run` or `variables`, then in `extras`, then in `variables`; `date` is the
-/// local date unless one of those holds a `date`.
+/// local date unless one of those holds a `date`, and `trigger` and `schedule` are what made the job come.
 public struct Scope: Sendable {
     /// What a step that has run (or was skipped) left behind.
     public struct StepOutputs: Sendable {
@@ -38,13 +38,15 @@ public struct Scope: Sendable {
     public var fileExists: @Sendable (String) -> Bool
     /// Those that the run was given; nil where none are to be had.
     public var secrets: (any SecretValues)?
+    /// What made the job come, as it says; empty where nothing did but a person.
+    public var trigger: ValueMap
 
     public init(
         variables: ValueMap = [:], steps: [StepOutputs] = [], run: ValueMap = [:], extras: ValueMap = [:],
         now: Timestamp, localDate: String, zoneOffset: @escaping @Sendable (Int64) -> Int = { _ in 0 },
         environment: @escaping @Sendable (String) -> String? = { _ in nil },
         fileExists: @escaping @Sendable (String) -> Bool = { _ in false },
-        secrets: (any SecretValues)? = nil
+        secrets: (any SecretValues)? = nil, trigger: ValueMap = [:]
     ) {
         self.variables = variables
         self.steps = steps
@@ -56,6 +58,7 @@ public struct Scope: Sendable {
         self.environment = environment
         self.fileExists = fileExists
         self.secrets = secrets
+        self.trigger = trigger
     }
 
     /// Names that no variable may have, because they would never be seen.
@@ -69,9 +72,14 @@ public struct Scope: Sendable {
         case "run": .map(run)
         case "variables": .map(variables)
         case "date": extras[name] ?? variables[name] ?? .string(localDate)
+        case "trigger": extras[name] ?? variables[name] ?? .map(trigger)
+        case "schedule": extras[name] ?? variables[name] ?? .map(schedule)
         default: extras[name] ?? variables[name]
         }
     }
+
+    /// The trigger, where it is a schedule.
+    private var schedule: ValueMap { trigger["kind"] == .string("schedule") ? trigger : [:] }
 
     /// By id or, where no id fits, by label (`steps['on_failure.1']`).
     func step(named name: String) -> ValueMap? {
@@ -94,6 +102,8 @@ public struct Scope: Sendable {
     }
 
     /// What a misspelt first name may have meant.
-    var rootNames: [String] { Scope.reservedNames + ["date"] + extras.keys + variables.keys + Scope.words }
+    var rootNames: [String] {
+        Scope.reservedNames + ["date", "trigger", "schedule"] + extras.keys + variables.keys + Scope.words
+    }
     var stepNames: [String] { steps.map { $0.id ?? $0.label } }
 }

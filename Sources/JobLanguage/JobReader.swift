@@ -29,7 +29,7 @@ public struct JobReader: Sendable {
         [
             "dsl_version", "name", "description", "queue", "priority", "params", "variables", "template",
             "retry", "timeout", "max_parallel", "steps", "on_failure", "finally", "outputs", "artifacts",
-            "program",
+            "program", "trigger",
         ] + TermReader.keys + SharedKeys.own
 
     public init(catalogue: StepCatalogue, templates: @escaping TemplateSource) {
@@ -183,6 +183,7 @@ public struct JobReader: Sendable {
         }
         job.priority = fields.integer("priority", in: 1...9).flatMap(Priority.init)
         job.variables = fields.map("variables") ?? [:]
+        job.trigger = fields.map("trigger") ?? [:]
         checkVariableNames(fields)
     }
 
@@ -198,7 +199,7 @@ public struct JobReader: Sendable {
     // MARK: a job that names a template
 
     private static let callKeys =
-        ["dsl_version", "name", "template", "variables", "queue", "priority"] + TermReader.keys
+        ["dsl_version", "name", "template", "variables", "queue", "priority", "trigger"] + TermReader.keys
 
     private func readWithTemplate(
         _ fields: FieldReader, _ node: YamlNode, _ findings: Findings, stem: String,
@@ -223,8 +224,10 @@ public struct JobReader: Sendable {
             shared(templateFields, "the template", inner, calls), inner, stem: JobReader.stem(name), budget,
             calls)
         findUnknownVariables(fields, known: job, findings)
-        if purpose != .accepted, let given = fields.field("variables") {
-            StaticCheck.refuseTemplates(given, findings)
+        if purpose != .accepted {
+            for key in ["variables", "trigger"] {
+                if let given = fields.field(key) { StaticCheck.refuseTemplates(given, findings) }
+            }
         }
         let parameters = job.parameters
         job.variables.merge(judged(call.variables, parameters, fields, findings, budget))
@@ -236,6 +239,7 @@ public struct JobReader: Sendable {
         job.name = fields.text("name") ?? job.name
         job.queue = call.queue ?? job.queue
         job.priority = call.priority ?? job.priority
+        job.trigger = call.trigger.isEmpty ? job.trigger : call.trigger
         job.terms = TermReader(fields: fields).read().over(job.terms)
         if purpose != .accepted, !findings.hasErrors {
             StaticCheck(job: job, findings: findings, budget: budget).checkTerms(fields)

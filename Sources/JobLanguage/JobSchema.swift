@@ -104,6 +104,10 @@ public enum JobSchema {
                 "What a caller may set: type, default, required, enum, pattern, min, max, description."
             ),
             ("variables", .map(["type": "object"]), "Plain values for expressions."),
+            (
+                "trigger", .map(["type": "object"]),
+                "What made the job come: kind, id, at and more. Schedules, watchers and events write it."
+            ),
             ("template", name, "Run this template of the site, with `variables`."),
             ("retry", reference("retry"), "When the run is tried again as a whole."),
             ("timeout", reference("duration"), "How long the main steps may take together."),

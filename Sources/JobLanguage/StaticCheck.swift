@@ -13,7 +13,7 @@ struct StaticCheck {
     let budget: CheckBudget?
 
     /// Names that every expression may use beside the job's variables.
-    static let always = ["steps", "run", "variables", "date"]
+    static let always = ["steps", "run", "variables", "date", "trigger", "schedule"]
 
     /// Steps that are over for certain where an expression is evaluated; it grows as the list is gone through.
     private final class Seen {
@@ -60,7 +60,7 @@ struct StaticCheck {
         }
         if let node = fields.field("artifacts") { check(Value(node), node, view) }
         checkTerms(fields)
-        for key in ["variables", "params"] {
+        for key in ["variables", "params", "trigger"] {
             if let node = fields.field(key) { StaticCheck.refuseTemplates(node, findings) }
         }
     }

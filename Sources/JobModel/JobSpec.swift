@@ -26,6 +26,8 @@ public struct JobSpec: Hashable, Sendable {
     public var outputKinds: [String: JobParameter.Kind] = [:]
     /// What it and the templates it is made of name.
     public var secrets: [SecretNeed] = []
+    /// What made it come: its `kind`, `id`, `at` and more, as a schedule, a watcher or an event says; empty otherwise.
+    public var trigger: ValueMap = [:]
 
     public init(
         name: String, description: String = "", queue: QueueName? = nil, priority: Priority? = nil,

@@ -30,6 +30,15 @@ public struct RunID: Hashable, Comparable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The same id for the same thing: an instant, and ten bytes of a digest of what happens then.
+    public static func derived(at instant: Timestamp, digest: some Sequence<UInt8>) -> RunID {
+        let bytes = Array(digest.prefix(10))
+        precondition(bytes.count == 10, "ten bytes make an id")
+        let milliseconds = UInt64(max(0, instant.milliseconds)) & 0xFFFF_FFFF_FFFF
+        let low = bytes[2...].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return RunID(high: milliseconds << 16 | UInt64(bytes[0]) << 8 | UInt64(bytes[1]), low: low)
+    }
+
     public static func < (left: RunID, right: RunID) -> Bool { left.text < right.text }
 
     /// The instant the id was made.

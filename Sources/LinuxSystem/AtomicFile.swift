@@ -9,6 +9,34 @@ public enum AtomicFile {
     /// Tells the writers of one process apart.
     private static let serial = Counter()
 
+    /// Writes `bytes` under a new name that is seen whole or not at all, and syncs nothing: whoever has many to write syncs
+    /// the files that are given back, and the directory, when all of them are there.
+    public static func place(_ bytes: [UInt8], as name: String, in directory: Directory, mode: UInt32 = 0o644)
+        throws(SystemError) -> OpenFile
+    {
+        let temporary = ".\(getpid())-\(serial.increment()).tmp"
+        do {
+            let file = try createAnew(temporary, in: directory, mode: mode)
+            try file.append(bytes)
+            try directory.rename(temporary, to: directory, name)
+            return file
+        } catch {
+            // The write already failed and is reported; a leftover dot file harms nobody.
+            try? directory.remove(temporary)
+            throw error
+        }
+    }
+    /// A dead process of our number may have left one.
+    private static func createAnew(_ name: String, in directory: Directory, mode: UInt32) throws(SystemError)
+        -> OpenFile
+    {
+        do { return try directory.create(name, mode: mode) } catch {
+            guard error.isExisting else { throw error }
+            try directory.removeIfPresent(name)
+            return try directory.create(name, mode: mode)
+        }
+    }
+
     /// Writes `bytes` as `name` in `directory`. With `durable`, data is on disk before the name appears and the
     /// name before this returns; without, readers still never see a part.
     public static func write(

@@ -208,7 +208,8 @@ public enum Host {
     static func firstLine(_ path: String) -> String? {
         read(path, limit: 4096).map { String(decoding: $0.prefix { $0 != 10 }, as: UTF8.self) }
     }
-    static func read(_ path: String, limit: Int) -> [UInt8]? {
+    /// What a file holds, links followed; nil where it cannot be read.
+    public static func read(_ path: String, limit: Int) -> [UInt8]? {
         let fd = open(path, O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { return nil }
         // Files of /proc have no size: read until the end or the limit.

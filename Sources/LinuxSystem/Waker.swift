@@ -1,5 +1,5 @@
-// What this is: what the main loop sleeps on: descriptors that became readable, a wake-up from another thread, a deadline.
-// Owns: one eventfd, one signalfd, the poll call.
+// What this is: what a loop sleeps on: descriptors that became readable, a wake-up from another thread, a deadline, an alarm.
+// Owns: one eventfd, one signalfd, one timerfd on the wall clock, the poll call.
 // Never: spins: without an event or a deadline it sleeps.
 // On failure: SystemError.
 import CLinux
@@ -29,6 +29,37 @@ public final class Waker: Sendable {
         let ready = poll(&polls, nfds_t(polls.count), Int32(milliseconds))
         if ready < 0 && errno != EINTR { throw SystemError("poll", "", errno: errno) }
         return polls.map { ready > 0 && $0.revents != 0 }
+    }
+}
+
+/// Becomes readable at an instant of the wall clock, also after the machine slept, and when somebody sets the clock.
+public final class WallAlarm: Sendable {
+    public enum Look: Sendable { case quiet, rang, clockWasSet }
+    public let fd: Int32
+    public init() throws(SystemError) { fd = try SystemCalls.wrapped("timerfd_create") { bb_wall_timer() } }
+    deinit { close(fd) }
+
+    /// Nil: only a clock that is set wakes. True: it was set since the last look, which no later look tells.
+    public func set(_ instant: Int64?) throws(SystemError) -> Bool {
+        // An instant that has passed rings at once; zero would switch the timer off. 2^33 seconds are in the year 2242.
+        let instant = max(1, instant.map { $0 - Clocks.offset } ?? (1 << 33) * 1_000_000_000)
+        do {
+            _ = try SystemCalls.wrapped("timerfd_settime") {
+                bb_set_wall_timer(fd, instant / 1_000_000_000, instant % 1_000_000_000)
+            }
+            return false
+        } catch {
+            // The timer is armed all the same.
+            guard error.errno == ECANCELED else { throw error }
+            return true
+        }
+    }
+    public func take() -> Look {
+        switch bb_read_timer(fd) {
+        case -ECANCELED: .clockWasSet
+        case 0: .quiet
+        default: .rang
+        }
     }
 }
 

@@ -128,7 +128,7 @@ final class Drive: Sendable {
                     // Nobody can act as him: nothing is there for him. The step itself fails for it.
                     return false
                 }
-            }, secrets: secrets)
+            }, secrets: secrets, trigger: spec.trigger)
     }
 
     /// What is left of the lists that a step stands in, from the inside out, as it looks from there; in `parallel` what

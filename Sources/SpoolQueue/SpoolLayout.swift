@@ -48,6 +48,8 @@ public enum SpoolName {
     public static let once = "once"
     public static let rates = "rates"
     public static let targets = "targets"
+    public static let triggers = "triggers"
+    public static let history = "history"
     public static let journal = "journal"
     public static let orders = "orders"
     public static let temporary = "tmp"
@@ -68,6 +70,7 @@ public enum SpoolName {
         ("spool/log", 0o755),
         ("spool/.bobbin", 0o700), ("spool/.bobbin/slots", 0o700), ("spool/.bobbin/slots/keys", 0o700),
         ("spool/.bobbin/once", 0o700), ("spool/.bobbin/rates", 0o700), ("spool/.bobbin/targets", 0o700),
+        ("spool/.bobbin/triggers", 0o700),
         ("spool/.bobbin/runners", 0o700), ("templates", 0o755), ("secrets", 0o700), ("reports", 0o755),
         ("ops", 0o755),
     ]

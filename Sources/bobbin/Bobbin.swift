@@ -48,6 +48,7 @@ struct Bobbin: ParsableCommand {
                     ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AccessVerb.self,
                     AuditVerb.self,
                 ]),
+            CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self]),
             CommandGroup(
                 name: "Insides",
                 subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self, StepProcessVerb.self]),
@@ -78,11 +79,14 @@ struct Bobbin: ParsableCommand {
         case let code as ExitCode: Glibc.exit(code.rawValue)
         case let problem as SpoolProblem:
             Terminal.complain("bobbin: \(problem)")
-            Glibc.exit(
-                problem.code == "E-RUNNING"
-                    ? Exit.tryAgain
-                    : problem.code == "E-SITE"
-                        ? Exit.usage : problem.code == "E-JOURNAL" ? Exit.malformed : Exit.unavailable)
+            let code =
+                switch problem.code {
+                case "E-RUNNING": Exit.tryAgain
+                case "E-SITE": Exit.usage
+                case "E-JOURNAL", "E-QUEUE": Exit.malformed
+                default: Exit.unavailable
+                }
+            Glibc.exit(code)
         case let problem as ConfigurationProblem:
             Terminal.complain(problem.text)
             Glibc.exit(Exit.malformed)

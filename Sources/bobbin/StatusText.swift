@@ -29,7 +29,15 @@ enum StatusText {
             lines.append(
                 Terminal.paint("the disk is full: drops stay where they are until there is room", .red))
         }
+        for problem in view.troubledFiles {
+            lines.append(Terminal.paint("what held before holds on, because of errors in a file:", .red))
+            lines += problem.split(separator: "\n").map { Terminal.escape(String($0)) }
+        }
+        if view.isUnserved, view.isAnyoneWorking {
+            lines.append(Terminal.paint("nobody serves the schedules: that does `bobbin up`", .yellow))
+        }
         lines += ["", queues(view), "", today(view)]
+        if !view.schedules.isEmpty { lines += ["", "next by the clock:", schedules(view.schedules)] }
         let running = view.live.filter { if case .waiting = $0.state { false } else { $0.finalState == nil } }
         if !running.isEmpty { lines += ["", "running:", runs(running)] }
         let waiting = view.live.filter { if case .waiting = $0.state { true } else { false } }
@@ -40,6 +48,15 @@ enum StatusText {
         return lines.joined(separator: "\n")
     }
 
+    private static func schedules(_ rows: [ScheduleView.Row]) -> String {
+        Terminal.table(
+            rows.prefix(5).map { row in
+                [
+                    row.schedule.id, ScheduleText.next(row),
+                    row.trouble.map { "its job would be sent back: \(Terminal.escape($0))" } ?? "",
+                ]
+            }, indent: "  ") + (rows.count > 5 ? "\n  … and \(rows.count - 5) more: bobbin schedule ls" : "")
+    }
     private static func arriving(_ rows: [SiteView.ArrivingRow]) -> String {
         Terminal.table(
             rows.prefix(20).map {
@@ -161,6 +178,8 @@ enum StatusText {
                 }),
             "today": .map(["succeeded": .int(view.doneToday), "not_succeeded": .int(view.failedToday)]),
             "rejected": .int(view.rejected), "inbox": .int(view.inbox),
+            "schedules": .list(view.schedules.prefix(20).map(ScheduleText.value)),
+            "troubled_files": .list(view.troubledFiles.map(Value.string)),
         ])
     }
 }

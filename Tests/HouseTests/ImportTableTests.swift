@@ -16,17 +16,18 @@ private let rooms: [String: Set<String>] = [
     "StepLibrary": ["JobModel", "LinuxSystem", "Crypto", "FoundationEssentials"],
     "SecretStore": ["JobModel", "LinuxSystem", "Crypto", "CryptoExtras"],
     "AccessControl": ["JobModel", "LinuxSystem", "Crypto"],
+    "Triggers": ["JobModel", "LinuxSystem", "Crypto"],
     "Archives": ["LinuxSystem", "CArchive"],
     "Databases": ["JobModel", "GRDB", "GRDBSQLite", "Foundation"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
     "BobbinDaemon": [
         "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
         "StepLibrary", "AccessControl", "SecretStore",
-        "Archives", "Databases", "RunHistory", "Crypto",
+        "Archives", "Databases", "RunHistory", "Triggers", "Crypto",
     ],
     "bobbin": [
         "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunHistory",
-        "RunEngine", "AccessControl", "SecretStore",
+        "RunEngine", "AccessControl", "SecretStore", "Triggers",
         "LinuxSystem", "ArgumentParser",
     ],
 ]

@@ -28,6 +28,11 @@ int bb_clock_is_kept(void);
 void bb_name_thread(const char *name);
 int bb_is_main_thread(void);
 int bb_eventfd(void);
+/// A timer on the wall clock. Set to `seconds` 0 it is off; it is cancelled when somebody sets the clock.
+int bb_wall_timer(void);
+int bb_set_wall_timer(int fd, int64_t seconds, int64_t nanoseconds);
+/// 1: it rang; 0: not yet; -ECANCELED: the clock was set.
+int bb_read_timer(int fd);
 int bb_pipe(int ends[2]);
 int bb_signalfd(const int *signals, int count);
 int bb_getrandom(void *buffer, size_t length);

@@ -51,7 +51,11 @@ struct UpVerb: ParsableCommand {
         let site = try site.open(mayFoundSpool: true)
         Terminal.complain("bobbin works on \(site.path) (log: spool/log/bobbin.log); Ctrl-C stops")
         throw ExitCode(
-            try Runner(site: site, options: RunnerOptions(name: "main", untilIdle: false, echo: true)).run())
+            try Runner(
+                site: site,
+                options: RunnerOptions(
+                    name: "main", untilIdle: false, echo: true, servesTriggers: true)
+            ).run())
     }
 }
 

@@ -29,7 +29,6 @@ struct SubmitVerb: ParsableCommand {
 
     func run() throws {
         let site = try site.open(mayFoundSpool: true)
-        let configuration = try site.configuration()
         var checked: [(String, JobSpec, [UInt8])] = []
         for path in jobs {
             guard
@@ -41,38 +40,22 @@ struct SubmitVerb: ParsableCommand {
         }
         var tickets: [String] = []
         for (path, spec, bytes) in checked {
-            tickets.append(try drop(path, spec, bytes, site, configuration))
+            tickets.append(try drop(path, spec, bytes, site))
         }
         guard wait else { return }
         throw ExitCode(try RunWaiter(site).wait(tickets, showSteps: Terminal.isTerminal))
     }
 
     private func drop(
-        _ path: String, _ spec: JobSpec, _ bytes: [UInt8], _ site: Site, _ configuration: Configuration
+        _ path: String, _ spec: JobSpec, _ bytes: [UInt8], _ site: Site
     ) throws -> String {
         let (queue, priority) = try place(spec)
-        guard let policy = configuration.policy(queue),
-            let lane = try site.spool.dropDirectories(of: policy).first(where: { $0.0 == priority })?.1
-        else {
-            Terminal.complain(
-                "this site has no queue \(queue) with priority \(priority.level); `bobbin queues` lists them")
-            throw ExitCode(Exit.malformed)
-        }
-        let ticket = Identities.fresh().text
-        let intake = try SharedSite.intake(site)
         let name = path.split(separator: "/").last.map(String.init) ?? path
-        let stem = DropName.escaped(String(name.split(separator: ".").first ?? "job"), limit: 100)
-        let drop = "\(stem).\(ticket).yaml"
         let text = try variables.isEmpty ? bytes : withVariables(bytes, spec)
-        if let intake {
-            // Into which nobody else can put anything: so it is certain that we meant it.
-            let meant = SharedSite.intakeName(queue, priority, drop)
-            try AtomicFile.write(text, to: meant, in: intake, mode: 0o640)
-        } else {
-            try AtomicFile.write(text, to: drop, in: lane)
-        }
-        print(quiet ? ticket : "\(ticket)  spool/\(queue)/\(priority.directory)/\(drop)")
-        return ticket
+        let drop = try Submission.drop(
+            text, stem: String(name.split(separator: ".").first ?? "job"), queue, priority, site)
+        print(quiet ? drop.ticket : "\(drop.ticket)  \(drop.path)")
+        return drop.ticket
     }
 
     private func place(_ spec: JobSpec) throws -> (QueueName, Priority) {

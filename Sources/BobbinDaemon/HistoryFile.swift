@@ -1,0 +1,31 @@
+// What this is: spool/history/<day>.jsonl: facts that are in no result: what triggers did, one JSON object a line.
+// Owns: the form of a line.
+// Never: is read to decide anything; holds anything up.
+// On failure: the line is lost, and the log says so.
+import JobModel
+import LinuxSystem
+import SpoolQueue
+
+struct HistoryFile {
+    private let spool: Spool
+    private let log: DaemonLog
+    init(_ spool: Spool, _ log: DaemonLog) {
+        self.spool = spool
+        self.log = log
+    }
+
+    func append(_ facts: [ValueMap], at now: Timestamp) {
+        guard !facts.isEmpty else { return }
+        let lines = facts.map { fact -> String in
+            var line: ValueMap = ["at": .string(now.rfc3339)]
+            line.merge(fact)
+            return JSONText.write(.map(line)) + "\n"
+        }
+        do throws(SystemError) {
+            let directory = try spool.root.makeDirectory(SpoolName.history)
+            try directory.openForAppending("\(now.utcDay).jsonl").append(Array(lines.joined().utf8))
+        } catch {
+            log.warn("history", "spool/\(SpoolName.history) lacks \(facts.count) lines: \(error)")
+        }
+    }
+}
