@@ -64,6 +64,7 @@ final class ScheduleDesk {
         book.configure(file.schedules, memories, now: now)
         correct(now)
         keepMemory()
+        prepare()
         guard isNew else { return }
         let active = file.schedules.count(where: \.isEnabled)
         core.log.info(
@@ -132,18 +133,41 @@ final class ScheduleDesk {
         if let trouble { core.diskTrouble("looking for the last runs of schedules", trouble) }
         guard !actions.isEmpty else { return }
         var fires: [Fire] = []
-        var facts: [ValueMap] = []
-        var lines: [(DaemonLog.Level, String)] = []
         for action in actions {
             switch action {
             case .fire(let schedule, let occurrence):
-                let fire = ScheduleDrop.fire(schedule, occurrence, spool: core.site.spool.id)
+                let fire = fire(schedule, occurrence)
                 fires.append(fire)
                 book.dropped(
                     schedule.id,
                     .init(
                         instant: occurrence.instant, ticket: fire.ticket, lane: fire.lane, name: fire.name,
                         at: now.nanoseconds))
+            case .skip: break
+            case .cancel(let schedule, let last): cancel(schedule, last)
+            }
+        }
+        do throws(SystemError) {
+            try drops.make(fires, facts: memoryFacts())
+        } catch {
+            // Nothing was decided: from the log's memory it is all due once more.
+            core.diskTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
+            forget()
+            return
+        }
+        tell(actions, fires, now)
+        prepare()
+    }
+
+    /// For the log and the history.
+    private func tell(_ actions: [ScheduleBook.Action], _ fires: [Fire], _ now: Timestamp) {
+        var fires = fires[...]
+        var facts: [ValueMap] = []
+        var lines: [(DaemonLog.Level, String)] = []
+        for action in actions {
+            switch action {
+            case .fire(let schedule, let occurrence):
+                guard let fire = fires.popFirst() else { continue }
                 let late = now.since(schedule.due(occurrence))
                 facts.append(ScheduleDesk.fired(occurrence, fire, late))
                 let why = late > ScheduleBook.grace ? ", which was missed" : ""
@@ -158,19 +182,36 @@ final class ScheduleDesk {
                     "count": .int(count), "instant": .string(Timestamp(seconds: newest).rfc3339),
                     "why": .string(why),
                 ])
-            case .cancel(let schedule, let last): cancel(schedule, last)
+            case .cancel: break
             }
-        }
-        do throws(SystemError) {
-            try drops.make(fires, facts: memoryFacts())
-        } catch {
-            // Nothing was decided: from the log's memory it is all due once more.
-            core.diskTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
-            forget()
-            return
         }
         core.log.write(lines)
         history.append(facts, at: now)
+    }
+
+    // MARK: ahead of time
+
+    private struct Prepared {
+        var schedule: Schedule
+        var occurrence: Occurrence
+        var fire: Fire
+    }
+    /// What comes next, written out while there is time: a thousand at one instant are then soon made.
+    private var prepared: [String: Prepared] = [:]
+    private static let mostPrepared = 4096
+
+    private func prepare() {
+        prepared.removeAll(keepingCapacity: true)
+        for (schedule, occurrence) in book.upcoming(most: ScheduleDesk.mostPrepared) {
+            let fire = ScheduleDrop.fire(schedule, occurrence, spool: core.site.spool.id)
+            prepared[schedule.id] = Prepared(schedule: schedule, occurrence: occurrence, fire: fire)
+        }
+    }
+    private func fire(_ schedule: Schedule, _ occurrence: Occurrence) -> Fire {
+        if let known = prepared[schedule.id], known.occurrence == occurrence, known.schedule == schedule {
+            return known.fire
+        }
+        return ScheduleDrop.fire(schedule, occurrence, spool: core.site.spool.id)
     }
 
     /// Back to what the disk knows.

@@ -8,14 +8,17 @@ import LinuxSystem
 /// A drop that a trigger makes: decided once, made once.
 public struct Fire: Hashable, Sendable {
     /// `schedule/daily_report`.
-    public var trigger: String
-    public var ticket: String
+    public let trigger: String
+    public let ticket: String
     public var queue: QueueName
     public var priority: Priority
     /// The drop's name, with the ticket in it.
     public var name: String
     /// The bytes of the drop.
     public var text: String
+    /// Its line in the log: ready before it is needed.
+    let line: [UInt8]
+
     public init(
         trigger: String, ticket: String, queue: QueueName, priority: Priority, name: String, text: String
     ) {
@@ -25,6 +28,11 @@ public struct Fire: Hashable, Sendable {
         self.priority = priority
         self.name = name
         self.text = text
+        line = JSONText.bytes(
+            .map([
+                "fire": .string(trigger), "ticket": .string(ticket), "queue": .string(queue.text),
+                "priority": .int(priority.level), "name": .string(name), "text": .string(text),
+            ]))
     }
     public var lane: String { "\(queue)/\(priority.directory)" }
 }
@@ -95,7 +103,7 @@ public final class FireLog {
     /// Durable when it returns: these drops are to be made, and these facts hold (nil: no more).
     public func decide(_ fires: [Fire], facts: [String: ValueMap?] = [:]) throws(SystemError) {
         guard !fires.isEmpty || !facts.isEmpty else { return }
-        let lines = fires.map { JSONText.write(.map($0.map)) } + FireLog.lines(facts)
+        let lines = fires.map(\.line) + FireLog.lines(facts)
         try append(lines, durable: true)
         for fire in fires { open[fire.ticket] = fire }
         for (key, value) in facts { self.facts[key] = value }
@@ -105,7 +113,7 @@ public final class FireLog {
         guard !fires.isEmpty || !facts.isEmpty else { return }
         var lines = FireLog.lines(facts)
         if !fires.isEmpty {
-            lines.append(JSONText.write(.map(["made": .list(fires.map { .string($0.ticket) })])))
+            lines.append(JSONText.bytes(.map(["made": .list(fires.map { .string($0.ticket) })])))
         }
         try append(lines, durable: false)
         for fire in fires { open[fire.ticket] = nil }
@@ -113,16 +121,16 @@ public final class FireLog {
         if size > rewriteAt, size > 2 * sizeAtRewrite { try rewrite() }
     }
 
-    private static func lines(_ facts: [String: ValueMap?]) -> [String] {
+    private static func lines(_ facts: [String: ValueMap?]) -> [[UInt8]] {
         facts.sorted { $0.key < $1.key }.map { key, value in
-            JSONText.write(.map(["of": .string(key), "is": value.map(Value.map) ?? .null]))
+            JSONText.bytes(.map(["of": .string(key), "is": value.map(Value.map) ?? .null]))
         }
     }
 
-    private func append(_ lines: [String], durable: Bool) throws(SystemError) {
+    private func append(_ lines: [[UInt8]], durable: Bool) throws(SystemError) {
         var bytes: [UInt8] = []
         for line in lines {
-            bytes += line.utf8
+            bytes += line
             bytes.append(0x0A)
         }
         do {
@@ -138,8 +146,8 @@ public final class FireLog {
 
     private func rewrite() throws(SystemError) {
         let known = facts.mapValues { Optional($0) }
-        let lines = FireLog.lines(known) + open.values.map { JSONText.write(.map($0.map)) }.sorted()
-        let bytes = Array(lines.map { $0 + "\n" }.joined().utf8)
+        let waiting = open.values.sorted { $0.ticket < $1.ticket }.map(\.line)
+        let bytes = Array((FireLog.lines(known) + waiting).map { $0 + [0x0A] }.joined())
         try AtomicFile.write(bytes, to: FireLog.fileName, in: directory, mode: 0o600, existing: .replace)
         file = try directory.openForUpdate(FireLog.fileName, mode: 0o600)
         size = bytes.count
@@ -148,12 +156,6 @@ public final class FireLog {
 }
 
 extension Fire {
-    var map: ValueMap {
-        [
-            "fire": .string(trigger), "ticket": .string(ticket), "queue": .string(queue.text),
-            "priority": .int(priority.level), "name": .string(name), "text": .string(text),
-        ]
-    }
     init?(_ map: ValueMap) {
         guard let trigger = map["fire"]?.stringValue, let ticket = map["ticket"]?.stringValue,
             let queue = map["queue"]?.stringValue.flatMap({ QueueName($0) }),

@@ -132,6 +132,15 @@ public struct ScheduleBook: Sendable {
 
     /// When something is due next; nil: nothing that is waited for by the clock.
     public var nextDue: Timestamp? { entries.values.compactMap { $0.isHeld ? nil : $0.due }.min() }
+    /// What will be due next, all at one instant; no more than so many.
+    public func upcoming(most: Int) -> [(Schedule, Occurrence)] {
+        guard let due = nextDue else { return [] }
+        var found: [(Schedule, Occurrence)] = []
+        for entry in entries.values where !entry.isHeld && entry.due == due && found.count < most {
+            if let next = entry.next { found.append((entry.schedule, next)) }
+        }
+        return found
+    }
     /// Whether something waits for the end of the run before it.
     public var isHolding: Bool { entries.values.contains(where: \.isHeld) }
 
