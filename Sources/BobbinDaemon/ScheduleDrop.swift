@@ -12,7 +12,7 @@ public enum ScheduleDrop {
     public static func text(_ schedule: Schedule, _ instant: Timestamp) -> String {
         let offset = Int(schedule.zone.offset(at: instant.seconds))
         let local = instant.civil(offsetSeconds: offset, withMilliseconds: false)
-        return TriggerDrops.text(
+        return TriggerCall.text(
             template: schedule.template, variables: schedule.variables, tag: "schedule:\(schedule.id)",
             trigger: [
                 "kind": "schedule", "id": .string(schedule.id), "name": .string(schedule.name),

@@ -1,6 +1,5 @@
-// What this is: the thread of the triggers: it sleeps until the clock, a file or a person wants something, and lets the desks
-//   of schedules, watchers and events do it.
-// Owns: its lock (one process of a spool serves triggers), its alarm, its watch on ops/.
+// What this is: the threads of the triggers, one for the clock and one for files, so that a great folder keeps no schedule waiting.
+// Owns: their locks: one process of a spool serves each.
 // Never: is in the way of the main loop; makes anything while the spool drains.
 // On failure: trouble of the disk is logged and tried again; without the lock another process serves, and it waits.
 import JobModel
@@ -8,137 +7,108 @@ import LinuxSystem
 import SpoolQueue
 import Triggers
 
+/// What the main loop wants of a thread of triggers.
+struct TriggerOrders: Sendable {
+    var isClosing = false
+    var isDraining = false
+}
+
+/// The time for which this process holds one of the locks.
+protocol TriggerShift {
+    /// Works until it is told to close.
+    func work(_ orders: () -> TriggerOrders) throws
+}
+
 final class TriggerDesk: Sendable {
-    private struct State {
-        var isClosing = false
-        var isDraining = false
+    private final class Seat: Sendable {
+        let waker: Waker
+        let thread = Monitor<BlockingThread?>(nil)
+        init() throws(SystemError) { waker = try Waker() }
     }
     private let core: RunnerCore
-    private let waker: Waker
-    private let state = Monitor(State())
-    private let thread = Monitor<BlockingThread?>(nil)
+    private let orders = Monitor(TriggerOrders())
+    private let clock: Seat
+    private let files: Seat
 
     init(_ core: RunnerCore) throws {
         self.core = core
-        waker = try Waker()
-        let started = try BlockingThread.start("triggers") { self.loop() }
-        thread.with { $0 = started }
+        clock = try Seat()
+        files = try Seat()
+        let schedules = try BlockingThread.start("schedules") {
+            self.loop(self.clock, SpoolName.lock) { try ScheduleShift(self.core, self.clock.waker, $0) }
+        }
+        clock.thread.with { $0 = schedules }
+        let watchers = try BlockingThread.start("watchers") {
+            self.loop(self.files, SpoolName.filesLock) { try FileShift(self.core, self.files.waker, $0) }
+        }
+        files.thread.with { $0 = watchers }
     }
 
     /// Runs have ended: something may wait for that.
-    func poke() { waker.wake() }
+    func poke() { clock.waker.wake() }
     func drain() {
-        state.with { $0.isDraining = true }
-        waker.wake()
+        orders.with { $0.isDraining = true }
+        clock.waker.wake()
+        files.waker.wake()
     }
     func close() {
-        state.with { $0.isClosing = true }
-        waker.wake()
-        thread.with { $0 }?.join()
+        orders.with { $0.isClosing = true }
+        for seat in [clock, files] {
+            seat.waker.wake()
+            seat.thread.with { $0 }?.join()
+        }
     }
 
     private static let rest = Span.seconds(5).nanoseconds
 
-    private func loop() {
-        while !state.with({ $0.isClosing }) {
+    private func loop(_ seat: Seat, _ lockName: String, _ begin: (Directory) throws -> any TriggerShift) {
+        while !orders.with({ $0.isClosing }) {
             do {
-                guard let lock = try FileLock.take(SpoolName.lock, in: home()) else {
-                    // Another process serves the triggers of this spool.
-                    try sleep()
+                let home = try core.site.spool.state.makeDirectory(SpoolName.triggers, mode: 0o700)
+                guard let lock = try FileLock.take(lockName, in: home) else {
+                    // Another process serves.
+                    try sleep(seat)
                     continue
                 }
-                try TriggerShift(core, waker: waker, home: home()).work { [state] in
-                    state.with { ($0.isClosing, $0.isDraining) }
-                }
+                try begin(home).work { orders.with { $0 } }
                 withExtendedLifetime(lock) {}
             } catch {
                 core.diskTrouble("the triggers", error)
                 // Only a process without poll comes here twice in a row.
-                do { try sleep() } catch { return }
+                do { try sleep(seat) } catch { return }
             }
         }
     }
-    private func home() throws -> Directory {
-        try core.site.spool.state.makeDirectory(SpoolName.triggers, mode: 0o700)
+    private func sleep(_ seat: Seat) throws {
+        _ = try Waker.sleep([seat.waker.fd], until: Clocks.monotonic + TriggerDesk.rest)
+        seat.waker.clear()
     }
-    private func sleep() throws {
-        _ = try Waker.sleep([waker.fd], until: Clocks.monotonic + TriggerDesk.rest)
-        waker.clear()
-    }
-}
 
-/// The time for which this process holds the lock.
-private final class TriggerShift {
-    private let core: RunnerCore
-    private let waker: Waker
-    private let alarm: WallAlarm
-    private let watch: DirectoryWatch
-    private let drops: TriggerDrops
-    private let schedules: ScheduleDesk
-    private var nextHousekeeping: Int64 = 0
-    private var nextFinish: Int64 = .max
-    private static let housekeepingEvery = Span.seconds(5).nanoseconds
-    private static let finishAgain = Span.seconds(1).nanoseconds
-    private static let opsTag = 1
-
-    init(_ core: RunnerCore, waker: Waker, home: Directory) throws {
-        self.core = core
-        self.waker = waker
-        alarm = try WallAlarm()
-        watch = try DirectoryWatch()
+    /// The log of decisions in a directory, and the drops made from it.
+    static func drops(_ core: RunnerCore, _ home: Directory) throws -> TriggerDrops {
         let log = try FireLog(home)
         if log.damaged > 0 {
             core.log.warn(
-                "schedule",
-                "\(log.damaged) line\(log.damaged == 1 ? "" : "s") of spool/.bobbin/\(SpoolName.triggers)/\(FireLog.fileName) could not be read and are left out"
+                "trigger",
+                "\(log.damaged) line\(log.damaged == 1 ? "" : "s") of \(home.path)/\(FireLog.fileName) could not be read and are left out"
             )
         }
         let traces = DropTraces(core.site.spool)
-        drops = TriggerDrops(
+        return TriggerDrops(
             log, spool: .init(lane: traces.lane, known: traces.known),
             trouble: { fire, error in
                 core.diskTrouble("the drop of \(fire.trigger) in \(fire.lane), which is tried again", error)
             })
-        schedules = ScheduleDesk(core, drops)
-        try watch.add(core.site.spool.site.directory("ops"), tag: TriggerShift.opsTag)
     }
-
-    func work(_ told: () -> (isClosing: Bool, isDraining: Bool)) throws {
-        drops.finishOpen()
-        schedules.reread()
-        while true {
-            let (isClosing, isDraining) = told()
-            if isClosing { return }
-            if !isDraining { schedules.tick() }
-            nextFinish =
-                drops.log.open.isEmpty ? .max : min(nextFinish, Clocks.monotonic + TriggerShift.finishAgain)
-            if try alarm.set(isDraining ? nil : schedules.nextDue?.nanoseconds) { schedules.clockWasSet() }
-            let deadline = min(nextHousekeeping, schedules.nextLook, nextFinish)
-            let ready = try Waker.sleep([waker.fd, alarm.fd, watch.fd], until: deadline)
-            if ready[0] { waker.clear() }
-            if ready[1], case .clockWasSet = alarm.take() { schedules.clockWasSet() }
-            if ready[2] { try takeHints() }
-            let now = Clocks.monotonic
-            if now >= nextFinish {
-                nextFinish = .max
-                drops.finishOpen()
+    /// Whether the events speak of one of these files of ops/.
+    static func speaks(_ report: DirectoryWatch.Report, of names: [String]) -> Bool {
+        report.overflowed
+            || report.hints.contains { entry in
+                switch entry.hint {
+                case .closed(let name), .movedIn(let name): names.contains(name)
+                case .appeared, .removed: false
+                case .gone: true
+                }
             }
-            if now >= nextHousekeeping {
-                nextHousekeeping = now + TriggerShift.housekeepingEvery
-                schedules.reread()
-            }
-        }
-    }
-
-    private func takeHints() throws {
-        let report = try watch.drain()
-        let isOurs = report.hints.contains { entry in
-            switch entry.hint {
-            case .closed(let name), .movedIn(let name): name == ScheduleFile.name
-            case .appeared, .removed: false
-            case .gone: true
-            }
-        }
-        if isOurs || report.overflowed { schedules.reread() }
     }
 }

@@ -86,7 +86,7 @@ enum TemplateParts {
 
 extension Value {
     /// Whether a text in it, or a key, may hold an expression.
-    var mayHoldTemplate: Bool {
+    public var mayHoldTemplate: Bool {
         switch self {
         case .string(let text): TemplateParts.mayHold(text)
         case .list(let items): items.contains(where: \.mayHoldTemplate)

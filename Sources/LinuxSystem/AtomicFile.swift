@@ -10,14 +10,15 @@ public enum AtomicFile {
     private static let serial = Counter()
 
     /// Writes `bytes` under a new name that is seen whole or not at all, and syncs nothing: whoever has many to write syncs
-    /// the files that are given back, and the directory, when all of them are there.
+    /// the files that are given back, and the directory, when all of them are there. They are open for reading only: who sees
+    /// the name finds nobody writing.
     public static func place(_ bytes: [UInt8], as name: String, in directory: Directory, mode: UInt32 = 0o644)
         throws(SystemError) -> OpenFile
     {
         let temporary = ".\(getpid())-\(serial.increment()).tmp"
         do {
-            let file = try createAnew(temporary, in: directory, mode: mode)
-            try file.append(bytes)
+            try createAnew(temporary, in: directory, mode: mode).append(bytes)
+            let file = try directory.openForReading(temporary)
             try directory.rename(temporary, to: directory, name)
             return file
         } catch {

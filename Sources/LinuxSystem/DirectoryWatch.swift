@@ -49,6 +49,8 @@ public final class DirectoryWatch {
         }
         tags[Int32(watch)] = tag
     }
+    /// How many directories are watched.
+    public var count: Int { tags.count }
     /// Forgets the watches of a tag; events of it that are still queued are dropped.
     public func remove(tag: Int) {
         for (watch, owner) in tags where owner == tag {

@@ -1,5 +1,5 @@
 // What this is: how triggers make drops: decided in the log, made in the queue, each exactly once.
-// Owns: the form of such a drop, its ticket, the order of the writes, and what is finished after a crash.
+// Owns: the ticket of such a drop, the order of the writes, and what is finished after a crash.
 // Never: runs a job, judges one, or waits for one; a job that is no good is sent back like anybody's.
 // On failure: SystemError before anything is decided; afterwards what could not be made yet is tried again.
 import Crypto
@@ -35,17 +35,6 @@ public final class TriggerDrops {
     public static func ticket(spool: String, trigger: String, about: String, at instant: Timestamp) -> RunID {
         let text = "\(spool)\n\(trigger)\n\(about)"
         return .derived(at: instant, digest: SHA256.hash(data: Array(text.utf8)))
-    }
-
-    /// The drop: a call of a template, with what made it come.
-    public static func text(
-        template: String, variables: ValueMap, tag: String, trigger: ValueMap
-    ) -> String {
-        var job: ValueMap = ["dsl_version": "1.1", "template": .string(template)]
-        if !variables.isEmpty { job["variables"] = .map(variables) }
-        job["tags"] = .list([.string(tag)])
-        job["trigger"] = .map(trigger)
-        return JSONText.write(.map(job), pretty: true) + "\n"
     }
 
     /// Decides and makes. When it returns, each is there or will be: `trouble` was told what is still to be made.

@@ -1,0 +1,59 @@
+// What this is: the loop of the watchers and the events: it sleeps until a folder, a file or the clock wants something.
+// Owns: the watch on ops/; the place of the ledgers.
+// Never: decides anything (the desks do).
+// On failure: thrown to TriggerDesk, which begins anew.
+import JobModel
+import LinuxSystem
+import SpoolQueue
+import Triggers
+
+final class FileShift: TriggerShift {
+    private let waker: Waker
+    private let watch: DirectoryWatch
+    private let drops: TriggerDrops
+    private let watchers: WatcherDesk
+    private var nextHousekeeping: Int64 = 0
+    private var nextFinish: Int64 = .max
+    private static let housekeepingEvery = Span.seconds(5).nanoseconds
+    private static let finishAgain = Span.seconds(1).nanoseconds
+
+    init(_ core: RunnerCore, _ waker: Waker, _ home: Directory) throws {
+        self.waker = waker
+        watch = try DirectoryWatch()
+        let files = try home.makeDirectory(SpoolName.files, mode: 0o700)
+        drops = try TriggerDesk.drops(core, files)
+        watchers = WatcherDesk(core, drops, ledgers: try home.makeDirectory(SpoolName.watchers, mode: 0o700))
+        try watch.add(core.site.spool.site.directory("ops"), tag: 1)
+    }
+
+    func work(_ orders: () -> TriggerOrders) throws {
+        drops.finishOpen()
+        watchers.reread()
+        while true {
+            let now = orders()
+            if now.isClosing { return }
+            watchers.tick(isDraining: now.isDraining)
+            try sleep(isDraining: now.isDraining)
+        }
+    }
+
+    private func sleep(isDraining: Bool) throws {
+        nextFinish = drops.log.open.isEmpty ? .max : min(nextFinish, Clocks.monotonic + FileShift.finishAgain)
+        // What is seen while the spool drains waits in the ledgers' files for the next start.
+        let deadline = min(nextHousekeeping, isDraining ? .max : watchers.nextLook, nextFinish)
+        let ready = try Waker.sleep([waker.fd, watch.fd] + watchers.descriptors, until: deadline)
+        if ready[0] { waker.clear() }
+        if ready[1], TriggerDesk.speaks(try watch.drain(), of: [WatcherFile.name]) { watchers.reread() }
+        if ready.dropFirst(2).contains(true) { watchers.takeHints() }
+        let now = Clocks.monotonic
+        if now >= nextFinish {
+            nextFinish = .max
+            drops.finishOpen()
+        }
+        if now >= nextHousekeeping {
+            nextHousekeeping = now + FileShift.housekeepingEvery
+            watchers.reread()
+            watchers.keepStatus()
+        }
+    }
+}
