@@ -88,10 +88,25 @@ public struct Doctor {
     }
 
     private mutating func examineTriggers(_ site: Site) {
-        if let problem = ScheduleView.problem(site) {
-            return add(
-                .wrong, "schedules", problem,
-                "Correct \(ScheduleFile.path); a running Bobbin keeps the schedules of before until then.")
+        let problems = TriggerView.problems(site)
+        for problem in problems {
+            add(
+                .wrong, "triggers", problem,
+                "Correct the file; a running Bobbin keeps what held before until then.")
+        }
+        guard problems.isEmpty else { return }
+        examine("triggers") { doctor in
+            let view = try TriggerView(site)
+            for row in view.rows where row.isEnabled {
+                guard let trouble = row.trouble else { continue }
+                doctor.add(.wrong, "\(row.kind) \(row.id)", trouble, "See docs/TRIGGERS.md.")
+            }
+            for (source, count) in view.unclaimed.sorted(by: { $0.key < $1.key }) {
+                doctor.add(
+                    .warning, "events",
+                    "\(count) payloads lie in spool/events/\(source)/, and no webhook takes them",
+                    "Name the source in \(WebhookFile.path), or take them away.")
+            }
         }
         examine("schedules") { doctor in
             let view = try ScheduleView(site)

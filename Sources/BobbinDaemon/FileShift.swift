@@ -12,6 +12,7 @@ final class FileShift: TriggerShift {
     private let watch: DirectoryWatch
     private let drops: TriggerDrops
     private let watchers: WatcherDesk
+    private let events: EventDesk
     private var nextHousekeeping: Int64 = 0
     private var nextFinish: Int64 = .max
     private static let housekeepingEvery = Span.seconds(5).nanoseconds
@@ -23,16 +24,19 @@ final class FileShift: TriggerShift {
         let files = try home.makeDirectory(SpoolName.files, mode: 0o700)
         drops = try TriggerDesk.drops(core, files)
         watchers = WatcherDesk(core, drops, ledgers: try home.makeDirectory(SpoolName.watchers, mode: 0o700))
+        events = try EventDesk(core, drops)
         try watch.add(core.site.spool.site.directory("ops"), tag: 1)
     }
 
     func work(_ orders: () -> TriggerOrders) throws {
         drops.finishOpen()
         watchers.reread()
+        events.reread()
         while true {
             let now = orders()
             if now.isClosing { return }
             watchers.tick(isDraining: now.isDraining)
+            events.tick(isDraining: now.isDraining)
             try sleep(isDraining: now.isDraining)
         }
     }
@@ -40,11 +44,17 @@ final class FileShift: TriggerShift {
     private func sleep(isDraining: Bool) throws {
         nextFinish = drops.log.open.isEmpty ? .max : min(nextFinish, Clocks.monotonic + FileShift.finishAgain)
         // What is seen while the spool drains waits in the ledgers' files for the next start.
-        let deadline = min(nextHousekeeping, isDraining ? .max : watchers.nextLook, nextFinish)
-        let ready = try Waker.sleep([waker.fd, watch.fd] + watchers.descriptors, until: deadline)
+        let deadline = min(
+            nextHousekeeping, isDraining ? .max : min(watchers.nextLook, events.nextLook), nextFinish)
+        let ready = try Waker.sleep(
+            [waker.fd, watch.fd, events.descriptor] + watchers.descriptors, until: deadline)
         if ready[0] { waker.clear() }
-        if ready[1], TriggerDesk.speaks(try watch.drain(), of: [WatcherFile.name]) { watchers.reread() }
-        if ready.dropFirst(2).contains(true) { watchers.takeHints() }
+        if ready[1], TriggerDesk.speaks(try watch.drain(), of: [WatcherFile.name, WebhookFile.name]) {
+            watchers.reread()
+            events.reread()
+        }
+        if ready[2] { events.takeHints() }
+        if ready.dropFirst(3).contains(true) { watchers.takeHints() }
         let now = Clocks.monotonic
         if now >= nextFinish {
             nextFinish = .max
@@ -53,7 +63,9 @@ final class FileShift: TriggerShift {
         if now >= nextHousekeeping {
             nextHousekeeping = now + FileShift.housekeepingEvery
             watchers.reread()
+            events.reread()
             watchers.keepStatus()
+            events.keepStatus()
         }
     }
 }

@@ -10,16 +10,21 @@ public enum ScheduleDrop {
     static func key(_ id: String) -> String { "schedule/\(id)" }
 
     public static func text(_ schedule: Schedule, _ instant: Timestamp) -> String {
+        let trigger = trigger(schedule, instant)
+        return TriggerCall.text(
+            template: schedule.template,
+            variables: TriggerCall.renderedWherePossible(schedule.variables, trigger),
+            tag: "schedule:\(schedule.id)", trigger: trigger)
+    }
+    static func trigger(_ schedule: Schedule, _ instant: Timestamp) -> ValueMap {
         let offset = Int(schedule.zone.offset(at: instant.seconds))
         let local = instant.civil(offsetSeconds: offset, withMilliseconds: false)
-        return TriggerCall.text(
-            template: schedule.template, variables: schedule.variables, tag: "schedule:\(schedule.id)",
-            trigger: [
-                "kind": "schedule", "id": .string(schedule.id), "name": .string(schedule.name),
-                "at": .string(instant.civil(offsetSeconds: 0, withMilliseconds: false)),
-                "local": .string(local), "date": .string(String(local.prefix(10))),
-                "timezone": .string(schedule.zone.name),
-            ])
+        return [
+            "kind": "schedule", "id": .string(schedule.id), "name": .string(schedule.name),
+            "at": .string(instant.civil(offsetSeconds: 0, withMilliseconds: false)),
+            "local": .string(local), "date": .string(String(local.prefix(10))),
+            "timezone": .string(schedule.zone.name),
+        ]
     }
 
     static func fire(_ schedule: Schedule, _ occurrence: Occurrence, spool: String) -> Fire {

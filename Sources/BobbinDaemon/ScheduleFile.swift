@@ -49,6 +49,10 @@ public struct ScheduleFile: Sendable {
 
     /// Why what a schedule drops would be sent back now; nil: it would be taken.
     public static func trouble(_ schedule: Schedule, _ site: Site) -> String? {
+        do throws(Failure) {
+            _ = try TriggerCall.rendered(
+                schedule.variables, ScheduleDrop.trigger(schedule, Timestamp(seconds: 0)))
+        } catch { return error.message }
         let text = ScheduleDrop.text(schedule, Timestamp(seconds: 0))
         let reading = site.reader().read(Array(text.utf8), name: path, stem: schedule.id)
         guard let first = reading.errors.first?.diagnostic else { return nil }

@@ -47,14 +47,4 @@ public struct ScheduleView: Sendable {
                 isLive: isLive ?? false, trouble: ScheduleFile.trouble(schedule, site))
         }
     }
-
-    /// What a person must hear of the file, without the rest; nil: all is well, or there is none.
-    public static func problem(_ site: Site) -> String? {
-        do {
-            _ = try ScheduleFile.read(site)
-            return nil
-        } catch let problem as ConfigurationProblem { return problem.text } catch {
-            return "\(ScheduleFile.path) cannot be read: \(error)"
-        }
-    }
 }

@@ -90,7 +90,7 @@ public struct SiteView: Sendable {
     }
 
     private mutating func takeTriggers(_ site: Site) {
-        if let problem = ScheduleView.problem(site) { return troubledFiles.append(problem) }
+        troubledFiles = TriggerView.problems(site)
         // Gone since a moment ago: the next look tells.
         guard let view = try? ScheduleView(site) else { return }
         schedules = view.rows.filter { $0.next != nil }

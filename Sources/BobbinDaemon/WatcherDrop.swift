@@ -11,6 +11,13 @@ enum WatcherDrop {
     static func key(_ id: String) -> String { "watcher/\(id)" }
 
     static func text(_ watcher: Watcher, _ events: [FileEvent], at now: Timestamp) -> String {
+        let trigger = trigger(watcher, events, at: now)
+        return TriggerCall.text(
+            template: watcher.template,
+            variables: TriggerCall.renderedWherePossible(watcher.variables, trigger),
+            tag: "watcher:\(watcher.id)", trigger: trigger)
+    }
+    static func trigger(_ watcher: Watcher, _ events: [FileEvent], at now: Timestamp) -> ValueMap {
         let files = events.map { fact($0, watcher, now) }
         var trigger: ValueMap = [
             "kind": "watcher", "id": .string(watcher.id), "at": .string(now.rfc3339),
@@ -19,9 +26,7 @@ enum WatcherDrop {
         if let first = files.first { trigger.merge(first) }
         // One job for several files: all of them; else the one is enough.
         if watcher.batch != nil { trigger["files"] = .list(files.map(Value.map)) }
-        return TriggerCall.text(
-            template: watcher.template, variables: watcher.variables, tag: "watcher:\(watcher.id)",
-            trigger: trigger)
+        return trigger
     }
 
     private static func fact(_ event: FileEvent, _ watcher: Watcher, _ now: Timestamp) -> ValueMap {

@@ -46,6 +46,10 @@ public struct WatcherFile: Sendable {
     public static func trouble(_ watcher: Watcher, _ site: Site) -> String? {
         var event = FileEvent(event: .created, path: "example.dat", size: 0, modified: Timestamp(seconds: 0))
         event.sha256 = String(repeating: "0", count: 64)
+        do throws(Failure) {
+            _ = try TriggerCall.rendered(
+                watcher.variables, WatcherDrop.trigger(watcher, [event], at: Timestamp(seconds: 0)))
+        } catch { return error.message }
         let text = WatcherDrop.text(watcher, [event], at: Timestamp(seconds: 0))
         let reading = site.reader().read(Array(text.utf8), name: path, stem: watcher.id)
         guard let first = reading.errors.first?.diagnostic else { return nil }

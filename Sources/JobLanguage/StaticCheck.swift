@@ -60,7 +60,7 @@ struct StaticCheck {
         }
         if let node = fields.field("artifacts") { check(Value(node), node, view) }
         checkTerms(fields)
-        for key in ["variables", "params", "trigger"] {
+        for key in ["variables", "params"] {
             if let node = fields.field(key) { StaticCheck.refuseTemplates(node, findings) }
         }
     }

@@ -243,6 +243,12 @@ extension Host {
         defer { free(resolved) }
         return String(cString: resolved)
     }
+    /// The bytes of an IP address: 4 or 16; nil where the text is none.
+    public static func addressBytes(_ text: String) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        if inet_pton(AF_INET, text, &bytes) == 1 { return Array(bytes.prefix(4)) }
+        return inet_pton(AF_INET6, text, &bytes) == 1 ? bytes : nil
+    }
     /// Makes a directory and those above it.
     public static func makeDirectories(_ path: String) throws(SystemError) {
         var built = path.hasPrefix("/") ? "/" : ""

@@ -5,6 +5,9 @@
 import Glibc
 
 public enum NamePattern {
+    /// Whether a whole text fits, where `*` is anything, a `/` as well.
+    public static func fits(_ pattern: String, whole text: String) -> Bool { fnmatch(pattern, text, 0) == 0 }
+
     /// Whether a name, or a path below some directory where the pattern has a `/`, fits.
     public static func fits(_ pattern: String, path: String) -> Bool {
         let isPath = pattern.utf8.contains(UInt8(ascii: "/"))

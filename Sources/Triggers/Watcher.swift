@@ -95,7 +95,8 @@ public struct FileEvent: Hashable, Sendable {
     public var sha256: String?
 
     public init(
-        event: Watcher.Event, path: String, oldPath: String? = nil, size: Int? = nil, modified: Timestamp? = nil
+        event: Watcher.Event, path: String, oldPath: String? = nil, size: Int? = nil,
+        modified: Timestamp? = nil
     ) {
         self.event = event
         self.path = path

@@ -48,7 +48,7 @@ struct Bobbin: ParsableCommand {
                     ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AccessVerb.self,
                     AuditVerb.self,
                 ]),
-            CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self]),
+            CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(
                 name: "Insides",
                 subcommands: [DoctorVerb.self, IndexVerb.self, JournalVerb.self, StepProcessVerb.self]),

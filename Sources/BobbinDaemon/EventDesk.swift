@@ -1,0 +1,572 @@
+// What this is: the events at work: payload files of spool/events/<source>/, judged by ops/webhooks.yaml, and the drops they become.
+// Owns: when a payload is whole, its signature file, what was taken before a crash, where a payload goes afterwards.
+// Never: deletes a payload: it is in events/closed/, or in rejected/ with a reason. Takes one of a source that no entry names.
+// On failure: a payload that is no good is sent back and stops no other; a file with errors changes nothing.
+import AccessControl
+import Crypto
+import JobModel
+import LinuxSystem
+import SecretStore
+import SpoolQueue
+import Triggers
+import YamlText
+
+final class EventDesk {
+    private struct Waiting {
+        var evidence: Evidence
+        var lookAt: Int64
+        /// Until when it may become whole, or be signed.
+        var patience: Int64
+    }
+    private struct Source {
+        var directory: Directory
+        var inode: UInt64
+        var tag: Int
+        var waiting: [String: Waiting] = [:]
+    }
+    /// One payload that is decided.
+    private struct Taken {
+        var source: String
+        var name: String
+        var hasSidecar: Bool
+        var closed: String
+        var fires: [Fire] = []
+        var facts: [String: ValueMap?] = [:]
+        var told: [(ValueMap, String)] = []
+    }
+    private enum Outcome {
+        case taken(Taken)
+        case later(Int64)
+        case refused(Failure)
+    }
+
+    private let core: RunnerCore
+    private let drops: TriggerDrops
+    private let history: HistoryFile
+    private let watch: DirectoryWatch
+    private var sources: [String: Source] = [:]
+    private var webhooks: [Webhook] = []
+    private var bytes: [UInt8]?
+    private var queues: [QueuePolicy] = []
+    private var isRead = false
+    private var nextTag = 1
+    private var nextSweep: Int64 = 0
+    private var restUntil: Int64 = 0
+    /// When each webhook has fired, for its rate.
+    private var fired: [String: [Int64]] = [:]
+    private var counts: [String: Int] = [:]
+
+    private static let sweepEvery = Span.seconds(30).nanoseconds
+    private static let patience = Span.seconds(60).nanoseconds
+    private static let signaturePatience = Span.seconds(10).nanoseconds
+    private static let again = Span.seconds(1).nanoseconds
+    private static let lookAgainAtTrouble = Span.seconds(5).nanoseconds
+    private static let most = 200
+    private static let sidecarEnding = ".sig"
+    /// A payload of this size goes into the job itself; a larger one is read from its file.
+    private static let largestInside = 128 << 10
+
+    init(_ core: RunnerCore, _ drops: TriggerDrops) throws {
+        self.core = core
+        self.drops = drops
+        history = HistoryFile(core.site.spool, core.log)
+        watch = try DirectoryWatch()
+    }
+
+    // MARK: the file
+
+    func reread() {
+        do {
+            let bytes = try WebhookFile.bytes(core.site)
+            let queues = core.configuration.queues
+            guard !isRead || bytes != self.bytes || queues != self.queues else { return }
+            (self.bytes, self.queues, isRead) = (bytes, queues, true)
+            webhooks = try WebhookFile.read(bytes, queues: queues).webhooks
+            let active = webhooks.filter(\.isEnabled)
+            core.log.info(
+                "event", "\(WebhookFile.path): \(active.count) webhook\(active.count == 1 ? "" : "s")")
+            for webhook in active {
+                if case .literal? = webhook.secret {
+                    core.log.warn(
+                        "event",
+                        "\(webhook.id): its secret stands in \(WebhookFile.path) in the clear; keep it with `bobbin secrets set \(webhook.id)/key` and write secret: secrets://\(webhook.id)/key"
+                    )
+                }
+            }
+            for name in sources.keys where !active.contains(where: { $0.source == name }) { leave(name) }
+            nextSweep = 0
+        } catch let problem as ConfigurationProblem {
+            core.log.error(
+                "event",
+                "the new \(WebhookFile.path) is not used, the webhooks of before hold: \(problem.text)")
+        } catch {
+            isRead = false
+            core.diskTrouble(WebhookFile.path, error)
+        }
+    }
+
+    // MARK: directories
+
+    private func leave(_ name: String) {
+        if let source = sources[name] { watch.remove(tag: source.tag) }
+        sources[name] = nil
+    }
+    private func open(_ name: String) throws {
+        let root = try core.site.spool.root.makeDirectory(SpoolName.events)
+        let directory = try root.makeDirectory(name)
+        let inode = try directory.status().inode
+        if let known = sources[name] {
+            if known.inode == inode { return }
+            leave(name)
+        }
+        // Watched before it is looked through.
+        try watch.add(directory, tag: nextTag)
+        sources[name] = Source(directory: directory, inode: inode, tag: nextTag)
+        nextTag += 1
+    }
+
+    private func sweep(_ now: Int64) throws {
+        for name in Set(webhooks.filter(\.isEnabled).map(\.source)) {
+            try open(name)
+            for file in try sources[name]?.directory.names().sorted() ?? [] { note(name, file, .seen, now) }
+        }
+    }
+    private func note(_ source: String, _ file: String, _ evidence: Evidence, _ now: Int64) {
+        if file.hasSuffix(EventDesk.sidecarEnding) {
+            // Its payload may have waited for it.
+            let payload = String(file.dropLast(EventDesk.sidecarEnding.count))
+            if sources[source]?.waiting[payload] != nil { sources[source]?.waiting[payload]?.lookAt = now }
+            return
+        }
+        guard DropName.judge(file) != .ignored else { return }
+        let known = sources[source]?.waiting[file]
+        if known != nil, evidence == .seen { return }
+        sources[source]?.waiting[file] = Waiting(
+            evidence: max(evidence, known?.evidence ?? .seen), lookAt: now,
+            patience: known?.patience ?? now + EventDesk.patience)
+    }
+
+    var descriptor: Int32 { watch.fd }
+    func takeHints() {
+        let now = Clocks.monotonic
+        // Unreadable: the sweep finds what it would have said.
+        guard let report = try? watch.drain(), !report.overflowed else {
+            nextSweep = 0
+            return
+        }
+        for (tag, hint) in report.hints {
+            guard let source = sources.first(where: { $0.value.tag == tag })?.key else { continue }
+            switch hint {
+            case .movedIn(let name): note(source, name, .movedIn, now)
+            case .closed(let name): note(source, name, .closed, now)
+            case .appeared(let name): note(source, name, .seen, now)
+            case .removed: break
+            case .gone: nextSweep = 0
+            }
+        }
+    }
+
+    // MARK: at work
+
+    var nextLook: Int64 {
+        let nearest = sources.values.flatMap { $0.waiting.values.map(\.lookAt) }.min() ?? .max
+        return max(restUntil, min(nextSweep, nearest))
+    }
+
+    func tick(isDraining: Bool) {
+        let now = Clocks.monotonic
+        guard now >= restUntil, !isDraining else { return }
+        do {
+            if now >= nextSweep {
+                nextSweep = now + EventDesk.sweepEvery
+                try sweep(now)
+                try forgetOld()
+            }
+            try serve(now)
+        } catch {
+            restUntil = now + EventDesk.again
+            core.diskTrouble("spool/\(SpoolName.events)", error)
+        }
+    }
+
+    private func serve(_ now: Int64) throws {
+        let due = sources.flatMap { name, source in
+            source.waiting.filter { $0.value.lookAt <= now }.keys.sorted().map { (name, $0) }
+        }.prefix(EventDesk.most)
+        guard !due.isEmpty else { return }
+        var keys = Keys(self)
+        var taken: [Taken] = []
+        for (source, file) in due {
+            guard let waiting = sources[source]?.waiting[file] else { continue }
+            switch judge(source, file, waiting, now, &keys, among: taken) {
+            case nil: sources[source]?.waiting[file] = nil
+            case .taken(let one)?: taken.append(one)
+            case .later(let instant)?: sources[source]?.waiting[file]?.lookAt = instant
+            case .refused(let failure)?: try refuse(source, file, failure)
+            }
+        }
+        try finish(taken)
+    }
+
+    /// Decided, made, put away.
+    private func finish(_ taken: [Taken]) throws {
+        guard !taken.isEmpty else { return }
+        var facts: [String: ValueMap?] = [:]
+        for one in taken { facts.merge(one.facts) { $1 } }
+        try drops.make(taken.flatMap(\.fires), facts: facts)
+        let wall = Timestamp(nanoseconds: Clocks.wall)
+        core.log.write(taken.flatMap(\.told).map { core.log.line(.info, "event", $0.1, nil) })
+        history.append(taken.flatMap(\.told).map(\.0), at: wall)
+        var done: [String: ValueMap?] = [:]
+        for one in taken {
+            try putAway(one)
+            for key in one.facts.keys where key.hasPrefix(EventDesk.takenKey) { done[key] = .some(nil) }
+            sources[one.source]?.waiting[one.name] = nil
+        }
+        try drops.log.made([], facts: done)
+    }
+
+    private func putAway(_ one: Taken) throws {
+        guard let directory = sources[one.source]?.directory else { return }
+        let day = String(one.closed.split(separator: "/")[0])
+        let root = try core.site.spool.root.makeDirectory(SpoolName.events).makeDirectory(SpoolName.closed)
+        let target = try root.makeDirectory(day)
+        let name = String(one.closed.dropFirst(day.utf8.count + 1))
+        let move = Move(core.site.spool)
+        _ = try move.close(event: one.name, from: directory, to: target, as: name)
+        if one.hasSidecar {
+            _ = try move.close(
+                event: one.name + EventDesk.sidecarEnding, from: directory, to: target,
+                as: name + EventDesk.sidecarEnding)
+        }
+    }
+
+    private func refuse(_ source: String, _ file: String, _ failure: Failure) throws {
+        guard let directory = sources[source]?.directory else { return }
+        let rejecter = Rejecter(spool: core.site.spool, log: core.log)
+        try rejecter.reject(file, from: directory, Rejection(failure))
+        sources[source]?.waiting[file] = nil
+        let sidecar = file + EventDesk.sidecarEnding
+        if try directory.statusIfPresent(sidecar) != nil {
+            try rejecter.reject(
+                sidecar, from: directory,
+                Rejection(
+                    Failure("E-EVENT-SIDECAR", "the payload that it signs was sent back", retry: .never)))
+        }
+        history.append(
+            [
+                [
+                    "kind": "trigger.refused", "trigger": .string("event/\(source)"),
+                    "file": .string(file), "code": .string(failure.code),
+                ]
+            ], at: Timestamp(nanoseconds: Clocks.wall))
+    }
+
+    // MARK: judging
+
+    private static let takenKey = "taken/", seenKey = "seen/"
+
+    /// Nil: it is gone, or no payload.
+    private func judge(
+        _ source: String, _ file: String, _ waiting: Waiting, _ now: Int64, _ keys: inout Keys,
+        among batch: [Taken]
+    ) -> Outcome? {
+        guard let directory = sources[source]?.directory else { return nil }
+        let gate = ArrivalGate(requireEnd: false, now: Timestamp(nanoseconds: Clocks.wall))
+        switch gate.examine(file, in: directory, evidence: waiting.evidence) {
+        case .complete(let drop):
+            defer { drop.file.dropLease() }
+            do throws(Failure) {
+                return try judge(source, drop, waiting, now, &keys, among: batch)
+            } catch {
+                guard error.retry == .transient else { return .refused(error) }
+                // A secret that is not there yet, a disk that is full: nothing is wrong with the event.
+                core.diskTrouble("the event \(source)/\(file), which is tried again", error)
+                return .later(now + EventDesk.lookAgainAtTrouble)
+            }
+        case .arriving(let why, let span):
+            guard now < waiting.patience || ArrivalGate.isBeingWritten(why) else {
+                return .refused(ArrivalGate.incomplete(requireEnd: false, why: why))
+            }
+            return .later(now + span.nanoseconds)
+        case .refused(let failure): return .refused(failure)
+        case .directory, .gone: return nil
+        case .hostTrouble: return .later(now + EventDesk.again)
+        }
+    }
+
+    private func judge(
+        _ source: String, _ drop: Drop, _ waiting: Waiting, _ now: Int64, _ keys: inout Keys,
+        among batch: [Taken]
+    ) throws(Failure) -> Outcome {
+        let wall = Timestamp(nanoseconds: Clocks.wall)
+        let sidecar = try self.sidecar(source, drop.name)
+        let identity = "\(EventDesk.takenKey)\(source)/\(drop.status.inode)-\(drop.status.birth)"
+        var taken = Taken(
+            source: source, name: drop.name, hasSidecar: sidecar != nil,
+            closed: "\(wall.utcDay)/\(Identities.fresh())~\(source)~\(DropName.escaped(drop.name))")
+        if let known = drops.log.facts[identity] {
+            // Decided before a crash: it only has to go.
+            taken.closed = known["closed"]?.text ?? taken.closed
+            taken.facts[identity] = known
+            return .taken(taken)
+        }
+        try judgeOwner(drop)
+        let event: EventPayload
+        do throws(Failure) {
+            event = try EventPayload(drop.bytes) { (bytes) throws(Failure) -> Value in
+                try EventDesk.read(bytes, drop.name)
+            }
+        } catch {
+            // JSON without a newline is whole when it can be read; until then it may still grow.
+            if drop.isTentative, now < waiting.patience { return .later(now + EventDesk.again) }
+            throw error
+        }
+        var failure: Failure?
+        var isRight = false
+        for webhook in webhooks where webhook.isEnabled && webhook.source == source {
+            do throws(Failure) {
+                let proof = try self.proof(webhook, event, sidecar, &keys)
+                if webhook.secret != nil, proof == .none {
+                    let until = waiting.patience - EventDesk.patience + EventDesk.signaturePatience
+                    if sidecar == nil, now < until { return .later(min(until, now + EventDesk.again)) }
+                    throw EventDesk.unsigned(webhook)
+                }
+                try webhook.judgeAddress(event, proof)
+                let calls = try webhook.calls(event)
+                isRight = true
+                if let instant = isTooFast(webhook, calls.count, now) { return .later(instant) }
+                try take(calls, webhook, event, proof, drop, &taken, wall, among: batch)
+            } catch { failure = failure ?? error }
+        }
+        if !isRight, let failure { throw failure }
+        if taken.told.isEmpty {
+            taken.told.append(
+                (
+                    [
+                        "kind": "trigger.ignored", "trigger": .string("event/\(source)"),
+                        "file": .string("\(SpoolName.events)/\(SpoolName.closed)/\(taken.closed)"),
+                    ],
+                    "\(source)/\(drop.name): no webhook's `match` fits it; it is in \(SpoolName.events)/\(SpoolName.closed)/"
+                ))
+        }
+        taken.facts[identity] = ["closed": .string(taken.closed), "at": .int(Int(wall.seconds))]
+        return .taken(taken)
+    }
+
+    private static func unsigned(_ webhook: Webhook) -> Failure {
+        Failure(
+            "E-EVENT-UNSIGNED", "the webhook `\(webhook.id)` takes signed events only, and this one is not",
+            whatToDo: "Write the HMAC-SHA256 of the file beside it, as <name>.sig, or sign an envelope.",
+            retry: .never)
+    }
+
+    /// On a site for many, who may have nothing run may send nothing.
+    private func judgeOwner(_ drop: Drop) throws(Failure) {
+        let policy = core.access
+        guard policy.isShared, drop.status.uid != policy.service, policy.role(of: drop.status.uid) == nil
+        else { return }
+        throw Failure(
+            "E-ACCESS", "\(Host.userName(drop.status.uid)) has no role here, so his events count for nothing",
+            whatToDo: "See ops/access.yaml.", retry: .never)
+    }
+
+    private static func read(_ bytes: [UInt8], _ name: String) throws(Failure) -> Value {
+        let first = bytes.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+        if name.hasSuffix(".json") || first == 0x7B || first == 0x5B {
+            do throws(JSONProblem) { return try JSONReader.read(bytes) } catch {
+                throw Failure(
+                    "E-EVENT-PAYLOAD", "the payload is no JSON: \(error)",
+                    whatToDo: "Send JSON, or YAML in a file that ends in .yaml.", retry: .never)
+            }
+        }
+        do throws(YamlError) { return Value(try YamlReader.parse(bytes)) } catch {
+            let source = SourceFile(name: name, bytes: bytes)
+            throw Failure(
+                "E-EVENT-PAYLOAD", "the payload is no YAML: \(source.render(Diagnostic(error)))",
+                whatToDo: "Send JSON or YAML.", retry: .never)
+        }
+    }
+
+    private func sidecar(_ source: String, _ name: String) throws(Failure) -> [UInt8]? {
+        guard let directory = sources[source]?.directory else { return nil }
+        do throws(SystemError) {
+            let file = name + EventDesk.sidecarEnding
+            guard let status = try directory.statusIfPresent(file), status.kind == .regular, status.size > 0
+            else {
+                return nil
+            }
+            return try directory.openForReading(file).read(upTo: 4096)
+        } catch {
+            throw Failure("E-IO", "the signature of \(name) cannot be read: \(error)", retry: .transient)
+        }
+    }
+
+    private func proof(_ webhook: Webhook, _ event: EventPayload, _ sidecar: [UInt8]?, _ keys: inout Keys)
+        throws(Failure) -> EventPayload.Proof
+    {
+        guard let secret = webhook.secret else { return .none }
+        let key = try keys.key(secret, webhook)
+        // GitHub's own name for its header is known without being configured.
+        let header =
+            event.headers[webhook.signatureHeader.lowercased()] == nil
+                && event.headers["x-hub-signature-256"] != nil
+            ? "X-Hub-Signature-256" : webhook.signatureHeader
+        return try event.proof(key, sidecar: sidecar, header: header, prefix: webhook.signaturePrefix)
+    }
+
+    // MARK: taking
+
+    private func take(
+        _ calls: [Webhook.Call], _ webhook: Webhook, _ event: EventPayload, _ proof: EventPayload.Proof,
+        _ drop: Drop,
+        _ taken: inout Taken, _ wall: Timestamp, among batch: [Taken]
+    ) throws(Failure) {
+        for call in calls {
+            if let key = call.key {
+                let fact = "\(EventDesk.seenKey)\(webhook.id)/\(Digest.sha256(Array(key.utf8)))"
+                let known =
+                    batch.contains { $0.facts[fact] != nil } || taken.facts[fact] != nil
+                    || isKnown(fact, webhook, wall)
+                if known {
+                    taken.told.append(
+                        (
+                            [
+                                "kind": "trigger.duplicate", "trigger": .string("event/\(webhook.id)"),
+                                "event": .string(key),
+                            ],
+                            "\(webhook.id): \(key) has been taken already; it is in \(SpoolName.events)/\(SpoolName.closed)/"
+                        ))
+                    continue
+                }
+                taken.facts[fact] = ["at": .int(Int(wall.seconds))]
+            }
+            let fire = try fire(call, webhook, event, proof, drop, taken.closed, wall)
+            taken.fires.append(fire)
+            fired[webhook.id, default: []].append(Clocks.monotonic)
+            counts[webhook.id, default: 0] += 1
+            taken.told.append(
+                (
+                    [
+                        "kind": "trigger.fired", "trigger": .string(fire.trigger),
+                        "ticket": .string(fire.ticket),
+                        "event": .string(call.key ?? ""), "drop": .string("\(fire.lane)/\(fire.name)"),
+                    ], "\(webhook.id): dropped \(fire.lane)/\(fire.name)"
+                ))
+        }
+    }
+    private func isKnown(_ fact: String, _ webhook: Webhook, _ wall: Timestamp) -> Bool {
+        guard let at = drops.log.facts[fact]?["at"]?.intValue else { return false }
+        return wall.seconds - Int64(at) < webhook.deduplication.within.nanoseconds / 1_000_000_000
+    }
+
+    private func fire(
+        _ call: Webhook.Call, _ webhook: Webhook, _ event: EventPayload, _ proof: EventPayload.Proof,
+        _ drop: Drop,
+        _ closed: String, _ wall: Timestamp
+    ) throws(Failure) -> Fire {
+        var trigger: ValueMap = [
+            "kind": "event", "id": .string(webhook.id), "source": .string(webhook.source),
+            "endpoint": .string(webhook.endpoint), "at": .string(wall.rfc3339),
+            "event_id": event.id.map(Value.string) ?? .null,
+            "received_at": .string(event.receivedAt ?? wall.rfc3339),
+            // Only where a signature covers it does it say anything.
+            "client_ip": proof == .ofAll ? event.sourceIP.map(Value.string) ?? .null : .null,
+            "user_agent": event.userAgent.map(Value.string) ?? .null, "signed": .bool(proof != .none),
+            "file": .string("\(core.site.path)/spool/\(SpoolName.events)/\(SpoolName.closed)/\(closed)"),
+            "sent_by": .string(Host.userName(drop.status.uid)),
+        ]
+        trigger.merge(call.facts)
+        if event.body.count <= EventDesk.largestInside, webhook.format == .plain {
+            trigger["payload"] = event.payload
+        }
+        var variables = try TriggerCall.rendered(webhook.variables, trigger)
+        variables.merge(call.extracted)
+        let ticket = Identities.fresh()
+        let text = TriggerCall.text(
+            template: webhook.template, variables: variables, tag: "event:\(webhook.id)", trigger: trigger)
+        return Fire(
+            trigger: "event/\(webhook.id)", ticket: ticket.text, queue: webhook.queue,
+            priority: webhook.priority,
+            name: "\(DropName.escaped(webhook.id, limit: 100)).\(ticket).yaml", text: text)
+    }
+
+    /// For `bobbin triggers`: how many jobs each has dropped since this process began.
+    func keepStatus() {
+        var facts: [String: ValueMap?] = [:]
+        for (id, count) in counts where drops.log.facts["webhook/\(id)"]?["fires"] != .int(count) {
+            facts["webhook/\(id)"] = ["fires": .int(count)]
+        }
+        do throws(SystemError) { try drops.log.made([], facts: facts) } catch {
+            core.diskTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
+        }
+    }
+    /// When it may come, where it may not come now.
+    private func isTooFast(_ webhook: Webhook, _ calls: Int, _ now: Int64) -> Int64? {
+        guard let (limit, per) = webhook.rate else { return nil }
+        let recent = (fired[webhook.id] ?? []).filter { $0 > now - per.nanoseconds }
+        fired[webhook.id] = recent
+        // One payload of many calls comes whole, at a time when nothing else has come.
+        guard recent.count + max(1, calls) > limit, let first = recent.first else { return nil }
+        return first + per.nanoseconds
+    }
+
+    /// Ids past their window.
+    private func forgetOld() throws {
+        let now = Clocks.wall / 1_000_000_000
+        let longest = (webhooks.map(\.deduplication.within.nanoseconds).max() ?? 0) / 1_000_000_000
+        var old: [String: ValueMap?] = [:]
+        for (key, fact) in drops.log.facts where key.hasPrefix(EventDesk.seenKey) {
+            if now - Int64(fact["at"]?.intValue ?? 0) > longest { old[key] = .some(nil) }
+        }
+        try drops.log.made([], facts: old)
+    }
+
+    // MARK: secrets
+
+    /// Keys for as long as one handful of events is judged: no value is kept longer.
+    private struct Keys {
+        private let desk: EventDesk
+        private var known: [SecretName: SecretBytes] = [:]
+        init(_ desk: EventDesk) { self.desk = desk }
+
+        mutating func key(_ secret: Webhook.Secret, _ webhook: Webhook) throws(Failure) -> SecretBytes {
+            switch secret {
+            case .literal(let text): return SecretBytes(copying: Array(text.utf8))
+            case .named(let name):
+                if let value = known[name] { return value }
+                let value = try desk.lookUp(name, webhook)
+                known[name] = value
+                return value
+            }
+        }
+    }
+    private func lookUp(_ name: SecretName, _ webhook: Webhook) throws(Failure) -> SecretBytes {
+        let found: SecretSources.Found?
+        do {
+            found = try SecretLookup.sources(site: core.site.path, core.configuration.secrets).find(name)
+        } catch {
+            throw Failure(
+                "E-SECRET", "\(name.text) cannot be looked up: \(error)", whatToDo: "See bobbin doctor.",
+                retry: .transient)
+        }
+        let entry = AuditEntry(
+            found == nil ? SecretLookup.missing : "secret.used", name.text, by: nil,
+            outcome: found?.source.rawValue ?? "E-SECRET", why: "to check events of the webhook \(webhook.id)"
+        )
+        do throws(SystemError) {
+            try core.audit.append([entry], at: Timestamp(nanoseconds: Clocks.wall))
+        } catch {
+            throw Failure(
+                "E-AUDIT", "that a secret was used cannot be recorded: \(error)",
+                whatToDo: "Look at ops/audit/ (bobbin doctor).", retry: .transient)
+        }
+        guard let found else {
+            throw Failure(
+                "E-SECRET",
+                "there is no secret `\(name.text)`, which the webhook `\(webhook.id)` checks its events with",
+                whatToDo: "bobbin secrets set \(name.text)", retry: .transient)
+        }
+        return found.value
+    }
+}
