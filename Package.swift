@@ -83,7 +83,7 @@ let package = Package(
         tests("SecretStoreTests", ["SecretStore", "JobModel", "LinuxSystem", "TestKit", crypto]),
         tests("AccessControlTests", ["AccessControl", "JobModel", "LinuxSystem", "TestKit"]),
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
-        tests("TriggersTests", ["Triggers", "JobModel", "LinuxSystem", "TestKit"]),
+        tests("TriggersTests", ["Triggers", "JobModel", "LinuxSystem", "TestKit", crypto]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
         tests(
             "BobbinDaemonTests",

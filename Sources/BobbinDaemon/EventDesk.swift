@@ -251,7 +251,9 @@ final class EventDesk {
             try rejecter.reject(
                 sidecar, from: directory,
                 Rejection(
-                    Failure("E-EVENT-SIDECAR", "the payload that it signs was sent back", retry: .never)))
+                    Failure(
+                        "E-EVENT-SIDECAR", "the payload that it signs was sent back",
+                        whatToDo: "Sign the payload anew when it is sent anew.", retry: .never)))
         }
         history.append(
             [
@@ -281,7 +283,8 @@ final class EventDesk {
             } catch {
                 guard error.retry == .transient else { return .refused(error) }
                 // A secret that is not there yet, a disk that is full: nothing is wrong with the event.
-                core.diskTrouble("the event \(source)/\(file), which is tried again", error)
+                core.warnOnce(
+                    "the event \(source)/\(file) waits: \(error.message) [\(error.code)]: \(error.whatToDo)")
                 return .later(now + EventDesk.lookAgainAtTrouble)
             }
         case .arriving(let why, let span):
@@ -477,9 +480,8 @@ final class EventDesk {
             "sent_by": .string(Host.userName(drop.status.uid)),
         ]
         trigger.merge(call.facts)
-        if event.body.count <= EventDesk.largestInside, webhook.format == .plain {
-            trigger["payload"] = event.payload
-        }
+        let isInside = event.body.count <= EventDesk.largestInside && webhook.format == .plain
+        trigger["payload"] = isInside ? event.payload : .null
         var variables = try TriggerCall.rendered(webhook.variables, trigger)
         variables.merge(call.extracted)
         let ticket = Identities.fresh()

@@ -30,6 +30,8 @@ public final class FolderWatch {
     private let tree: WatchedTree
     public let ledger: FileLedger
     private var pending: [String: Pending] = [:]
+    /// Where an inode has just been seen: what went may have gone there. An entry holds as long as that path is pending.
+    private var arrivals: [UInt64: String] = [:]
     private var agenda = Agenda()
     private var ready: [Ready] = []
     private var nextRootLook: Int64 = 0
@@ -96,6 +98,7 @@ public final class FolderWatch {
         }
         if now >= nextForget {
             nextForget = now + FolderWatch.wholeEvery
+            arrivals = arrivals.filter { pending[$0.value]?.known?.inode == $0.key }
             try ledger.forget(before: wall.seconds - watcher.remember.nanoseconds / 1_000_000_000)
             if let since = strangerSince, wall.seconds - since > FolderWatch.adoptAfter {
                 strangerSince = nil
@@ -169,6 +172,7 @@ public final class FolderWatch {
     }
     private func wait(_ path: String, _ new: Pending, _ now: Int64) {
         pending[path] = new
+        if let inode = new.known?.inode, watcher.events.contains(.moved) { arrivals[inode] = path }
         let quiet = new.isWhole ? watcher.debounce : max(watcher.debounce, watcher.settle)
         agenda.set(path, now + quiet.nanoseconds)
     }
@@ -279,8 +283,9 @@ public final class FolderWatch {
             }
         }
         if watcher.events.contains(.moved), event.event == .created,
-            let from = ledger.path(inode: seen.inode),
-            from != path, tree.status(from)?.inode != seen.inode
+            let from = ledger.path(inode: seen.inode), from != path,
+            // The number of an inode is soon another file's.
+            ledger.known(from) == seen, tree.status(from)?.inode != seen.inode
         {
             event.event = .moved
             event.oldPath = from
@@ -311,6 +316,9 @@ public final class FolderWatch {
         _ path: String, _ old: FileLedger.Known?, _ now: Int64, _ wall: Timestamp,
         _ silent: inout [(FileLedger.Change, ticket: String?)]
     ) {
+        if let old, let arrival = arrivals[old.inode], pending[arrival]?.known == old {
+            return agenda.set(path, now + FolderWatch.busyLook)
+        }
         pending[path] = nil
         guard var old, old.goneAt == nil else { return }
         old.goneAt = wall.seconds

@@ -91,8 +91,12 @@ final class WatchedTree {
                 if let sight = look(folder, name, isWhole: false, visit) { sights.append(sight) }
             case .gone:
                 // The watched folder itself is looked at by the clock: it may be a disk that is not mounted just now.
-                if !folder.path.isEmpty, status(folder.path)?.inode != folder.inode {
-                    leave(folder.path)
+                if folder.path.isEmpty { continue }
+                leave(folder.path)
+                // Its inode may be the old one's, used again: the watch has ended all the same.
+                if let now = status(folder.path), now.kind == .directory, watcher.enters(folder.path) {
+                    scan(folder.path, visit)
+                } else {
                     visit(folder.path, nil)
                 }
             }

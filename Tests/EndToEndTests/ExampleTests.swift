@@ -8,7 +8,6 @@ import Testing
 import YamlText
 
 @Suite("examples", .onSites) struct ExampleTests {
-    private static let repository = "\(#filePath)".split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
     private static let configuration = """
         queues:
           default: {max_concurrent: 16, retry_policy: {max_attempts: 1}}
@@ -60,8 +59,8 @@ import YamlText
         }
         for (name, text) in Self.files { try write(text, name) }
         for folder in ["templates", "templates/steps"] {
-            for name in Disk.names("\(Self.repository)/\(folder)") where name.hasSuffix(".yaml") {
-                try write(#require(Disk.text("\(Self.repository)/\(folder)/\(name)")), "\(folder)/\(name)")
+            for name in Disk.names("\(Program.repository)/\(folder)") where name.hasSuffix(".yaml") {
+                try write(#require(Disk.text("\(Program.repository)/\(folder)/\(name)")), "\(folder)/\(name)")
             }
         }
         try write("example\n", "templates/examples/one.txt")
@@ -107,7 +106,7 @@ import YamlText
     private func ofDocuments(_ site: TestSite) throws -> [(name: String, job: String)] {
         var found: [(name: String, job: String)] = []
         for name in ["README.md", "docs/JOBFILE.md", "docs/OPERATING.md", "templates/README.md"] {
-            let text = try #require(Disk.text("\(Self.repository)/\(name)"))
+            let text = try #require(Disk.text("\(Program.repository)/\(name)"))
             let blocks = TextBlocks.yaml(text)
             for (index, block) in blocks.enumerated()
             where block.hasPrefix("dsl_version") && block.contains("\nsteps:") || block.hasPrefix("template:")

@@ -33,9 +33,10 @@ enum Program {
     private static var candidates: [String] {
         let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") }
         let starts = [bundle, Host.realPath("/proc/self/exe"), CommandLine.arguments.first].compactMap { $0 }
-        let repository = parent(parent(parent(parent(#filePath))))
         return starts.map { parent($0) + "/bobbin" } + ["\(repository)/.build/debug/bobbin"]
     }
+    /// The top of the tree, for what it ships.
+    static let repository = parent(parent(parent(parent(#filePath))))
     private static func parent(_ path: String) -> String {
         path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
     }
