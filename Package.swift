@@ -89,7 +89,7 @@ let package = Package(
             "BobbinDaemonTests",
             [
                 "BobbinDaemon", "AccessControl", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem",
-                "SpoolQueue", "TestKit", "YamlText",
+                "SpoolQueue", "TestKit", "Triggers", "YamlText",
             ]),
         tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"], exclude: ["Shared"]),
     ],

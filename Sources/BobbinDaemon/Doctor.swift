@@ -92,7 +92,8 @@ public struct Doctor {
         for problem in problems {
             add(
                 .wrong, "triggers", problem,
-                "Correct the file; a running Bobbin keeps what held before until then.")
+                "Correct the file; a running Bobbin keeps what held before until then, one that is started has nothing of it."
+            )
         }
         guard problems.isEmpty else { return }
         examine("triggers") { doctor in

@@ -24,7 +24,7 @@ public enum EnabledEdit {
             // On a line of its own below the id, as far in as the id is.
             let text =
                 isFlow
-                ? ", enabled: \(isEnabled)"
+                ? ", \(word(like: idPair, in: bytes)): \(isEnabled)"
                 : "\n" + String(repeating: " ", count: idPair.keyStart.column - 1) + "enabled: \(isEnabled)"
             let end = isFlow ? place : bytes[place...].firstIndex(of: 0x0A) ?? bytes.count
             out.insert(contentsOf: Array(text.utf8), at: end)
@@ -32,6 +32,10 @@ public enum EnabledEdit {
         return proves(bytes, out, key, id, isEnabled) ? out : nil
     }
 
+    /// In JSON keys stand in quotes.
+    private static func word(like pair: YamlPair, in bytes: [UInt8]) -> String {
+        bytes[pair.keyStart.offset] == UInt8(ascii: "\"") ? "\"enabled\"" : "enabled"
+    }
     private static func proves(_ old: [UInt8], _ new: [UInt8], _ key: String, _ id: String, _ isEnabled: Bool)
         -> Bool
     {

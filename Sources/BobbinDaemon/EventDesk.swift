@@ -28,11 +28,24 @@ final class EventDesk {
     private struct Taken {
         var source: String
         var name: String
-        var hasSidecar: Bool
+        var identity: InodeIdentity
+        var evidence: Evidence
+        /// As they were judged.
+        var bytes: [UInt8]?
+        var sidecar: [UInt8]?
         var closed: String
         var fires: [Fire] = []
         var facts: [String: ValueMap?] = [:]
         var told: [(ValueMap, String)] = []
+        /// Jobs by webhook.
+        var counts: [String: Int] = [:]
+
+        mutating func add(_ other: Taken) {
+            fires += other.fires
+            facts.merge(other.facts) { $1 }
+            told += other.told
+            counts.merge(other.counts) { $0 + $1 }
+        }
     }
     private enum Outcome {
         case taken(Taken)
@@ -49,6 +62,8 @@ final class EventDesk {
     private var bytes: [UInt8]?
     private var queues: [QueuePolicy] = []
     private var isRead = false
+    /// A file without errors was read in this life.
+    private var hasRead = false
     private var nextTag = 1
     private var nextSweep: Int64 = 0
     private var restUntil: Int64 = 0
@@ -71,6 +86,9 @@ final class EventDesk {
         self.drops = drops
         history = HistoryFile(core.site.spool, core.log)
         watch = try DirectoryWatch()
+        for (key, fact) in drops.log.facts where key.hasPrefix("webhook/") {
+            counts[String(key.dropFirst("webhook/".utf8.count))] = fact["fires"]?.intValue
+        }
     }
 
     // MARK: the file
@@ -82,10 +100,14 @@ final class EventDesk {
             guard !isRead || bytes != self.bytes || queues != self.queues else { return }
             (self.bytes, self.queues, isRead) = (bytes, queues, true)
             webhooks = try WebhookFile.read(bytes, queues: queues).webhooks
+            hasRead = true
             let active = webhooks.filter(\.isEnabled)
             core.log.info(
                 "event", "\(WebhookFile.path): \(active.count) webhook\(active.count == 1 ? "" : "s")")
             for webhook in active {
+                if let why = WebhookFile.trouble(webhook, core.site) {
+                    core.log.warn("event", "\(webhook.id): its job would be sent back: \(why)")
+                }
                 if case .literal? = webhook.secret {
                     core.log.warn(
                         "event",
@@ -98,7 +120,8 @@ final class EventDesk {
         } catch let problem as ConfigurationProblem {
             core.log.error(
                 "event",
-                "the new \(WebhookFile.path) is not used, the webhooks of before hold: \(problem.text)")
+                "the new \(WebhookFile.path) is not used, \(hasRead ? "the webhooks of before hold" : "no event is taken until it is corrected"): \(problem.text)"
+            )
         } catch {
             isRead = false
             core.diskTrouble(WebhookFile.path, error)
@@ -119,16 +142,27 @@ final class EventDesk {
             if known.inode == inode { return }
             leave(name)
         }
+        // What a crash left between the two steps of putting away.
+        for aside in try directory.names() where aside.hasPrefix(EventDesk.asidePrefix) {
+            try settle(aside, in: directory) { drops.log.facts[EventDesk.takenFact(name, $0)] != nil }
+        }
         // Watched before it is looked through.
         try watch.add(directory, tag: nextTag)
         sources[name] = Source(directory: directory, inode: inode, tag: nextTag)
         nextTag += 1
     }
 
-    private func sweep(_ now: Int64) throws {
-        for name in Set(webhooks.filter(\.isEnabled).map(\.source)) {
-            try open(name)
-            for file in try sources[name]?.directory.names().sorted() ?? [] { note(name, file, .seen, now) }
+    private func sweep(_ now: Int64) {
+        for name in Set(webhooks.filter(\.isEnabled).map(\.source)).sorted() {
+            do {
+                try open(name)
+                for file in try sources[name]?.directory.names().sorted() ?? [] {
+                    note(name, file, .seen, now)
+                }
+            } catch {
+                // What stands in the way of one source is nothing to the others.
+                core.diskTrouble("spool/\(SpoolName.events)/\(name)", error)
+            }
         }
     }
     private func note(_ source: String, _ file: String, _ evidence: Evidence, _ now: Int64) {
@@ -179,7 +213,7 @@ final class EventDesk {
         do {
             if now >= nextSweep {
                 nextSweep = now + EventDesk.sweepEvery
-                try sweep(now)
+                sweep(now)
                 try forgetOld()
             }
             try serve(now)
@@ -202,7 +236,11 @@ final class EventDesk {
             case nil: sources[source]?.waiting[file] = nil
             case .taken(let one)?: taken.append(one)
             case .later(let instant)?: sources[source]?.waiting[file]?.lookAt = instant
-            case .refused(let failure)?: try refuse(source, file, failure)
+            case .refused(let failure)?:
+                do { try refuse(source, file, failure) } catch {
+                    sources[source]?.waiting[file]?.lookAt = now + EventDesk.lookAgainAtTrouble
+                    core.diskTrouble("sending \(source)/\(file) back", error)
+                }
             }
         }
         try finish(taken)
@@ -214,32 +252,65 @@ final class EventDesk {
         var facts: [String: ValueMap?] = [:]
         for one in taken { facts.merge(one.facts) { $1 } }
         try drops.make(taken.flatMap(\.fires), facts: facts)
+        for (id, count) in taken.flatMap({ Array($0.counts) }) {
+            counts[id, default: 0] += count
+            fired[id, default: []] += [Int64](repeating: Clocks.monotonic, count: count)
+        }
         let wall = Timestamp(nanoseconds: Clocks.wall)
         core.log.write(taken.flatMap(\.told).map { core.log.line(.info, "event", $0.1, nil) })
         history.append(taken.flatMap(\.told).map(\.0), at: wall)
         var done: [String: ValueMap?] = [:]
         for one in taken {
-            try putAway(one)
+            do { try putAway(one) } catch {
+                // It is known as taken: the next look tries only this again.
+                sources[one.source]?.waiting[one.name]?.lookAt =
+                    Clocks.monotonic + EventDesk.lookAgainAtTrouble
+                core.diskTrouble("putting \(one.source)/\(one.name) away", error)
+                continue
+            }
             for key in one.facts.keys where key.hasPrefix(EventDesk.takenKey) { done[key] = .some(nil) }
-            sources[one.source]?.waiting[one.name] = nil
+            if sources[one.source]?.waiting[one.name]?.evidence == one.evidence {
+                sources[one.source]?.waiting[one.name] = nil
+            }
         }
         try drops.log.made([], facts: done)
     }
 
+    /// What is kept is what was judged, as a file of ours; the payload itself goes. One that has come in its name since then is
+    /// another event and stays.
     private func putAway(_ one: Taken) throws {
         guard let directory = sources[one.source]?.directory else { return }
         let day = String(one.closed.split(separator: "/")[0])
         let root = try core.site.spool.root.makeDirectory(SpoolName.events).makeDirectory(SpoolName.closed)
         let target = try root.makeDirectory(day)
         let name = String(one.closed.dropFirst(day.utf8.count + 1))
-        let move = Move(core.site.spool)
-        _ = try move.close(event: one.name, from: directory, to: target, as: name)
-        if one.hasSidecar {
-            _ = try move.close(
-                event: one.name + EventDesk.sidecarEnding, from: directory, to: target,
-                as: name + EventDesk.sidecarEnding)
+        for (ending, bytes) in [("", one.bytes), (EventDesk.sidecarEnding, one.sidecar)] {
+            guard let bytes, try target.statusIfPresent(name + ending) == nil else { continue }
+            try AtomicFile.write(bytes, to: name + ending, in: target, mode: 0o440)
         }
+        try remove(one.name, from: directory, ifStill: one.identity)
+        if one.sidecar != nil { try directory.removeIfPresent(one.name + EventDesk.sidecarEnding) }
     }
+    private func remove(_ name: String, from directory: Directory, ifStill identity: InodeIdentity) throws {
+        let aside = EventDesk.asidePrefix + name
+        guard try Move(core.site.spool).set(event: name, in: directory, aside: aside) else { return }
+        try settle(aside, in: directory) { $0 == identity }
+    }
+    /// What was set aside goes if it is what was taken; another event goes back to its name, or beside the next one of it.
+    private func settle(_ aside: String, in directory: Directory, _ isTaken: (InodeIdentity) -> Bool) throws {
+        let status = try directory.status(aside)
+        if isTaken(InodeIdentity(inode: status.inode, birthNanoseconds: status.birth)) {
+            return try directory.removeIfPresent(aside)
+        }
+        let move = Move(core.site.spool), name = String(aside.dropFirst(EventDesk.asidePrefix.count))
+        do throws(SystemError) { _ = try move.set(event: aside, in: directory, aside: name) } catch {
+            guard error.isExisting else { throw error }
+            _ = try move.set(event: aside, in: directory, aside: "\(Identities.fresh())-\(name)")
+        }
+        nextSweep = 0
+    }
+    /// A dot name: nobody takes it for an event.
+    private static let asidePrefix = ".taken~"
 
     private func refuse(_ source: String, _ file: String, _ failure: Failure) throws {
         guard let directory = sources[source]?.directory else { return }
@@ -267,6 +338,9 @@ final class EventDesk {
     // MARK: judging
 
     private static let takenKey = "taken/", seenKey = "seen/"
+    private static func takenFact(_ source: String, _ identity: InodeIdentity) -> String {
+        "\(takenKey)\(source)/\(identity.inode)-\(identity.birthNanoseconds)"
+    }
 
     /// Nil: it is gone, or no payload.
     private func judge(
@@ -304,10 +378,13 @@ final class EventDesk {
     ) throws(Failure) -> Outcome {
         let wall = Timestamp(nanoseconds: Clocks.wall)
         let sidecar = try self.sidecar(source, drop.name)
-        let identity = "\(EventDesk.takenKey)\(source)/\(drop.status.inode)-\(drop.status.birth)"
+        let identity = EventDesk.takenFact(source, drop.identity)
         var taken = Taken(
-            source: source, name: drop.name, hasSidecar: sidecar != nil,
-            closed: "\(wall.utcDay)/\(Identities.fresh())~\(source)~\(DropName.escaped(drop.name))")
+            source: source, name: drop.name, identity: drop.identity, evidence: waiting.evidence,
+            bytes: drop.bytes,
+            sidecar: sidecar,
+            closed:
+                "\(wall.utcDay)/\(Identities.fresh())~\(source)~\(DropName.escaped(drop.name, limit: 150))")
         if let known = drops.log.facts[identity] {
             // Decided before a crash: it only has to go.
             taken.closed = known["closed"]?.text ?? taken.closed
@@ -325,24 +402,33 @@ final class EventDesk {
             if drop.isTentative, now < waiting.patience { return .later(now + EventDesk.again) }
             throw error
         }
-        var failure: Failure?
+        var failures: [(Webhook, Failure)] = []
         var isRight = false
         for webhook in webhooks where webhook.isEnabled && webhook.source == source {
             do throws(Failure) {
-                let proof = try self.proof(webhook, event, sidecar, &keys)
-                if webhook.secret != nil, proof == .none {
-                    let until = waiting.patience - EventDesk.patience + EventDesk.signaturePatience
-                    if sidecar == nil, now < until { return .later(min(until, now + EventDesk.again)) }
-                    throw EventDesk.unsigned(webhook)
+                switch try look(webhook, event, sidecar, waiting, now, &keys, among: batch) {
+                // A payload lies in one place: where one of its webhooks must wait, all do, and nothing is noted yet.
+                case .later(let instant): return .later(instant)
+                case .calls(let calls, let proof):
+                    taken.add(try fires(calls, webhook, event, proof, drop, taken, wall, among: batch))
+                    isRight = true
                 }
-                try webhook.judgeAddress(event, proof)
-                let calls = try webhook.calls(event)
-                isRight = true
-                if let instant = isTooFast(webhook, calls.count, now) { return .later(instant) }
-                try take(calls, webhook, event, proof, drop, &taken, wall, among: batch)
-            } catch { failure = failure ?? error }
+            } catch {
+                if error.retry == .transient { throw error }
+                failures.append((webhook, error))
+            }
         }
-        if !isRight, let failure { throw failure }
+        if !isRight, let failure = failures.first?.1 { throw failure }
+        for (webhook, failure) in failures {
+            taken.told.append(
+                (
+                    [
+                        "kind": "trigger.refused", "trigger": .string("event/\(webhook.id)"),
+                        "file": .string(drop.name), "code": .string(failure.code),
+                    ],
+                    "\(webhook.id): did not take \(source)/\(drop.name): \(failure.message) [\(failure.code)]"
+                ))
+        }
         if taken.told.isEmpty {
             taken.told.append(
                 (
@@ -357,6 +443,35 @@ final class EventDesk {
         return .taken(taken)
     }
 
+    private enum Look {
+        case later(Int64)
+        case calls([Webhook.Call], EventPayload.Proof)
+    }
+    private func look(
+        _ webhook: Webhook, _ event: EventPayload, _ sidecar: [UInt8]?, _ waiting: Waiting, _ now: Int64,
+        _ keys: inout Keys, among batch: [Taken]
+    ) throws(Failure) -> Look {
+        let isPatient = now < waiting.patience - EventDesk.patience + EventDesk.signaturePatience
+        if isPatient, webhook.secret != nil, let sidecar,
+            !EventPayload.isSignature(sidecar, prefix: webhook.signaturePrefix)
+        {
+            // It is being written, perhaps.
+            return .later(now + EventDesk.again)
+        }
+        let proof = try proof(webhook, event, sidecar, &keys)
+        if webhook.secret != nil, proof == .none {
+            let until = waiting.patience - EventDesk.patience + EventDesk.signaturePatience
+            if sidecar == nil, now < until { return .later(min(until, now + EventDesk.again)) }
+            throw EventDesk.unsigned(webhook)
+        }
+        try webhook.judgeAddress(event, proof)
+        let calls = try webhook.calls(event, proof)
+        if !calls.isEmpty, let instant = isTooFast(webhook, calls.count, now, among: batch) {
+            return .later(instant)
+        }
+        return .calls(calls, proof)
+    }
+
     private static func unsigned(_ webhook: Webhook) -> Failure {
         Failure(
             "E-EVENT-UNSIGNED", "the webhook `\(webhook.id)` takes signed events only, and this one is not",
@@ -367,10 +482,11 @@ final class EventDesk {
     /// On a site for many, who may have nothing run may send nothing.
     private func judgeOwner(_ drop: Drop) throws(Failure) {
         let policy = core.access
-        guard policy.isShared, drop.status.uid != policy.service, policy.role(of: drop.status.uid) == nil
-        else { return }
+        guard policy.isShared, drop.status.uid != policy.service else { return }
+        if let role = policy.role(of: drop.status.uid), role >= .runner { return }
         throw Failure(
-            "E-ACCESS", "\(Host.userName(drop.status.uid)) has no role here, so his events count for nothing",
+            "E-ACCESS",
+            "\(Host.userName(drop.status.uid)) may have nothing run here, so his events count for nothing",
             whatToDo: "See ops/access.yaml.", retry: .never)
     }
 
@@ -420,19 +536,19 @@ final class EventDesk {
 
     // MARK: taking
 
-    private func take(
+    /// The drops of one webhook: all that it makes of an event, or a failure and nothing.
+    private func fires(
         _ calls: [Webhook.Call], _ webhook: Webhook, _ event: EventPayload, _ proof: EventPayload.Proof,
-        _ drop: Drop,
-        _ taken: inout Taken, _ wall: Timestamp, among batch: [Taken]
-    ) throws(Failure) {
+        _ drop: Drop, _ taken: Taken, _ wall: Timestamp, among batch: [Taken]
+    ) throws(Failure) -> Taken {
+        var own = taken
+        (own.fires, own.facts, own.told, own.counts) = ([], [:], [], [:])
         for call in calls {
             if let key = call.key {
                 let fact = "\(EventDesk.seenKey)\(webhook.id)/\(Digest.sha256(Array(key.utf8)))"
-                let known =
-                    batch.contains { $0.facts[fact] != nil } || taken.facts[fact] != nil
-                    || isKnown(fact, webhook, wall)
-                if known {
-                    taken.told.append(
+                let isBefore = own.facts[fact] != nil || batch.contains { $0.facts[fact] != nil }
+                if isBefore || isKnown(fact, webhook, wall) {
+                    own.told.append(
                         (
                             [
                                 "kind": "trigger.duplicate", "trigger": .string("event/\(webhook.id)"),
@@ -442,25 +558,38 @@ final class EventDesk {
                         ))
                     continue
                 }
-                taken.facts[fact] = ["at": .int(Int(wall.seconds))]
+                own.facts[fact] = ["at": .int(Int(wall.seconds))]
             }
             let fire = try fire(call, webhook, event, proof, drop, taken.closed, wall)
-            taken.fires.append(fire)
-            fired[webhook.id, default: []].append(Clocks.monotonic)
-            counts[webhook.id, default: 0] += 1
-            taken.told.append(
+            own.fires.append(fire)
+            own.counts[webhook.id, default: 0] += 1
+            own.told.append(
                 (
                     [
                         "kind": "trigger.fired", "trigger": .string(fire.trigger),
-                        "ticket": .string(fire.ticket),
-                        "event": .string(call.key ?? ""), "drop": .string("\(fire.lane)/\(fire.name)"),
+                        "ticket": .string(fire.ticket), "event": .string(call.key ?? ""),
+                        "drop": .string("\(fire.lane)/\(fire.name)"),
                     ], "\(webhook.id): dropped \(fire.lane)/\(fire.name)"
                 ))
+        }
+        return own
+    }
+    /// Within the limits of a job: its size, and how much and how deep the reader goes.
+    private static func isReadable(_ job: String) -> Bool {
+        guard job.utf8.count <= Limits.dropBytes else { return false }
+        do throws(YamlError) {
+            _ = try YamlReader.parse(Array(job.utf8))
+            return true
+        } catch {
+            // What it says is of the reader, not of the event.
+            return false
         }
     }
     private func isKnown(_ fact: String, _ webhook: Webhook, _ wall: Timestamp) -> Bool {
         guard let at = drops.log.facts[fact]?["at"]?.intValue else { return false }
-        return wall.seconds - Int64(at) < webhook.deduplication.within.nanoseconds / 1_000_000_000
+        let age = wall.seconds - Int64(at)
+        // One from the future was noted by a clock that was wrong.
+        return age > -3600 && age < webhook.deduplication.within.nanoseconds / 1_000_000_000
     }
 
     private func fire(
@@ -482,18 +611,34 @@ final class EventDesk {
         trigger.merge(call.facts)
         let isInside = event.body.count <= EventDesk.largestInside && webhook.format == .plain
         trigger["payload"] = isInside ? event.payload : .null
-        var variables = try TriggerCall.rendered(webhook.variables, trigger)
+        trigger["sha256"] = .string(Digest.sha256(event.file))
+        var variables = try TriggerCall.rendered(webhook.variables, trigger, at: .now)
         variables.merge(call.extracted)
         let ticket = Identities.fresh()
-        let text = TriggerCall.text(
-            template: webhook.template, variables: variables, tag: "event:\(webhook.id)", trigger: trigger)
+        func text() -> String {
+            TriggerCall.text(
+                template: webhook.template, variables: variables, tag: "event:\(webhook.id)", trigger: trigger
+            )
+        }
+        var job = text()
+        if !EventDesk.isReadable(job) {
+            // What is in the file need not be in the job.
+            trigger["payload"] = .null
+            job = text()
+        }
+        guard EventDesk.isReadable(job) else {
+            throw Failure(
+                "E-EVENT-SIZE",
+                "what is taken out of this event makes a job that is too large or too deep (\(job.utf8.count) bytes)",
+                whatToDo: "Extract less: a job may read {{ trigger.file }}.", retry: .never)
+        }
         return Fire(
             trigger: "event/\(webhook.id)", ticket: ticket.text, queue: webhook.queue,
             priority: webhook.priority,
-            name: "\(DropName.escaped(webhook.id, limit: 100)).\(ticket).yaml", text: text)
+            name: "\(DropName.escaped(webhook.id, limit: 100)).\(ticket).yaml", text: job)
     }
 
-    /// For `bobbin triggers`: how many jobs each has dropped since this process began.
+    /// For `bobbin triggers`: how many jobs each has dropped.
     func keepStatus() {
         var facts: [String: ValueMap?] = [:]
         for (id, count) in counts where drops.log.facts["webhook/\(id)"]?["fires"] != .int(count) {
@@ -504,13 +649,15 @@ final class EventDesk {
         }
     }
     /// When it may come, where it may not come now.
-    private func isTooFast(_ webhook: Webhook, _ calls: Int, _ now: Int64) -> Int64? {
+    private func isTooFast(_ webhook: Webhook, _ calls: Int, _ now: Int64, among batch: [Taken]) -> Int64? {
         guard let (limit, per) = webhook.rate else { return nil }
         let recent = (fired[webhook.id] ?? []).filter { $0 > now - per.nanoseconds }
         fired[webhook.id] = recent
-        // One payload of many calls comes whole, at a time when nothing else has come.
-        guard recent.count + max(1, calls) > limit, let first = recent.first else { return nil }
-        return first + per.nanoseconds
+        let deciding = batch.reduce(0) { $0 + ($1.counts[webhook.id] ?? 0) }
+        let count = recent.count + deciding
+        // One payload of more calls than the limit comes whole, at a time when nothing else has come.
+        guard count > 0, count + calls > limit else { return nil }
+        return (recent.first ?? now) + per.nanoseconds
     }
 
     /// Ids past their window.
@@ -518,8 +665,14 @@ final class EventDesk {
         let now = Clocks.wall / 1_000_000_000
         let longest = (webhooks.map(\.deduplication.within.nanoseconds).max() ?? 0) / 1_000_000_000
         var old: [String: ValueMap?] = [:]
-        for (key, fact) in drops.log.facts where key.hasPrefix(EventDesk.seenKey) {
-            if now - Int64(fact["at"]?.intValue ?? 0) > longest { old[key] = .some(nil) }
+        for (key, fact) in drops.log.facts {
+            let age = now - Int64(fact["at"]?.intValue ?? 0)
+            // A payload that was decided and is still there after a day was put back by somebody.
+            if key.hasPrefix(EventDesk.seenKey) && age > longest
+                || key.hasPrefix(EventDesk.takenKey) && age > 86_400
+            {
+                old[key] = .some(nil)
+            }
         }
         try drops.log.made([], facts: old)
     }

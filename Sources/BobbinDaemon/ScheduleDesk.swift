@@ -15,6 +15,8 @@ final class ScheduleDesk {
     private var book = ScheduleBook()
     private var bytes: [UInt8]?
     private var isRead = false
+    /// A file without errors was read in this life.
+    private var hasRead = false
     private var queues: [QueuePolicy] = []
     private var nextFreshLook: Int64 = 0
     /// Zones change with tzdata; a template may have come or gone.
@@ -44,10 +46,12 @@ final class ScheduleDesk {
             (self.bytes, self.queues, isRead) = (bytes, queues, true)
             let file = try ScheduleFile.read(bytes, queues: queues, spool: core.site.spool.id)
             take(file, isNew: isNew)
+            hasRead = true
         } catch let problem as ConfigurationProblem {
             core.log.error(
                 "schedule",
-                "the new \(ScheduleFile.path) is not used, the schedules of before hold: \(problem.text)")
+                "the new \(ScheduleFile.path) is not used, \(hasRead ? "the schedules of before hold" : "no schedule runs until it is corrected"): \(problem.text)"
+            )
         } catch {
             core.diskTrouble(ScheduleFile.path, error)
         }
@@ -56,10 +60,8 @@ final class ScheduleDesk {
     private func take(_ file: ScheduleFile, isNew: Bool) {
         let now = Timestamp(nanoseconds: Clocks.wall)
         var memories: [String: ScheduleBook.Memory] = [:]
-        for schedule in file.schedules {
-            memories[schedule.id] = drops.log.facts[ScheduleDrop.key(schedule.id)].flatMap {
-                ScheduleBook.Memory($0)
-            }
+        for (key, fact) in drops.log.facts where key.hasPrefix(ScheduleDrop.key("")) {
+            memories[String(key.dropFirst(ScheduleDrop.key("").utf8.count))] = ScheduleBook.Memory(fact)
         }
         book.configure(file.schedules, memories, now: now)
         correct(now)
@@ -125,9 +127,9 @@ final class ScheduleDesk {
         var trouble: (any Error)?
         let actions = book.take(now: now) { last in
             do { return try traces.isLive(lane: last.lane, name: last.name, ticket: last.ticket) } catch {
-                // Unknown counts as at work: nothing is doubled.
+                // Nobody knows: nothing is decided until somebody does.
                 trouble = error
-                return true
+                return nil
             }
         }
         if let trouble { core.diskTrouble("looking for the last runs of schedules", trouble) }

@@ -27,17 +27,11 @@ public struct ScheduleFile: Sendable {
     public static func read(_ bytes: [UInt8]?, queues: [QueuePolicy], spool: String)
         throws(ConfigurationProblem) -> ScheduleFile
     {
-        guard let bytes else { return ScheduleFile(schedules: []) }
-        let source = SourceFile(name: path, bytes: bytes)
-        let tree: YamlNode
-        do throws(YamlError) { tree = try YamlReader.parse(bytes) } catch {
-            throw ConfigurationProblem(text: source.render(Diagnostic(error)))
+        guard let bytes, let (sheet, tree) = try TriggerSheet.open(bytes, path) else {
+            return ScheduleFile(schedules: [])
         }
-        let sheet = ConfigurationSheet(source)
         let file = ScheduleSheet(sheet: sheet, queues: queues, spool: spool).read(tree)
-        guard sheet.problems.isEmpty else {
-            throw ConfigurationProblem(text: sheet.problems.joined(separator: "\n"))
-        }
+        try TriggerSheet.finish(sheet)
         return file
     }
 
@@ -50,13 +44,12 @@ public struct ScheduleFile: Sendable {
     /// Why what a schedule drops would be sent back now; nil: it would be taken.
     public static func trouble(_ schedule: Schedule, _ site: Site) -> String? {
         do throws(Failure) {
+            let instant = Timestamp(seconds: 0)
             _ = try TriggerCall.rendered(
-                schedule.variables, ScheduleDrop.trigger(schedule, Timestamp(seconds: 0)))
+                schedule.variables, ScheduleDrop.trigger(schedule, instant),
+                at: .init(instant, in: schedule.zone))
         } catch { return error.message }
-        let text = ScheduleDrop.text(schedule, Timestamp(seconds: 0))
-        let reading = site.reader().read(Array(text.utf8), name: path, stem: schedule.id)
-        guard let first = reading.errors.first?.diagnostic else { return nil }
-        return first.message + (first.hint.isEmpty ? "" : ": \(first.hint)")
+        return TriggerSheet.trouble(ScheduleDrop.text(schedule, Timestamp(seconds: 0)), site, path)
     }
 }
 
@@ -72,20 +65,10 @@ private struct ScheduleSheet {
         let zone = tree["timezone"].map { self.zone($0) } ?? siteZone(tree)
         var calendars: [String: Schedule.SkipDays] = [:]
         for pair in tree["calendars"]?.pairs ?? [] { calendars[pair.key] = days(pair.value, calendars) }
-        guard let list = tree["schedules"], list.scalar?.value != .null else { return file }
-        guard let items = list.items else {
-            sheet.problem("`schedules` must be a list", list.start)
-            return file
-        }
-        var lines: [String: Int] = [:]
-        for item in items {
-            guard let schedule = schedule(item, zone, calendars) else { continue }
-            if let line = lines[schedule.id] {
-                sheet.problem("the id `\(schedule.id)` is used twice, first in line \(line)", item.start)
-            }
-            lines[schedule.id] = item.start.line
-            file.schedules.append(schedule)
-            file.descriptions[schedule.id] = item["description"]?.scalar?.text
+        file.schedules = TriggerSheet.entries(sheet, tree, "schedules", id: \.id) { item in
+            guard let schedule = schedule(item, zone, calendars) else { return nil }
+            file.descriptions[schedule.id] = sheet.text(item, "description")
+            return schedule
         }
         return file
     }
@@ -101,7 +84,7 @@ private struct ScheduleSheet {
             let (queue, priority) = sheet.place(node, queues)
         else { return nil }
         var schedule = Schedule(
-            id: id, name: node["name"]?.scalar?.text ?? id, timing: timing, zone: zone, template: template,
+            id: id, name: sheet.text(node, "name") ?? id, timing: timing, zone: zone, template: template,
             queue: queue, priority: priority)
         schedule.isEnabled = sheet.flag(node, "enabled") ?? true
         schedule.variables = sheet.variables(node)
@@ -114,8 +97,9 @@ private struct ScheduleSheet {
         if case .every(let seconds, _) = schedule.timing, let start = schedule.notBefore {
             schedule.timing = .every(seconds: seconds, anchor: start.seconds)
         }
-        if schedule.isEnabled, schedule.until.map({ $0.nanoseconds > Clocks.wall }) ?? true,
-            schedule.next(after: Timestamp(nanoseconds: Clocks.wall)) == nil
+        // Of the expression alone: that a window is over, or a calendar has no day left, is no mistake.
+        if case .cron(let cron) = schedule.timing,
+            CronSearch(cron, in: zone).next(after: Clocks.wall / 1_000_000_000) == nil
         {
             sheet.problem(
                 "schedule `\(id)` never comes: no day fits", (node["cron"] ?? node).start,
@@ -228,112 +212,5 @@ private struct ScheduleSheet {
         let number = digest.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         let milliseconds = UInt64(max(1, jitter.milliseconds))
         return .milliseconds(Int64(number % milliseconds))
-    }
-}
-
-/// Days as people write them.
-enum DayText {
-    static func day(_ text: String) -> Int64? {
-        text.utf8.count == 10 ? Timestamp(rfc3339: text + "T00:00:00Z").map { $0.seconds / 86_400 } : nil
-    }
-    static func range(_ text: String) -> ClosedRange<Int64>? {
-        if let day = day(text) { return day...day }
-        let ends =
-            text.firstRange(of: "..").map {
-                [String(text[..<$0.lowerBound]), String(text[$0.upperBound...])]
-            } ?? []
-        guard ends.count == 2, let first = day(ends[0]), let last = day(ends[1]), first <= last else {
-            return nil
-        }
-        return first...last
-    }
-    /// `12-25`; the 29th of February is a day as well.
-    static func yearly(_ text: String) -> Int64? {
-        guard text.utf8.count == 5, let day = day("2024-" + text) else { return nil }
-        let date = Timestamp.civilDate(daysSince1970: day)
-        return date.month * 100 + date.day
-    }
-}
-
-/// What the files of schedules, watchers and webhooks share.
-extension ConfigurationSheet {
-    func identifier(_ node: YamlNode, _ what: String) -> String? {
-        guard let field = node["id"] else {
-            problem("\(what) needs an `id`", node.start)
-            return nil
-        }
-        let id = field.scalar?.text ?? ""
-        let isFit =
-            (1...64).contains(id.utf8.count)
-            && id.utf8.allSatisfy { byte in
-                (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A || (0x30...0x39).contains(byte) || byte == 0x5F
-                    || byte == 0x2D
-            }
-        guard isFit else {
-            problem("`\(id)` cannot be an id", field.start, hint: "1 to 64 letters, digits, _ and -")
-            return nil
-        }
-        return id
-    }
-    func word(_ node: YamlNode, _ key: String, of what: String) -> String? {
-        guard let field = node[key] else {
-            problem("\(what) needs `\(key)`", node.start)
-            return nil
-        }
-        if case .string(let text)? = field.scalar?.value, !text.isEmpty { return text }
-        problem("`\(key)` must be a text", field.start)
-        return nil
-    }
-    func flag(_ node: YamlNode, _ key: String) -> Bool? {
-        guard let field = node[key] else { return nil }
-        if case .bool(let flag)? = field.scalar?.value { return flag }
-        problem("`\(key)` must be true or false", field.start)
-        return nil
-    }
-    func choice<Choice: RawRepresentable & CaseIterable>(_ node: YamlNode, _ key: String, _: Choice.Type)
-        -> Choice?
-    where Choice.RawValue == String {
-        guard let field = node[key] else { return nil }
-        // `none` and `null` are different words to YAML; who writes null means none.
-        let text = field.scalar.map { $0.value == .null ? "none" : $0.text } ?? ""
-        if let choice = Choice(rawValue: text) { return choice }
-        let known = Choice.allCases.map(\.rawValue)
-        problem(
-            "`\(key)` must be one of \(known.joined(separator: ", "))", field.start,
-            hint: NearestName.find(text, in: known).map { "did you mean `\($0)`?" } ?? "")
-        return nil
-    }
-    func variables(_ node: YamlNode) -> ValueMap {
-        guard let field = node["variables"], field.scalar?.value != .null else { return [:] }
-        guard case .map(let map) = Value(field) else {
-            problem("`variables` must be a map", field.start)
-            return [:]
-        }
-        return map
-    }
-    /// `queue` and `priority`, which this site must have.
-    func place(_ node: YamlNode, _ queues: [QueuePolicy]) -> (QueueName, Priority)? {
-        var queue = QueueName.standard
-        if let field = node["queue"] {
-            guard let name = QueueName(field.scalar?.text ?? "") else {
-                problem("`queue` must be the name of a queue", field.start)
-                return nil
-            }
-            queue = name
-        }
-        let level = integer(node, "priority", 1...9) ?? Priority.normal.level
-        guard let policy = queues.first(where: { $0.name == queue }) else {
-            problem(
-                "there is no queue `\(queue)`", (node["queue"] ?? node).start,
-                hint: "ops/orchestrator.yaml has \(queues.map(\.name.text).joined(separator: ", "))")
-            return nil
-        }
-        guard level <= policy.priorityLevels, let priority = Priority(level) else {
-            problem(
-                "queue `\(queue)` has priorities 1 to \(policy.priorityLevels)",
-                (node["priority"] ?? node).start)
-            return nil
-        }
-        return (queue, priority)
     }
 }

@@ -48,12 +48,11 @@ public struct TriggerView: Sendable {
         let counts = TriggerView.payloads(site.spool)
         let webhooks = try WebhookFile.read(site).webhooks
         rows += webhooks.map { webhook in
-            let isThere = Host.exists("\(site.path)/\(SpoolName.templates)/\(webhook.template)")
-            return Row(
+            Row(
                 kind: .webhook, id: webhook.id, place: "spool/\(SpoolName.events)/\(webhook.source)",
                 isEnabled: webhook.isEnabled, template: webhook.template,
                 noted: facts["webhook/\(webhook.id)"] ?? [:],
-                trouble: isThere ? nil : "there is no template `\(webhook.template)`",
+                trouble: WebhookFile.trouble(webhook, site),
                 waiting: counts[webhook.source] ?? 0)
         }
         for (source, count) in counts where !webhooks.contains(where: { $0.source == source }) && count > 0 {

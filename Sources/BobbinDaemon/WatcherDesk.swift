@@ -17,9 +17,13 @@ final class WatcherDesk {
     private var bytes: [UInt8]?
     private var queues: [QueuePolicy] = []
     private var isRead = false
+    /// A file without errors was read in this life.
+    private var hasRead = false
     private var restUntil: Int64 = 0
     private var told: [String: String] = [:]
     private var kept: [String: ValueMap] = [:]
+    /// How many jobs there were before this life of a watcher.
+    private var earlier: [String: Int] = [:]
     private static let rest = Span.seconds(1).nanoseconds
 
     init(_ core: RunnerCore, _ drops: TriggerDrops, ledgers: Directory) {
@@ -39,10 +43,12 @@ final class WatcherDesk {
             guard !isRead || bytes != self.bytes || queues != self.queues else { return }
             (self.bytes, self.queues, isRead) = (bytes, queues, true)
             try take(WatcherFile.read(bytes, queues: queues, site: core.site.path))
+            hasRead = true
         } catch let problem as ConfigurationProblem {
             core.log.error(
                 "watcher",
-                "the new \(WatcherFile.path) is not used, the watchers of before hold: \(problem.text)")
+                "the new \(WatcherFile.path) is not used, \(hasRead ? "the watchers of before hold" : "nothing is watched until it is corrected"): \(problem.text)"
+            )
         } catch {
             // Read again with the next look.
             isRead = false
@@ -59,6 +65,7 @@ final class WatcherDesk {
             let watch = try FolderWatch(watcher, ledgers: ledgers)
             try settle(watch)
             watches[watcher.id] = watch
+            earlier[watcher.id] = drops.log.facts[WatcherDrop.key(watcher.id)]?["fires"]?.intValue ?? 0
             if let why = WatcherFile.trouble(watcher, core.site) {
                 core.log.warn("watcher", "\(watcher.id): its job would be sent back: \(why)")
             }
@@ -106,24 +113,24 @@ final class WatcherDesk {
 
     private func serve(_ watch: FolderWatch) throws {
         let wall = Timestamp(nanoseconds: Clocks.wall)
-        let groups = try watch.take(now: Clocks.monotonic, wall: wall)
-        guard !groups.isEmpty else { return }
-        let tickets = groups.map { _ in Identities.fresh().text }
-        let fires = zip(groups, tickets).map {
-            WatcherDrop.fire(watch.watcher, $0.events, ticket: $1, at: wall)
-        }
+        let taken = try watch.take(now: Clocks.monotonic, wall: wall)
+        guard !taken.isEmpty else { return }
+        var decided: [(FolderWatch.Group, ticket: String)] = []
+        var fires: [Fire] = []
+        for group in taken { WatcherDesk.fit(group, watch.watcher, wall, &decided, &fires) }
         do {
-            try watch.record(Array(zip(groups, tickets)))
+            try watch.record(decided)
             do { try drops.make(fires) } catch {
                 // Nothing of it was decided.
                 try watch.ledger.settle(known: [])
                 throw error
             }
         } catch {
-            watch.giveBack(groups, now: Clocks.monotonic)
+            watch.giveBack(taken, now: Clocks.monotonic)
             throw error
         }
-        try watch.ledger.confirm()
+        try watch.confirm(decided)
+        let groups = decided.map(\.0)
         core.log.write(
             zip(fires, groups).map { fire, group in
                 let first = group.events.first.map { "\($0.event.rawValue) \($0.path)" } ?? ""
@@ -143,6 +150,21 @@ final class WatcherDesk {
             }, at: wall)
     }
 
+    /// A job has its largest size: a batch that would make a larger one is two.
+    private static func fit(
+        _ group: FolderWatch.Group, _ watcher: Watcher, _ wall: Timestamp,
+        _ decided: inout [(FolderWatch.Group, ticket: String)], _ fires: inout [Fire]
+    ) {
+        let ticket = Identities.fresh().text
+        let fire = WatcherDrop.fire(watcher, group.events, ticket: ticket, at: wall)
+        guard fire.text.utf8.count <= Limits.dropBytes || group.events.count == 1 else {
+            for half in group.halves { fit(half, watcher, wall, &decided, &fires) }
+            return
+        }
+        decided.append((group, ticket))
+        fires.append(fire)
+    }
+
     /// Trouble that comes and goes is told once each time.
     private func tell(_ watch: FolderWatch) {
         let id = watch.watcher.id
@@ -160,7 +182,7 @@ final class WatcherDesk {
         var facts: [String: ValueMap?] = [:]
         for (id, watch) in watches {
             var fact = watch.status
-            fact["fires"] = .int(watch.counts.fires)
+            fact["fires"] = .int((earlier[id] ?? 0) + watch.counts.fires)
             if kept[id] != fact { facts[WatcherDrop.key(id)] = fact }
             kept[id] = fact
         }

@@ -11,11 +11,9 @@ enum WatcherDrop {
     static func key(_ id: String) -> String { "watcher/\(id)" }
 
     static func text(_ watcher: Watcher, _ events: [FileEvent], at now: Timestamp) -> String {
-        let trigger = trigger(watcher, events, at: now)
-        return TriggerCall.text(
-            template: watcher.template,
-            variables: TriggerCall.renderedWherePossible(watcher.variables, trigger),
-            tag: "watcher:\(watcher.id)", trigger: trigger)
+        TriggerCall.text(
+            template: watcher.template, rendering: watcher.variables, tag: "watcher:\(watcher.id)",
+            trigger: trigger(watcher, events, at: now), at: .now)
     }
     static func trigger(_ watcher: Watcher, _ events: [FileEvent], at now: Timestamp) -> ValueMap {
         let files = events.map { fact($0, watcher, now) }

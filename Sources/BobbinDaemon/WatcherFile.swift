@@ -24,17 +24,11 @@ public struct WatcherFile: Sendable {
     public static func read(_ bytes: [UInt8]?, queues: [QueuePolicy], site: String)
         throws(ConfigurationProblem) -> WatcherFile
     {
-        guard let bytes else { return WatcherFile(watchers: []) }
-        let source = SourceFile(name: path, bytes: bytes)
-        let tree: YamlNode
-        do throws(YamlError) { tree = try YamlReader.parse(bytes) } catch {
-            throw ConfigurationProblem(text: source.render(Diagnostic(error)))
+        guard let bytes, let (sheet, tree) = try TriggerSheet.open(bytes, path) else {
+            return WatcherFile(watchers: [])
         }
-        let sheet = ConfigurationSheet(source)
         let watchers = WatcherSheet(sheet: sheet, queues: queues, site: site).read(tree)
-        guard sheet.problems.isEmpty else {
-            throw ConfigurationProblem(text: sheet.problems.joined(separator: "\n"))
-        }
+        try TriggerSheet.finish(sheet)
         return WatcherFile(watchers: watchers)
     }
     public static func read(_ site: Site) throws -> WatcherFile {
@@ -48,12 +42,10 @@ public struct WatcherFile: Sendable {
         event.sha256 = String(repeating: "0", count: 64)
         do throws(Failure) {
             _ = try TriggerCall.rendered(
-                watcher.variables, WatcherDrop.trigger(watcher, [event], at: Timestamp(seconds: 0)))
+                watcher.variables, WatcherDrop.trigger(watcher, [event], at: Timestamp(seconds: 0)),
+                at: .now)
         } catch { return error.message }
-        let text = WatcherDrop.text(watcher, [event], at: Timestamp(seconds: 0))
-        let reading = site.reader().read(Array(text.utf8), name: path, stem: watcher.id)
-        guard let first = reading.errors.first?.diagnostic else { return nil }
-        return first.message + (first.hint.isEmpty ? "" : ": \(first.hint)")
+        return TriggerSheet.trouble(WatcherDrop.text(watcher, [event], at: Timestamp(seconds: 0)), site, path)
     }
 }
 
@@ -63,24 +55,8 @@ private struct WatcherSheet {
     let site: String
 
     func read(_ tree: YamlNode) -> [Watcher] {
-        guard sheet.pairs(tree, "the file", WatcherFile.topKeys) != nil, let list = tree["watchers"],
-            list.scalar?.value != .null
-        else { return [] }
-        guard let items = list.items else {
-            sheet.problem("`watchers` must be a list", list.start)
-            return []
-        }
-        var lines: [String: Int] = [:]
-        var watchers: [Watcher] = []
-        for item in items {
-            guard let watcher = watcher(item) else { continue }
-            if let line = lines[watcher.id] {
-                sheet.problem("the id `\(watcher.id)` is used twice, first in line \(line)", item.start)
-            }
-            lines[watcher.id] = item.start.line
-            watchers.append(watcher)
-        }
-        return watchers
+        guard sheet.pairs(tree, "the file", WatcherFile.topKeys) != nil else { return [] }
+        return TriggerSheet.entries(sheet, tree, "watchers", id: \.id, watcher)
     }
 
     private func watcher(_ node: YamlNode) -> Watcher? {
@@ -94,11 +70,12 @@ private struct WatcherSheet {
             let (queue, priority) = sheet.place(node, queues)
         else { return nil }
         var watcher = Watcher(
-            id: id, name: node["name"]?.scalar?.text ?? id, path: path, template: template, queue: queue,
+            id: id, name: sheet.text(node, "name") ?? id, path: path, template: template, queue: queue,
             priority: priority)
         watcher.isRecursive = recursive
-        watcher.patterns = texts(node, "patterns")
-        watcher.ignorePatterns = texts(node, "ignore_patterns")
+        _ = sheet.text(node, "description")
+        watcher.patterns = sheet.texts(of: node, "patterns")
+        watcher.ignorePatterns = sheet.texts(of: node, "ignore_patterns")
         watcher.takesHidden = sheet.flag(node, "hidden") ?? false
         watcher.isEnabled = sheet.flag(node, "enabled") ?? true
         watcher.variables = sheet.variables(node)
@@ -109,6 +86,9 @@ private struct WatcherSheet {
         watcher.remember = sheet.span(node, "remember") ?? watcher.remember
         if let number = sheet.integer(node, "debounce_ms", 0...86_400_000) {
             watcher.debounce = .milliseconds(Int64(number))
+        }
+        if node["debounce_ms"] != nil, let field = node["debounce"] {
+            sheet.problem("`debounce` and `debounce_ms` say the same thing: leave one out", field.start)
         }
         watcher.debounce = sheet.span(node, "debounce") ?? watcher.debounce
         if let events = events(node) { watcher.events = events }
@@ -143,14 +123,6 @@ private struct WatcherSheet {
         return path
     }
 
-    private func texts(_ node: YamlNode, _ key: String) -> [String] {
-        guard let field = node[key], field.scalar?.value != .null else { return [] }
-        let items = field.items ?? [field]
-        let texts = items.compactMap { $0.scalar?.text }.filter { !$0.isEmpty }
-        if texts.count != items.count { sheet.problem("`\(key)` must be a list of patterns", field.start) }
-        return texts
-    }
-
     private func events(_ node: YamlNode) -> Set<Watcher.Event>? {
         guard let field = node["events"] else { return nil }
         let known = Watcher.Event.allCases.map(\.rawValue)
@@ -165,7 +137,7 @@ private struct WatcherSheet {
                     hint: NearestName.find(text, in: known).map { "did you mean `\($0)`?" } ?? "")
             }
         }
-        if events.isEmpty { sheet.problem("`events` is empty", field.start) }
+        if field.items?.isEmpty == true { sheet.problem("`events` is empty", field.start) }
         return events
     }
 

@@ -22,23 +22,51 @@ public struct WebhookFile: Sendable {
     public static func read(_ bytes: [UInt8]?, queues: [QueuePolicy]) throws(ConfigurationProblem)
         -> WebhookFile
     {
-        guard let bytes else { return WebhookFile(webhooks: []) }
-        let source = SourceFile(name: path, bytes: bytes)
-        let tree: YamlNode
-        do throws(YamlError) { tree = try YamlReader.parse(bytes) } catch {
-            throw ConfigurationProblem(text: source.render(Diagnostic(error)))
+        do throws(ConfigurationProblem) {
+            guard let bytes, let (sheet, tree) = try TriggerSheet.open(bytes, path) else {
+                return WebhookFile(webhooks: [])
+            }
+            let webhooks = WebhookSheet(sheet: sheet, queues: queues).read(tree)
+            try TriggerSheet.finish(sheet)
+            return WebhookFile(webhooks: webhooks)
+        } catch {
+            throw ConfigurationProblem(text: withoutSecrets(error.text))
         }
-        let sheet = ConfigurationSheet(source)
-        let webhooks = WebhookSheet(sheet: sheet, queues: queues).read(tree)
-        guard sheet.problems.isEmpty else {
-            throw ConfigurationProblem(text: sheet.problems.joined(separator: "\n"))
-        }
-        return WebhookFile(webhooks: webhooks)
+    }
+    /// A finding shows its line, and the line may hold a secret in the clear.
+    private static func withoutSecrets(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            line.hasPrefix(path) || !line.lowercased().contains("secret") || line.hasPrefix("  hint:")
+                ? String(line) : "    (a line with a secret is not shown)"
+        }.joined(separator: "\n")
     }
     public static func read(_ site: Site) throws -> WebhookFile {
         try read(bytes(site), queues: site.configuration().queues)
     }
     public static func bytes(_ site: Site) throws -> [UInt8]? { try site.opsBytes(name) }
+
+    /// Why what a webhook drops would be sent back, as far as that can be known without an event; nil: nothing is known.
+    public static func trouble(_ webhook: Webhook, _ site: Site) -> String? {
+        let reader = site.reader()
+        guard let template = reader.template(named: webhook.template) else {
+            return TriggerSheet.trouble(
+                TriggerCall.text(template: webhook.template, variables: [:], tag: "event", trigger: [:]),
+                site, path)
+                ?? "the template `\(webhook.template)` has errors"
+        }
+        let given = webhook.variables.keys + webhook.extract.map(Webhook.variable)
+        if let missing = template.parameters.first(where: { $0.isRequired && !given.contains($0.name) }) {
+            return
+                "the template `\(webhook.template)` needs `\(missing.name)`, which neither `variables` nor `extract_variables` gives"
+        }
+        let names = template.parameters.map(\.name)
+        if !names.isEmpty,
+            let odd = given.first(where: { !names.contains($0) && template.variables[$0] == nil })
+        {
+            return "the template `\(webhook.template)` has no parameter `\(odd)`"
+        }
+        return nil
+    }
 }
 
 private struct WebhookSheet {
@@ -46,24 +74,8 @@ private struct WebhookSheet {
     let queues: [QueuePolicy]
 
     func read(_ tree: YamlNode) -> [Webhook] {
-        guard sheet.pairs(tree, "the file", ["webhooks"]) != nil, let list = tree["webhooks"],
-            list.scalar?.value != .null
-        else { return [] }
-        guard let items = list.items else {
-            sheet.problem("`webhooks` must be a list", list.start)
-            return []
-        }
-        var lines: [String: Int] = [:]
-        var webhooks: [Webhook] = []
-        for item in items {
-            guard let webhook = webhook(item) else { continue }
-            if let line = lines[webhook.id] {
-                sheet.problem("the id `\(webhook.id)` is used twice, first in line \(line)", item.start)
-            }
-            lines[webhook.id] = item.start.line
-            webhooks.append(webhook)
-        }
-        return webhooks
+        guard sheet.pairs(tree, "the file", ["webhooks"]) != nil else { return [] }
+        return TriggerSheet.entries(sheet, tree, "webhooks", id: \.id, webhook)
     }
 
     private func webhook(_ node: YamlNode) -> Webhook? {
@@ -84,17 +96,18 @@ private struct WebhookSheet {
             return nil
         }
         var webhook = Webhook(
-            id: id, name: node["name"]?.scalar?.text ?? id, source: source, endpoint: endpoint,
+            id: id, name: sheet.text(node, "name") ?? id, source: source, endpoint: endpoint,
             template: template, queue: queue, priority: priority)
         webhook.isEnabled = sheet.flag(node, "enabled") ?? true
+        _ = sheet.text(node, "description")
         webhook.format =
             sheet.choice(node, "format", Webhook.Format.self)
             ?? (source == "alertmanager" ? .alertmanager : .plain)
         webhook.variables = sheet.variables(node)
-        webhook.extract = texts(node, "extract_variables")
+        webhook.extract = sheet.texts(of: node, "extract_variables")
         webhook.secret = secret(node)
-        webhook.signatureHeader = node["signature_header"]?.scalar?.text ?? webhook.signatureHeader
-        webhook.signaturePrefix = node["signature_prefix"]?.scalar?.text ?? webhook.signaturePrefix
+        webhook.signatureHeader = sheet.text(node, "signature_header") ?? webhook.signatureHeader
+        webhook.signaturePrefix = sheet.text(node, "signature_prefix") ?? webhook.signaturePrefix
         webhook.allowedIPs = addresses(node)
         if !webhook.allowedIPs.isEmpty, webhook.secret == nil, let field = node["allowed_ips"] {
             sheet.problem(
@@ -117,23 +130,24 @@ private struct WebhookSheet {
         return isFit && name != SpoolName.closed ? name : nil
     }
 
-    private func texts(_ node: YamlNode, _ key: String) -> [String] {
-        guard let field = node[key], field.scalar?.value != .null else { return [] }
-        let items = field.items ?? [field]
-        let texts = items.compactMap { $0.scalar?.text }.filter { !$0.isEmpty }
-        if texts.count != items.count { sheet.problem("`\(key)` must be a list of texts", field.start) }
-        return texts
-    }
-
     private func secret(_ node: YamlNode) -> Webhook.Secret? {
         guard let field = node["secret"], field.scalar?.value != .null else { return nil }
-        let text = field.scalar?.text.trimmed ?? ""
+        guard let scalar = field.scalar else {
+            sheet.problem("`secret` must be a text", field.start, hint: "secrets://service/key")
+            return nil
+        }
+        let text = scalar.text.trimmed
         var inner = text
         if inner.hasPrefix("{{"), inner.hasSuffix("}}") {
             inner = String(inner.dropFirst(2).dropLast(2)).trimmed
         }
         guard inner.hasPrefix("secrets://") else {
             if text.isEmpty { sheet.problem("`secret` is empty", field.start) }
+            if text.contains("{{") {
+                sheet.problem(
+                    "`secret` is taken as it is written, or names a secret", field.start,
+                    hint: "write secrets://service/key")
+            }
             return .literal(text)
         }
         guard let name = SecretName(String(inner.dropFirst("secrets://".count))) else {
@@ -177,7 +191,7 @@ private struct WebhookSheet {
             sheet.pairs(field, "`deduplicate`", ["by", "within"]) != nil
         else { return standard }
         return Webhook.Deduplication(
-            by: field["by"]?.scalar?.text, within: sheet.span(field, "within") ?? standard.within)
+            by: sheet.text(field, "by"), within: sheet.span(field, "within") ?? standard.within)
     }
 
     private func rate(_ node: YamlNode) -> (limit: Int, per: Span)? {

@@ -369,7 +369,7 @@ public struct JobReader: Sendable {
         ValueMap(distinct: described.keys.map { ($0, .string("{{ steps.program.\($0) }}")) })
     }
 
-    static func stem(_ name: String) -> String {
+    public static func stem(_ name: String) -> String {
         let base = name.parts(at: "/").last ?? name
         return base.split(separator: ".").first.map(String.init) ?? base
     }

@@ -83,11 +83,9 @@ public struct Move: Sendable {
     {
         try transfer(name, directory, to: spool.approvalsClosed, closed)
     }
-    /// A payload of events/ that was taken, or that nobody wanted.
-    public func close(event name: String, from source: Directory, to day: Directory, as closed: String)
-        throws(SystemError) -> Bool
-    {
-        try transfer(name, source, to: day, closed)
+    /// A payload of events/, out of the way and back, within its directory.
+    public func set(event name: String, in source: Directory, aside: String) throws(SystemError) -> Bool {
+        try transfer(name, source, to: source, aside)
     }
     /// A command for a run of another runner.
     public func forward(command name: String, to orders: Directory) throws(SystemError) -> Bool {

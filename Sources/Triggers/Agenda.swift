@@ -5,7 +5,7 @@
 
 struct Agenda {
     private var heap: [(due: Int64, path: String)] = []
-    private(set) var dues: [String: Int64] = [:]
+    private(set) var dues = ByteMap<Int64>()
 
     var next: Int64? {
         mutating get {

@@ -60,6 +60,13 @@ public struct EventPayload: Sendable {
         sourceIP = map["source_ip"]?.stringValue
         userAgent = map["user_agent"]?.stringValue
         signature = map["signature"]?.stringValue
+        for (key, text) in [("id", id), ("received_at", receivedAt), ("source_ip", sourceIP)] {
+            // They are signed as lines: one that holds two would be read as another text than was signed.
+            guard let text, text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { continue }
+            throw Failure(
+                "E-EVENT-PAYLOAD", "`\(key)` of the envelope holds a line break or another control character",
+                whatToDo: "It is one line of plain text.", retry: .never)
+        }
         for entry in map["headers"]?.mapValue?.entries ?? [] {
             headers[entry.key.lowercased()] = entry.value.text
         }
@@ -95,7 +102,7 @@ public struct EventPayload: Sendable {
             proof = .ofAll
         }
         if let sidecar {
-            try check(String(decoding: sidecar, as: UTF8.self).trimmed, file, key, prefix, "the file's .sig")
+            try check(EventPayload.signature(in: sidecar), file, key, prefix, "the file's .sig")
             proof = .ofAll
         }
         return proof
@@ -110,6 +117,12 @@ public struct EventPayload: Sendable {
             break
         }
         let code = EventPayload.bytes(hex: hex)
+        guard !code.isEmpty else {
+            throw Failure(
+                "E-EVENT-SIGNATURE",
+                "\(`where`) holds no signature: `\(hex.prefix(80))` is not 64 hexadecimal digits",
+                whatToDo: "Sign with HMAC-SHA256 and the secret of the webhook: sha256=<hex>.", retry: .never)
+        }
         let isRight = key.withBytes { raw in
             // Compared in constant time by the library.
             HMAC<SHA256>.isValidAuthenticationCode(
@@ -120,6 +133,22 @@ public struct EventPayload: Sendable {
                 "E-EVENT-SIGNATURE", "\(`where`) is not that of this event",
                 whatToDo: "Sign with HMAC-SHA256 and the secret of the webhook: sha256=<hex>.", retry: .never)
         }
+    }
+    /// Whether a signature stands there whole: what is still being written is none yet.
+    public static func isSignature(_ sidecar: [UInt8], prefix: String) -> Bool {
+        var hex = signature(in: sidecar)
+        for known in [prefix, "sha256="] where !known.isEmpty && hex.hasPrefix(known) {
+            hex = String(hex.dropFirst(known.count))
+            break
+        }
+        return !bytes(hex: hex).isEmpty
+    }
+    /// As programs write it: alone, `HEX  name` (sha256sum, openssl -r), or `HMAC-SHA2-256(name)= HEX` (openssl).
+    private static func signature(in bytes: [UInt8]) -> String {
+        let text = String(decoding: bytes, as: UTF8.self).trimmed
+        let line = text.prefix { $0 != "\n" && $0 != "\r\n" }
+        if let mark = line.firstRange(of: ")= ") { return String(line[mark.upperBound...]).trimmed }
+        return line.split(separator: " ", maxSplits: 1).first.map(String.init) ?? ""
     }
     private static func bytes(hex text: String) -> [UInt8] {
         let digits = text.utf8.map { byte -> UInt8? in

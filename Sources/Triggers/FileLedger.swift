@@ -61,17 +61,21 @@ public final class FileLedger {
     private var file: OpenFile
     private var size = 0
     private var sizeAtRewrite = 0
-    /// The inode of the folder that was watched, and since when (seconds since 1970); 0: not known yet.
+    /// What tells the folder that was watched from others, and since when (seconds since 1970); 0: not known yet.
     public private(set) var folder: (inode: UInt64, since: Int64) = (0, 0)
     /// By folder ("" is the watched one), then by name.
-    private var folders: [String: [String: Known]] = [:]
+    private var folders = ByteMap<ByteMap<Known>>()
     private var contents: [Content: Int64] = [:]
     private var byInode: [UInt64: String]?
     /// What held before each change that nobody has confirmed, in order.
     private var unsure: [(ticket: String, before: Change)] = []
     public private(set) var damaged = 0
-    /// Whether it has ever been written: a watcher that is new has none.
-    public private(set) var isNew: Bool
+    /// Whether its watcher has never looked through its folder to the end.
+    public private(set) var isNew = true
+    /// What is true in memory and could not be written yet: it goes before the next line.
+    private var owed: [UInt8] = []
+    /// The file was replaced and could not be opened anew.
+    private var isStale = false
     private static let largest = 4 << 30
 
     /// `tracksMoves`: files are found by inode as well.
@@ -82,12 +86,10 @@ public final class FileLedger {
         self.name = name
         self.rewriteAt = rewriteAt
         byInode = tracksMoves ? [:] : nil
-        isNew = try directory.statusIfPresent(name) == nil
         file = try directory.openForUpdate(name, mode: 0o600)
         let bytes = try file.readToEnd(limit: FileLedger.largest)
         let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
         if whole < bytes.count { try file.truncate(to: whole) }
-        isNew = isNew || whole == 0
         size = whole
         sizeAtRewrite = whole
         var start = 0
@@ -103,10 +105,10 @@ public final class FileLedger {
         let (folder, name) = FileLedger.split(path)
         return folders[folder]?[name]
     }
-    public func names(in folder: String) -> [String] { folders[folder].map { Array($0.keys) } ?? [] }
+    public func names(in folder: String) -> [String] { folders[folder]?.keys ?? [] }
     /// Every folder that has files in it, itself or below.
     public func folders(below folder: String) -> [String] {
-        folders.keys.filter { folder.isEmpty || $0 == folder || $0.utf8.starts(with: (folder + "/").utf8) }
+        folders.keys.filter { $0.isInside(folder) || $0.hasBytes(of: folder) }
     }
     public func has(_ content: Content) -> Bool { contents[content] != nil }
     public func path(inode: UInt64) -> String? { byInode?[inode] }
@@ -128,29 +130,34 @@ public final class FileLedger {
         for (change, ticket) in changes { apply(change, ticket) }
         if unsure.isEmpty { try rewriteIfGrown() }
     }
-    /// What was recorded with tickets is decided.
-    public func confirm() throws(SystemError) {
+    /// What was recorded with these tickets is decided.
+    public func confirm(_ tickets: Set<String>) throws(SystemError) {
         guard !unsure.isEmpty else { return }
-        unsure = []
+        unsure.removeAll { tickets.contains($0.ticket) }
+        // A confirmation speaks of all lines above it.
+        guard unsure.isEmpty else { return }
         try append([0x43, 0x0A], durable: false)
         try rewriteIfGrown()
     }
     /// The tickets that nobody has confirmed.
     public var unsureTickets: Set<String> { Set(unsure.map(\.ticket)) }
-    /// Undoes what was recorded with tickets that were never decided; those in `known` hold.
+    /// Undoes what was recorded with tickets that were never decided; those in `known` hold. In memory it is undone when
+    /// this throws, too: then its lines are owed.
     public func settle(known: Set<String>) throws(SystemError) {
         guard !unsure.isEmpty else { return }
-        let undone = unsure.reversed().filter { !known.contains($0.ticket) }.map {
-            ($0.before, ticket: String?.none)
-        }
+        let undone = unsure.reversed().filter { !known.contains($0.ticket) }.map(\.before)
         unsure = []
-        try record(undone)
-        try append([0x43, 0x0A], durable: false)
+        for change in undone {
+            FileLedger.write(change, nil, &owed)
+            apply(change, nil)
+        }
+        owed += [0x43, 0x0A]
+        try append([], durable: false)
     }
-    /// A new watcher's first look is over, also where there was nothing to see.
+    /// A new watcher's first look is over, and what it saw is on disk.
     public func founded() throws(SystemError) {
         guard isNew else { return }
-        try append([0x43, 0x0A], durable: true)
+        try append([0x46, 0x0A], durable: true)
         isNew = false
     }
     /// Which folder it is that is watched.
@@ -161,11 +168,10 @@ public final class FileLedger {
     /// Forgets what went, and contents that came, before an instant (seconds since 1970).
     public func forget(before instant: Int64) throws(SystemError) {
         var old: [(Change, ticket: String?)] = []
-        for (folder, files) in folders {
-            for (name, known) in files {
-                if let gone = known.goneAt, gone < instant {
-                    old.append((.file(folder.isEmpty ? name : "\(folder)/\(name)", nil), nil))
-                }
+        folders.forEach { folder, files in
+            files.forEach { name, known in
+                guard let gone = known.goneAt, gone < instant else { return }
+                old.append((.file(folder.isEmpty ? name : "\(folder)/\(name)", nil), nil))
             }
         }
         for (content, at) in contents where at < instant { old.append((.content(content, nil), nil)) }
@@ -178,9 +184,9 @@ public final class FileLedger {
             let (folder, name) = FileLedger.split(path)
             let before = folders[folder]?[name]
             if let ticket { unsure.append((ticket, .file(path, before))) }
-            if let before, byInode?[before.inode] == path { byInode?[before.inode] = nil }
-            folders[folder, default: [:]][name] = known
-            if folders[folder]?.isEmpty == true { folders[folder] = nil }
+            if let before, byInode?[before.inode]?.hasBytes(of: path) == true { byInode?[before.inode] = nil }
+            folders[folder, default: ByteMap()][name] = known
+            if folders[folder]?.isEmpty == true { folders.removeValue(folder) }
             if let known, known.goneAt == nil { byInode?[known.inode] = path }
         case .content(let content, let at):
             if let ticket { unsure.append((ticket, .content(content, contents[content]))) }
@@ -189,33 +195,40 @@ public final class FileLedger {
     }
 
     private func append(_ bytes: [UInt8], durable: Bool) throws(SystemError) {
+        if isStale {
+            file = try directory.openForUpdate(name, mode: 0o600)
+            size = try file.status().size
+            isStale = false
+        }
+        let all = owed + bytes
         do {
-            try file.write(bytes, at: size)
+            try file.write(all, at: size)
             if durable { try file.syncData() }
         } catch {
             // What cannot be cut is overwritten by the next line.
             try? file.truncate(to: size)
             throw error
         }
-        size += bytes.count
-        isNew = false
+        size += all.count
+        owed = []
     }
 
     private func rewriteIfGrown() throws(SystemError) {
         guard size > rewriteAt, size > 2 * sizeAtRewrite else { return }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(size / 2)
-        for (folder, files) in folders {
-            for (name, known) in files {
+        folders.forEach { folder, files in
+            files.forEach { name, known in
                 FileLedger.write(.file(folder.isEmpty ? name : "\(folder)/\(name)", known), nil, &bytes)
             }
         }
         for (content, at) in contents { FileLedger.write(.content(content, at), nil, &bytes) }
-        bytes += "r - \(folder.inode) \(folder.since)\nC\n".utf8
+        bytes += "r - \(folder.inode) \(folder.since)\n\(isNew ? "" : "F\n")C\n".utf8
+        // From the rename on, the old file is nobody's.
+        isStale = true
         try AtomicFile.write(bytes, to: name, in: directory, mode: 0o600, existing: .replace)
-        file = try directory.openForUpdate(name, mode: 0o600)
-        size = bytes.count
-        sizeAtRewrite = size
+        sizeAtRewrite = bytes.count
+        try append([], durable: false)
     }
 
     // MARK: lines
@@ -224,6 +237,7 @@ public final class FileLedger {
     // x TICKET PATH                             nothing is known of it any more
     // c TICKET HEX SECONDS                      a content; - for forgotten
     // r - INODE SECONDS                         the folder that is watched, and since when
+    // F                                         the first look is over
     // C                                         all above is decided
 
     private static func write(_ change: Change, _ ticket: String?, _ out: inout [UInt8]) {
@@ -266,10 +280,8 @@ public final class FileLedger {
     }
 
     private func take(_ line: ArraySlice<UInt8>) {
-        if line.count == 1, line.first == 0x43 {
-            unsure = []
-            return
-        }
+        if line.count == 1, line.first == 0x43 { return unsure = [] }
+        if line.count == 1, line.first == 0x46 { return isNew = false }
         if line.first == UInt8(ascii: "r") {
             let words = line.split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
             if words.count == 4, let inode = UInt64(words[2]), let since = Int64(words[3]) {

@@ -47,6 +47,8 @@ public final class FireLog {
 
     private let directory: Directory
     private var file: OpenFile
+    /// The file was replaced and could not be opened anew.
+    private var isStale = false
     private var size: Int
     private var sizeAtRewrite: Int
     /// What is known, by key: maps of the triggers' own.
@@ -133,6 +135,11 @@ public final class FireLog {
             bytes += line
             bytes.append(0x0A)
         }
+        if isStale {
+            file = try directory.openForUpdate(FireLog.fileName, mode: 0o600)
+            size = try file.status().size
+            isStale = false
+        }
         do {
             try file.write(bytes, at: size)
             if durable { try file.syncData() }
@@ -148,10 +155,11 @@ public final class FireLog {
         let known = facts.mapValues { Optional($0) }
         let waiting = open.values.sorted { $0.ticket < $1.ticket }.map(\.line)
         let bytes = Array((FireLog.lines(known) + waiting).map { $0 + [0x0A] }.joined())
+        // From the rename on, the old file is nobody's.
+        isStale = true
         try AtomicFile.write(bytes, to: FireLog.fileName, in: directory, mode: 0o600, existing: .replace)
-        file = try directory.openForUpdate(FireLog.fileName, mode: 0o600)
-        size = bytes.count
         sizeAtRewrite = bytes.count
+        try append([], durable: false)
     }
 }
 

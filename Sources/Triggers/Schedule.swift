@@ -78,7 +78,14 @@ public struct Schedule: Hashable, Sendable {
             case .cron(let cron): "cron \(cron.text)"
             case .every(let seconds, let anchor): "every \(seconds) from \(anchor)"
             }
-        return "\(when) in \(zone.name)"
+        var text = "\(when) in \(zone.name)"
+        if let notBefore { text += " from \(notBefore.seconds)" }
+        if let until { text += " until \(until.seconds)" }
+        if skipDays != SkipDays() {
+            let ranges = skipDays.ranges.map { "\($0.lowerBound)-\($0.upperBound)" }.sorted()
+            text += " without \((ranges + skipDays.yearly.sorted().map(String.init)).joined(separator: ","))"
+        }
+        return text
     }
 
     /// The first occurrence after an instant, exclusive, on a day that is not left out, within its window.

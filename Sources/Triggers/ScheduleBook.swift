@@ -15,6 +15,8 @@ public struct ScheduleBook: Sendable {
         /// whatever the clock does.
         public var fired: [ClosedRange<Int64>] = []
         public var last: Last?
+        /// It is due, and the run before it has not ended: what waits was chosen when it came.
+        public var isHeld = false
         public var fires = 0
         public var skips = 0
         /// Why the last one that was left out did not run.
@@ -54,8 +56,6 @@ public struct ScheduleBook: Sendable {
         var schedule: Schedule
         var memory: Memory
         var next: Occurrence?
-        /// It is due, and the run before it has not ended.
-        var isHeld = false
         var wasCancelled = false
 
         var due: Timestamp? { next.map(schedule.due) }
@@ -100,6 +100,7 @@ public struct ScheduleBook: Sendable {
                 // Of another timing the ranges say nothing.
                 memory.fired = memory.fired.suffix(1).map { $0.upperBound...$0.upperBound }
                 memory.timing = schedule.timingText
+                memory.isHeld = false
                 changed.insert(schedule.id)
             }
             if !isKnown { changed.insert(schedule.id) }
@@ -108,41 +109,42 @@ public struct ScheduleBook: Sendable {
             entry.lookAhead()
             fresh[schedule.id] = entry
         }
-        // Switched off: what would have run meanwhile is not made up for.
-        for schedule in schedules where !schedule.isEnabled {
-            guard var memory = entries[schedule.id]?.memory ?? memories[schedule.id] else { continue }
+        // Switched off, or taken out: what would have run meanwhile is not made up for.
+        for id in Set(entries.keys).union(memories.keys) where fresh[id] == nil {
+            guard var memory = entries[id]?.memory ?? memories[id], !memory.timing.isEmpty else { continue }
             memory.timing = ""
-            disabled[schedule.id] = memory
-            changed.insert(schedule.id)
+            memory.isHeld = false
+            switchedOff[id] = memory
+            changed.insert(id)
         }
-        disabled = disabled.filter { id, _ in schedules.contains { $0.id == id && !$0.isEnabled } }
         entries = fresh
     }
-    private var disabled: [String: Memory] = [:]
+    private var switchedOff: [String: Memory] = [:]
 
     /// What is to be kept of those that changed.
     public mutating func takeChanged() -> [String: Memory] {
         defer { changed = [] }
         var out: [String: Memory] = [:]
-        for id in changed { out[id] = entries[id]?.memory ?? disabled[id] }
+        for id in changed { out[id] = entries[id]?.memory ?? switchedOff[id] }
+        switchedOff = [:]
         return out
     }
 
     public func memory(_ id: String) -> Memory? { entries[id]?.memory }
 
     /// When something is due next; nil: nothing that is waited for by the clock.
-    public var nextDue: Timestamp? { entries.values.compactMap { $0.isHeld ? nil : $0.due }.min() }
+    public var nextDue: Timestamp? { entries.values.compactMap { $0.memory.isHeld ? nil : $0.due }.min() }
     /// What will be due next, all at one instant; no more than so many.
     public func upcoming(most: Int) -> [(Schedule, Occurrence)] {
         guard let due = nextDue else { return [] }
         var found: [(Schedule, Occurrence)] = []
-        for entry in entries.values where !entry.isHeld && entry.due == due && found.count < most {
+        for entry in entries.values where !entry.memory.isHeld && entry.due == due && found.count < most {
             if let next = entry.next { found.append((entry.schedule, next)) }
         }
         return found
     }
     /// Whether something waits for the end of the run before it.
-    public var isHolding: Bool { entries.values.contains(where: \.isHeld) }
+    public var isHolding: Bool { entries.values.contains(where: \.memory.isHeld) }
 
     // MARK: decisions
 
@@ -158,8 +160,9 @@ public struct ScheduleBook: Sendable {
         return corrected.sorted()
     }
 
-    /// What is to be done now, in the order of ids. `isLive`: whether the last run of a schedule has not ended.
-    public mutating func take(now: Timestamp, isLive: (Memory.Last) -> Bool) -> [Action] {
+    /// What is to be done now, in the order of ids. `isLive`: whether the last run of a schedule has not ended; nil where
+    /// nobody can say just now, and then nothing is decided.
+    public mutating func take(now: Timestamp, isLive: (Memory.Last) -> Bool?) -> [Action] {
         var actions: [Action] = []
         for id in entries.keys.sorted() {
             guard let due = entries[id]?.due, due <= now else { continue }
@@ -168,7 +171,7 @@ public struct ScheduleBook: Sendable {
         return actions
     }
 
-    private mutating func take(_ id: String, _ now: Timestamp, _ isLive: (Memory.Last) -> Bool) -> [Action] {
+    private mutating func take(_ id: String, _ now: Timestamp, _ isLive: (Memory.Last) -> Bool?) -> [Action] {
         guard var entry = entries[id] else { return [] }
         defer {
             entry.lookAhead()
@@ -184,12 +187,13 @@ public struct ScheduleBook: Sendable {
         }
         var wanted = missed.list
         let isLate = { (one: Occurrence) in now.since(schedule.due(one)) > ScheduleBook.grace }
-        switch entry.isHeld ? ScheduleBook.modeOfHeld(schedule) : ScheduleBook.mode(schedule) {
+        switch entry.memory.isHeld ? ScheduleBook.modeOfHeld(schedule) : ScheduleBook.mode(schedule) {
         case .none: wanted = wanted.suffix(1).filter { !isLate($0) }
         case .last: wanted = Array(wanted.suffix(1))
         case .all: wanted = Array(wanted.suffix(schedule.catchUp.limit))
         }
-        if let within = schedule.catchUp.within, !entry.isHeld {
+        let chosen = wanted.count
+        if let within = schedule.catchUp.within, !entry.memory.isHeld {
             wanted.removeAll { isLate($0) && now.since(schedule.due($0)) > within }
         }
         var actions: [Action] = []
@@ -197,12 +201,7 @@ public struct ScheduleBook: Sendable {
         // Told once: what is left out now is behind the mark afterwards.
         if left > 0 {
             let last = missed.list.last { one in !wanted.contains(one) } ?? newest
-            let why =
-                entry.isHeld
-                ? "the run before it has not ended, and later ones wait as well"
-                : wanted.isEmpty
-                    ? "missed, and catch_up is \(schedule.catchUp.mode.rawValue)"
-                    : "missed, and only the newest \(wanted.count) are made up for"
+            let why = ScheduleBook.whyLeft(entry, chosen: chosen, wanted: wanted.count)
             entry.memory.skips += left
             entry.memory.lastSkip = why
             actions.append(.skip(schedule, count: left, newest: last.instant, why: why))
@@ -224,13 +223,13 @@ public struct ScheduleBook: Sendable {
                 entry.memory.mark = one.instant
                 entry.note(one)
                 entry.memory.fires += 1
-                entry.isHeld = false
+                entry.memory.isHeld = false
                 entry.wasCancelled = false
                 changed.insert(id)
                 actions.append(.fire(schedule, one))
                 // The next of them may have to wait for this one.
                 if schedule.overlap != .allow, one != newest {
-                    entry.isHeld = true
+                    entry.memory.isHeld = true
                     return actions
                 }
             case .skip:
@@ -241,7 +240,7 @@ public struct ScheduleBook: Sendable {
                 changed.insert(id)
                 actions.append(.skip(schedule, count: 1, newest: one.instant, why: why))
             case .wait(let cancel):
-                entry.isHeld = true
+                entry.memory.isHeld = true
                 if let cancel, !entry.wasCancelled {
                     entry.wasCancelled = true
                     actions.append(.cancel(schedule, cancel))
@@ -249,7 +248,7 @@ public struct ScheduleBook: Sendable {
                 return actions
             }
         }
-        entry.isHeld = false
+        entry.memory.isHeld = false
         return actions
     }
 
@@ -259,13 +258,15 @@ public struct ScheduleBook: Sendable {
         case wait(cancel: Memory.Last?)
     }
     private func hold(
-        _ entry: inout Entry, _ one: Occurrence, _ wasMissed: Bool, _ isLive: (Memory.Last) -> Bool
+        _ entry: inout Entry, _ one: Occurrence, _ wasMissed: Bool, _ isLive: (Memory.Last) -> Bool?
     ) -> Gate {
-        guard entry.schedule.overlap != .allow, let last = entry.memory.last, isLive(last) else { return .go }
+        guard entry.schedule.overlap != .allow, let last = entry.memory.last else { return .go }
+        guard let live = isLive(last) else { return .wait(cancel: nil) }
+        guard live else { return .go }
         switch entry.schedule.overlap {
         case .allow: return .go
         // What is made up for one after the other waits for the one before; it was due long ago, and is not late by it.
-        case .skip: return wasMissed || entry.isHeld ? .wait(cancel: nil) : .skip
+        case .skip: return wasMissed || entry.memory.isHeld ? .wait(cancel: nil) : .skip
         case .queue: return .wait(cancel: nil)
         case .replace: return .wait(cancel: last)
         }
@@ -277,6 +278,18 @@ public struct ScheduleBook: Sendable {
         changed.insert(id)
     }
 
+    private static func whyLeft(_ entry: Entry, chosen: Int, wanted: Int) -> String {
+        let rule = entry.schedule.catchUp
+        if entry.memory.isHeld { return "the run before it has not ended, and later ones wait as well" }
+        if wanted < chosen, let within = rule.within {
+            return "missed, and longer ago than the \(within.text) of `within`"
+        }
+        switch mode(entry.schedule) {
+        case .none: return "missed, and catch_up is none"
+        case .last: return "missed, and only the last one is made up for"
+        case .all: return "missed, and only the newest \(wanted) are made up for"
+        }
+    }
     /// Each replaces the one before it, so only the last of them can be wanted.
     private static func mode(_ schedule: Schedule) -> Schedule.CatchUp.Mode {
         schedule.overlap == .replace && schedule.catchUp.mode == .all ? .last : schedule.catchUp.mode

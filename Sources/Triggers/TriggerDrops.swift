@@ -90,8 +90,12 @@ public final class TriggerDrops {
         let bytes = Array(fire.text.utf8)
         if let known {
             if let size = try lane.statusIfPresent(fire.name)?.size {
+                if size == bytes.count {
+                    // Whoever made it may not have come to its sync.
+                    let found = try lane.openForReading(fire.name)
+                    if try found.read(upTo: bytes.count) == bytes { return found }
+                }
                 // A crash before its sync may have left a part, which no runner takes.
-                if size == bytes.count { return nil }
                 try lane.removeIfPresent(fire.name)
             } else if known.contains(fire.ticket) {
                 return nil

@@ -97,9 +97,9 @@ public struct Webhook: Hashable, Sendable {
     }
 
     /// The jobs that an event starts; none where it does not match.
-    public func calls(_ event: EventPayload) throws(Failure) -> [Call] {
+    public func calls(_ event: EventPayload, _ proof: EventPayload.Proof = .none) throws(Failure) -> [Call] {
         switch format {
-        case .plain: return [call(event.payload, event)].compactMap { $0 }
+        case .plain: return [call(event.payload, event, proof)].compactMap { $0 }
         case .alertmanager:
             guard case .list(let alerts)? = EventPayload.value("alerts", in: event.payload),
                 EventPayload.value("version", in: event.payload)?.text == "4"
@@ -108,18 +108,24 @@ public struct Webhook: Hashable, Sendable {
                     "E-EVENT-PAYLOAD", "this is no payload of Alertmanager, version 4",
                     whatToDo: "It has `version: \"4\"` and a list of `alerts`.", retry: .never)
             }
+            guard alerts.count <= Webhook.mostAlerts else {
+                throw Failure(
+                    "E-EVENT-PAYLOAD",
+                    "one payload with \(alerts.count) alerts; \(Webhook.mostAlerts) are the most",
+                    whatToDo: "Group them more finely in Alertmanager (group_by, max_alerts).", retry: .never)
+            }
             var calls: [Call] = []
             for alert in alerts {
                 guard case .map(let map) = alert else {
                     throw Failure("E-EVENT-PAYLOAD", "an alert in this payload is no map", retry: .never)
                 }
-                if let call = call(.map(Webhook.alert(map)), event) { calls.append(call) }
+                if let call = call(.map(Webhook.alert(map)), event, proof) { calls.append(call) }
             }
             return calls
         }
     }
 
-    private func call(_ value: Value, _ event: EventPayload) -> Call? {
+    private func call(_ value: Value, _ event: EventPayload, _ proof: EventPayload.Proof) -> Call? {
         for (path, allowed) in match {
             guard let found = EventPayload.value(path, in: value)?.text,
                 allowed.contains(where: { $0 == found || NamePattern.fits($0, whole: found) })
@@ -131,16 +137,14 @@ public struct Webhook: Hashable, Sendable {
         }
         var facts: ValueMap = [:]
         if format == .alertmanager, case .map(let map) = value { facts = map }
-        return Call(extracted: extracted, facts: facts, key: key(value, event))
+        return Call(extracted: extracted, facts: facts, key: key(value, event, proof))
     }
     /// `head_commit.id` is `head_commit_id`.
     public static func variable(_ path: String) -> String { path.replacing(".", with: "_") }
 
-    private func key(_ value: Value, _ event: EventPayload) -> String? {
+    private func key(_ value: Value, _ event: EventPayload, _ proof: EventPayload.Proof) -> String? {
         switch deduplication.by {
-        case "content"?:
-            return SHA256.hash(data: event.body).map { String(UInt16($0) + 0x100, radix: 16).dropFirst() }
-                .joined()
+        case "content"?: return contentKey(value, event)
         case let path?: return EventPayload.value(path, in: value).map(\.text)
         case nil where format == .alertmanager:
             // The same alert in the same state, however often it is sent.
@@ -148,9 +152,19 @@ public struct Webhook: Hashable, Sendable {
                 EventPayload.value($0, in: value)?.text ?? ""
             }
             .joined(separator: " ")
-        case nil: return event.id ?? event.headers["x-github-delivery"]
+        // Where no signature covers the id, whoever has seen a signed body could send it again under another one.
+        case nil where secret != nil && proof != .ofAll: return contentKey(value, event)
+        case nil:
+            return event.id ?? event.headers["x-github-delivery"]
+                ?? (secret != nil ? contentKey(value, event) : nil)
         }
     }
+    /// Of a payload of many alerts each is a content of its own.
+    private func contentKey(_ value: Value, _ event: EventPayload) -> String {
+        let bytes = format == .plain ? event.body : JSONText.bytes(value)
+        return SHA256.hash(data: bytes).map { String(UInt16($0) + 0x100, radix: 16).dropFirst() }.joined()
+    }
+    public static let mostAlerts = 1000
 
     // MARK: Alertmanager
 

@@ -30,7 +30,10 @@ enum StatusText {
                 Terminal.paint("the disk is full: drops stay where they are until there is room", .red))
         }
         for problem in view.troubledFiles {
-            lines.append(Terminal.paint("what held before holds on, because of errors in a file:", .red))
+            lines.append(
+                Terminal.paint(
+                    "errors in a file: until they are mended, what held before holds for who runs already, and nothing of it for who starts anew:",
+                    .red))
             lines += problem.split(separator: "\n").map { Terminal.escape(String($0)) }
         }
         if view.isUnserved, view.isAnyoneWorking {

@@ -63,6 +63,8 @@ import Testing
     }
     private func closed(_ site: TestSite) -> [String] {
         Disk.names("\(site.spool)/events/closed").flatMap { Disk.names("\(site.spool)/events/closed/\($0)") }
+            // What a kill left of a write has a dot name.
+            .filter { !$0.hasPrefix(".") }
     }
 
     @Test("a payload starts a job with what was extracted, and is kept in closed/") func plain() throws {
@@ -211,6 +213,100 @@ import Testing
             #expect(Set(names).count == 120 && closed(site).count == 120)
             let runs = Disk.names("\(site.spool)/done").flatMap { Disk.names("\(site.spool)/done/\($0)") }
             #expect(runs.count { $0.hasSuffix(".result.yaml") } == 120)
+        }
+    }
+
+    @Test(
+        "a payload that cannot be rendered is sent back and may come again; two webhooks of one source judge for themselves"
+    )
+    func severalWebhooks() throws {
+        try site(
+            """
+              - {id: a, endpoint: hook, template: got.yaml, deduplicate: {by: id}, variables: {repository_name: "{{ trigger.payload.head.id }}"}}
+              - {id: late, endpoint: two, template: got.yaml, secret: secrets://late/key, variables: {repository_name: late}}
+              - {id: open, endpoint: two, template: got.yaml, variables: {repository_name: open}}
+              - {id: other, endpoint: three, template: got.yaml, match: {kind: x}, variables: {repository_name: "{{ trigger.payload.kind }}"}}
+              - {id: odd, endpoint: three, template: got.yaml, variables: {repository_name: "{{ trigger.payload.no.such }}"}}
+
+            """
+        ) { site in
+            // A file where a source should be hinders that source alone.
+            try Disk.write("x", to: "\(site.spool)/events/three")
+            try begin(site)
+            try send("1.json", #"{"id": 7, "head": null}"#, site)
+            try waitForRejected(1, site)
+            #expect(rejected(site) == ["code: E-TRIGGER-VARIABLE"])
+            site.expect("1.json")
+            try send("2.json", #"{"id": 7, "head": {"id": "again"}}"#, site)
+            try site.waitForDone(1)
+            // One of the two cannot look its secret up: the payload waits for both.
+            try send("3.json", #"{}"#, site, "two")
+            _ = try site.waitForLog("there is no secret `late/key`")
+            #expect(Disk.exists("\(site.spool)/events/two/3.json"))
+            try site.stop()
+            site.environment["BOBBIN_SECRET_LATE_KEY"] = "0123456789abcdef"
+            Disk.remove("\(site.spool)/events/three")
+            try site.up()
+            // Unsigned for one, good for the other: it is taken, and the refusal is told.
+            try site.waitForDone(2)
+            _ = try site.waitForLog("late: did not take two/3.json")
+            try site.wait("the directory of the source", in: ["\(site.spool)/events"]) {
+                Disk.exists("\(site.spool)/events/three/.") ? () : nil
+            }
+            try send("4.json", #"{"kind": "x"}"#, site, "three")
+            try site.waitForDone(3)
+            _ = try site.waitForLog("odd: did not take three/4.json")
+            #expect(
+                Disk.lines(site.effects).map { String($0.split(separator: " ")[0]) }.sorted()
+                    == ["again", "open", "x"])
+        }
+    }
+
+    @Test("what is kept is what was judged: an event that comes in the name of another is another event")
+    func overwritten() throws {
+        try site("  - {id: h, endpoint: hook, template: got.yaml, extract_variables: [repository.name]}\n") {
+            site in
+            try begin(site)
+            for number in 0..<400 {
+                try send("same.json", "{\"repository\": {\"name\": \"r\(number)\"}}", site)
+            }
+            try send("last.json", #"{"repository": {"name": "last"}}"#, site)
+            try site.waitForEffect("last", "false")
+            _ = try site.settle()
+            try site.stop()
+            let ran = Set(Disk.lines(site.effects).map { String($0.split(separator: " ")[0]) })
+            var kept: Set<String> = []
+            for day in Disk.names("\(site.spool)/events/closed") {
+                for name in Disk.names("\(site.spool)/events/closed/\(day)") where !name.hasPrefix(".") {
+                    let text = Disk.text("\(site.spool)/events/closed/\(day)/\(name)") ?? ""
+                    kept.insert(String(text.split(separator: "\"").dropFirst(5).first ?? ""))
+                }
+            }
+            // Those that were replaced before anybody looked are gone with the rename of their sender.
+            #expect(kept == ran && ran.contains("r399"), "\(ran.count) ran, \(kept.count) kept")
+        }
+    }
+
+    @Test("a long name, a signature in two pieces and a payload that is too large for a job stop nothing")
+    func odds() throws {
+        let source = String(repeating: "s", count: 64)
+        try site(
+            "  - {id: long, endpoint: \(source), template: got.yaml, variables: {repository_name: long}}\n  - {id: hook, endpoint: hook, template: got.yaml, secret: s3cret-of-the-hook, variables: {repository_name: hook}}\n"
+        ) { site in
+            try begin(site)
+            let name = String(repeating: "a", count: 120) + String(repeating: "=", count: 20) + ".json"
+            try send(name, "{}", site, source)
+            let nested =
+                String(repeating: "[", count: 60) + String(repeating: "1,", count: 60_000) + "1"
+                + String(repeating: "]", count: 60)
+            try send("large.json", nested, site, source)
+            let signature = try hmac("{}")
+            try Disk.write(String(signature.prefix(20)), to: "\(site.spool)/events/hook/p.json.sig")
+            try send("p.json", "{}", site)
+            try site.waitForDone(2)
+            try Disk.write(signature + "\n", to: "\(site.spool)/events/hook/p.json.sig")
+            try site.waitForDone(3)
+            #expect(closed(site).count == 4 && rejected(site).isEmpty)
         }
     }
 }

@@ -166,7 +166,9 @@ import Testing
             #expect(line.contains("ops/schedules.yaml:3:26: error: hours: 25 is not from 0 to 23"), "\(line)")
             try wait(instants("beat", site).count + 1, of: "beat", site)
             let status = try site.bobbin("status")
-            #expect(status.out.contains("ops/schedules.yaml:3:26") && status.out.contains("what held before"))
+            #expect(
+                status.out.contains("ops/schedules.yaml:3:26")
+                    && status.out.contains("what held before holds"))
             #expect(try site.bobbin("doctor").out.contains("hours: 25 is not from 0 to 23"))
             #expect(try site.bobbin("schedule", "ls").code == 65)
             try write("  - {id: other, every: 1s, template: tick.yaml}\n", site)

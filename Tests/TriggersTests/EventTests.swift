@@ -75,9 +75,43 @@ import Testing
 
     @Test(arguments: [
         #"{"envelope": "2", "body": "{}"}"#, #"{"envelope": "1"}"#, #"{"envelope": "1", "body": {}}"#,
-        #"{"envelope": "1", "body": "not json"}"#, #"{"envelope": "1", "body": "{}", "bodi": 1}"#, "{",
+        #"{"envelope": "1", "body": "not json"}"#, #"{"envelope": "1", "body": "{}", "id": "a\nb"}"#,
+        #"{"envelope": "1", "body": "{}", "source_ip": "10.0.0.1\n"}"#,
+        #"{"envelope": "1", "body": "{}", "bodi": 1}"#, "{",
     ]) func anEnvelopeThatIsNone(_ text: String) {
         #expect(code { _ = try payload(text) } == "E-EVENT-PAYLOAD")
+    }
+
+    @Test func aSignatureAsProgramsWriteIt() throws {
+        let event = try payload("{}")
+        let right = HMAC<SHA256>.authenticationCode(
+            for: Array("{}".utf8), using: SymmetricKey(data: Array("Jefe".utf8))
+        ).map { String(UInt16($0) + 0x100, radix: 16).dropFirst() }.joined()
+        for text in [
+            right, "sha256=\(right)\n", "\(right)  file.json\n", "\(right) *file",
+            "HMAC-SHA2-256(f)= \(right)\n",
+        ] {
+            #expect(
+                try event.proof(key, sidecar: Array(text.utf8), header: nil, prefix: "") == .ofAll, "\(text)")
+            #expect(EventPayload.isSignature(Array(text.utf8), prefix: "sha256="))
+        }
+        #expect(!EventPayload.isSignature(Array(right.prefix(20).utf8), prefix: ""))
+    }
+
+    @Test func aBodyThatWasSeenIsNotSentAgainUnderAnotherID() throws {
+        var event = try payload(#"{"envelope": "1", "id": "7", "body": "{}"}"#)
+        let hook = webhook { $0.secret = .literal("x") }
+        let first = try hook.calls(event, .ofBody).first?.key
+        event.id = "8"
+        event.headers["x-github-delivery"] = "9"
+        #expect(try first != nil && hook.calls(event, .ofBody).first?.key == first)
+        #expect(try hook.calls(event, .ofAll).first?.key == "8")
+    }
+
+    @Test func tooManyAlertsAreOnePayloadTooMany() throws {
+        let alerts = (0...Webhook.mostAlerts).map { _ in "{}" }.joined(separator: ",")
+        let event = try payload("{\"version\": \"4\", \"alerts\": [\(alerts)]}")
+        #expect(code { _ = try webhook { $0.format = .alertmanager }.calls(event) } == "E-EVENT-PAYLOAD")
     }
 
     private func webhook(_ change: (inout Webhook) -> Void = { _ in }) -> Webhook {
@@ -214,6 +248,7 @@ import Testing
                 model[path] = due
             }
         }
-        #expect(agenda.dues == model)
+        #expect(agenda.count == model.count)
+        for (path, due) in model { #expect(agenda.dues[path] == due) }
     }
 }

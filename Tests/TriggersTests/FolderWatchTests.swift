@@ -48,7 +48,8 @@ private final class Scene {
                 serial += 1
                 return "T\(serial)"
             }
-            try watch.record(Array(zip(groups, tickets)))
+            let decisions = Array(zip(groups, tickets)).map { ($0, ticket: $1) }
+            try watch.record(decisions)
             if crash == .beforeDecision { return }
             decided.formUnion(tickets)
             for group in groups {
@@ -56,7 +57,7 @@ private final class Scene {
                 fired += group.events.map(Scene.text)
             }
             if crash == .afterDecision { return }
-            try watch.ledger.confirm()
+            try watch.confirm(decisions)
         }
     }
     enum Crash { case beforeDecision, afterDecision }
@@ -207,6 +208,103 @@ private final class Scene {
         try scene.restart()
         try scene.pump(40_000)
         #expect(scene.fired.last == "created late" && scene.fired.count == 8)
+    }
+
+    @Test func whatWaitsForItsBatchIsInItOnce() throws {
+        let scene = try Scene {
+            $0.batch = .init(maxFiles: 50, maxWait: .seconds(200))
+            $0.once = .content
+        }
+        try scene.put("a", "one")
+        try scene.pump(6000)
+        // Longer than a sweep, and another file of the same bytes some seconds later.
+        try scene.put("copy", "one")
+        try scene.put("b", "two")
+        try scene.put("c", "three")
+        for _ in 0..<10 { try scene.pump(10_000) }
+        // One is written anew meanwhile, one goes.
+        try scene.put("b", "another two")
+        scene.remove("c")
+        for _ in 0..<12 { try scene.pump(10_000) }
+        #expect(scene.groups == [["created a", "created b"]])
+    }
+
+    @Test func aBatchMayBeLargerThanWhatIsLookedAtInOneGo() throws {
+        let scene = try Scene {
+            $0.batch = .init(maxFiles: 5000, maxWait: .seconds(100))
+            $0.takesChecksum = false
+        }
+        for number in 0..<1500 { try scene.put("f\(number)", "") }
+        try scene.pump(6000)
+        // Nothing is left to do before the batch is due.
+        #expect(scene.groups.isEmpty && scene.watch.nextLook > scene.now)
+        try scene.pump(120_000)
+        #expect(scene.groups.map(\.count) == [1500])
+    }
+
+    @Test func aNewFileInAnOldNameIsNew() throws {
+        for events in [[Watcher.Event.created], [.created, .modified]] {
+            let scene = try Scene {
+                $0.events = Set(events)
+                $0.debounce = .seconds(5)
+            }
+            try scene.put("a.pdf", "first")
+            try scene.pump(10_000)
+            #expect(scene.take() == ["created a.pdf"])
+            // As a job does that files it away; the next one comes before the path was quiet.
+            #expect(rename(scene.path("a.pdf"), scene.folder.path + "/away") == 0)
+            try scene.put("a.pdf", "second")
+            try scene.pump(10_000)
+            #expect(scene.take() == ["created a.pdf"])
+        }
+        // Also in another folder that stands in the place of the first.
+        let scene = try Scene { $0.events = [.created] }
+        try scene.put("a.pdf", "first")
+        try scene.pump()
+        #expect(rename(scene.folder.path + "/in", scene.folder.path + "/away") == 0)
+        _ = try scene.folder.folder("in")
+        try scene.put("a.pdf", "second")
+        try scene.pump(20_000)
+        #expect(scene.take() == ["created a.pdf", "created a.pdf"])
+    }
+
+    @Test func twoSpellingsOfOneLetterAreTwoFiles() throws {
+        let scene = try Scene()
+        try scene.pump()
+        try scene.put("caf\u{E9}.pdf", "composed")
+        try scene.put("cafe\u{301}.pdf", "decomposed")
+        try scene.pump()
+        #expect(scene.fired.count == 2 && scene.watch.ledger.count == 2)
+        try scene.restart()
+        try scene.pump()
+        #expect(scene.fired.count == 2)
+    }
+
+    @Test func patternsThatChangeAreHeeded() throws {
+        let scene = try Scene()
+        try scene.put("a.pdf", "x")
+        try scene.pump()
+        scene.watcher.patterns = ["*.txt"]
+        try scene.restart()
+        try scene.pump()
+        try scene.put("a.pdf", "changed")
+        try scene.pump(20_000)
+        #expect(scene.take() == ["created a.pdf"])
+    }
+
+    @Test func aGreatFileKeepsNobodyWaiting() throws {
+        let scene = try Scene()
+        try scene.pump()
+        let fd = open(scene.path("great"), O_WRONLY | O_CREAT, 0o644)
+        #expect(ftruncate(fd, 150 << 20) == 0)
+        close(fd)
+        try scene.put("small", "x")
+        var turns = 0
+        while scene.fired.count < 2, turns < 100 {
+            try scene.pump(100)
+            turns += 1
+        }
+        #expect(scene.fired == ["created small", "created great"])
     }
 
     @Test func whichFilesAreWanted() throws {

@@ -173,6 +173,58 @@ private struct Play {
         #expect(play.fired.suffix(1) == [base.seconds + 4 * 3600])
     }
 
+    @Test func whatWaitsForARunGoesOnWaitingWhenTheFileIsReadAgain() throws {
+        for again in [true, false] {
+            var play = Play(
+                try hourly {
+                    $0.overlap = .queue
+                    $0.catchUp = .init(.none)
+                })
+            play.go(to: base.seconds + 3600, ending: false)
+            for hour in [2, 3] as [Int64] {
+                play.now = base.seconds + hour * 3600 + 5
+                play.tick()
+            }
+            if again { play.configure() } else { play.restart() }
+            play.now += 600
+            for _ in 0..<4 {
+                play.tick()
+                play.live = []
+            }
+            #expect(play.hours == [1, 2, 3] && play.skipped == 0, "\(play.hours)")
+        }
+    }
+
+    @Test func whatWasTakenOutOrNotYetValidIsNotMissed() throws {
+        var play = Play(try hourly { $0.catchUp = .init(.all) })
+        play.go(to: base.seconds + 3600)
+        let kept = play.schedules
+        play.schedules = []
+        play.configure()
+        play.now += 5 * 3600
+        play.schedules = kept
+        play.configure()
+        play.tick()
+        #expect(play.hours == [1])
+        play.schedules[0].notBefore = base.adding(.seconds(400 * 86_400))
+        play.configure()
+        play.now += 5 * 3600
+        play.schedules[0].notBefore = nil
+        play.restart()
+        play.tick()
+        #expect(play.hours == [1] && play.skipped == 0)
+    }
+
+    @Test func whereNobodyKnowsWhetherARunHasEndedNothingIsDecided() throws {
+        var play = Play(try hourly())
+        play.go(to: base.seconds + 3600, ending: false)
+        play.now += 3600
+        #expect(play.book.take(now: play.time) { _ in nil } == [])
+        play.live = []
+        play.tick()
+        #expect(play.hours == [1, 2] && play.skipped == 0)
+    }
+
     @Test func whatIsSwitchedOffIsNotMissed() throws {
         var play = Play(try hourly())
         play.go(to: base.seconds + 3600)
