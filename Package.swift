@@ -104,7 +104,7 @@ if ProcessInfo.processInfo.environment["BOBBIN_FUZZ"] != nil {
             name: "Fuzz",
             dependencies: [
                 "BobbinDaemon", "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue",
-                "RunJournal", "TestKit",
+                "RunJournal", "TestKit", "Triggers",
             ],
             path: "Tests/Fuzz", exclude: ["corpus", "words.dict"],
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]))

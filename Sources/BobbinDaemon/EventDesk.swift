@@ -124,7 +124,7 @@ final class EventDesk {
             )
         } catch {
             isRead = false
-            core.diskTrouble(WebhookFile.path, error)
+            core.triggerTrouble(WebhookFile.path, error)
         }
     }
 
@@ -161,7 +161,7 @@ final class EventDesk {
                 }
             } catch {
                 // What stands in the way of one source is nothing to the others.
-                core.diskTrouble("spool/\(SpoolName.events)/\(name)", error)
+                core.triggerTrouble("spool/\(SpoolName.events)/\(name)", error)
             }
         }
     }
@@ -219,7 +219,7 @@ final class EventDesk {
             try serve(now)
         } catch {
             restUntil = now + EventDesk.again
-            core.diskTrouble("spool/\(SpoolName.events)", error)
+            core.triggerTrouble("spool/\(SpoolName.events)", error)
         }
     }
 
@@ -239,7 +239,7 @@ final class EventDesk {
             case .refused(let failure)?:
                 do { try refuse(source, file, failure) } catch {
                     sources[source]?.waiting[file]?.lookAt = now + EventDesk.lookAgainAtTrouble
-                    core.diskTrouble("sending \(source)/\(file) back", error)
+                    core.triggerTrouble("sending \(source)/\(file) back", error)
                 }
             }
         }
@@ -265,7 +265,7 @@ final class EventDesk {
                 // It is known as taken: the next look tries only this again.
                 sources[one.source]?.waiting[one.name]?.lookAt =
                     Clocks.monotonic + EventDesk.lookAgainAtTrouble
-                core.diskTrouble("putting \(one.source)/\(one.name) away", error)
+                core.triggerTrouble("putting \(one.source)/\(one.name) away", error)
                 continue
             }
             for key in one.facts.keys where key.hasPrefix(EventDesk.takenKey) { done[key] = .some(nil) }
@@ -645,7 +645,7 @@ final class EventDesk {
             facts["webhook/\(id)"] = ["fires": .int(count)]
         }
         do throws(SystemError) { try drops.log.made([], facts: facts) } catch {
-            core.diskTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
+            core.triggerTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
         }
     }
     /// When it may come, where it may not come now.

@@ -337,6 +337,13 @@ final class RunnerCore: Sendable {
         }
     }
     func diskTrouble(_ what: String, _ error: any Error) { warnOnce("\(what): \(error)") }
+    /// Of those who decide and make drops by the clock or by files: after a failed sync nobody knows what is on the disk.
+    func triggerTrouble(_ what: String, _ error: any Error) {
+        if let error = error as? SystemError, ["fdatasync", "fsync", "syncfs"].contains("\(error.call)") {
+            RunnerCore.halt(log, error)
+        }
+        diskTrouble(what, error)
+    }
     /// The same sentence at most once an hour.
     func warnOnce(_ text: String) {
         let now = Clocks.monotonic

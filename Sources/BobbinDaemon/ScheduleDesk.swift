@@ -53,7 +53,7 @@ final class ScheduleDesk {
                 "the new \(ScheduleFile.path) is not used, \(hasRead ? "the schedules of before hold" : "no schedule runs until it is corrected"): \(problem.text)"
             )
         } catch {
-            core.diskTrouble(ScheduleFile.path, error)
+            core.triggerTrouble(ScheduleFile.path, error)
         }
     }
 
@@ -84,7 +84,7 @@ final class ScheduleDesk {
     private func keepMemory() {
         let facts = memoryFacts()
         do throws(SystemError) { try drops.log.made([], facts: facts) } catch {
-            core.diskTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
+            core.triggerTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
         }
     }
     private func memoryFacts() -> [String: ValueMap?] {
@@ -132,7 +132,7 @@ final class ScheduleDesk {
                 return nil
             }
         }
-        if let trouble { core.diskTrouble("looking for the last runs of schedules", trouble) }
+        if let trouble { core.triggerTrouble("looking for the last runs of schedules", trouble) }
         guard !actions.isEmpty else { return }
         var fires: [Fire] = []
         for action in actions {
@@ -153,7 +153,7 @@ final class ScheduleDesk {
             try drops.make(fires, facts: memoryFacts())
         } catch {
             // Nothing was decided: from the log's memory it is all due once more.
-            core.diskTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
+            core.triggerTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
             forget()
             return
         }

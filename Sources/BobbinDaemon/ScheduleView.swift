@@ -16,6 +16,8 @@ public struct ScheduleView: Sendable {
         public var memory: ScheduleBook.Memory?
         /// Its last run has not ended.
         public var isLive: Bool
+        /// What the last one became: `succeeded`, `failed`, `sent back` …; nil where it has not ended, or is not to be found.
+        public var outcome: String?
         /// Why its job would be sent back.
         public var trouble: String?
     }
@@ -39,12 +41,26 @@ public struct ScheduleView: Sendable {
                 // Unreadable for a moment: shown as ended.
                 (try? traces.isLive(lane: last.lane, name: last.name, ticket: last.ticket)) ?? false
             }
+            let outcome =
+                isLive == true || file.schedules.count > ScheduleView.mostLookedUp
+                ? nil : memory?.last.flatMap { ScheduleView.outcome($0.ticket, site.spool) }
             // By the clock: what was missed is made up for as soon as somebody serves.
             let after = now.adding(Span(nanoseconds: -schedule.delay.nanoseconds))
             return Row(
                 schedule: schedule, description: file.descriptions[schedule.id],
                 next: schedule.isEnabled ? schedule.next(after: after) : nil, memory: memory,
-                isLive: isLive ?? false, trouble: ScheduleFile.trouble(schedule, site))
+                isLive: isLive ?? false, outcome: outcome, trouble: ScheduleFile.trouble(schedule, site))
         }
+    }
+
+    /// Each is a search through the results of its days.
+    private static let mostLookedUp = 50
+    private static func outcome(_ ticket: String, _ spool: Spool) -> String? {
+        guard let ticket = RunID(ticket) else { return nil }
+        let files = FinalFiles(spool)
+        if let found = files.find(ticket: ticket) { return files.read(found)?.finalState?.rawValue }
+        // Unreadable: shown as not to be found.
+        let names = (try? spool.rejected.names()) ?? []
+        return names.contains { $0.contains(".\(ticket).") } ? "sent back" : nil
     }
 }

@@ -73,7 +73,7 @@ final class TriggerDesk: Sendable {
                 try begin(home).work { orders.with { $0 } }
                 withExtendedLifetime(lock) {}
             } catch {
-                core.diskTrouble("the triggers", error)
+                core.triggerTrouble("the triggers", error)
                 // Only a process without poll comes here twice in a row.
                 do { try sleep(seat) } catch { return }
             }
@@ -97,7 +97,8 @@ final class TriggerDesk: Sendable {
         return TriggerDrops(
             log, spool: .init(lane: traces.lane, known: traces.known),
             trouble: { fire, error in
-                core.diskTrouble("the drop of \(fire.trigger) in \(fire.lane), which is tried again", error)
+                core.triggerTrouble(
+                    "the drop of \(fire.trigger) in \(fire.lane), which is tried again", error)
             })
     }
     /// Whether the events speak of one of these files of ops/.

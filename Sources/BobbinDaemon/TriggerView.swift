@@ -64,8 +64,14 @@ public struct TriggerView: Sendable {
         var counts: [String: Int] = [:]
         // A directory that cannot be read is one of somebody else: it counts as empty.
         guard let root = try? spool.root.directory(SpoolName.events) else { return [:] }
-        for name in (try? root.names()) ?? [] where name != SpoolName.closed {
-            guard let names = try? root.directory(name).names() else { continue }
+        // Gone since a moment ago: nothing lies there.
+        for name in (try? root.names()) ?? []
+        where name != SpoolName.closed && DropName.judge(name) != .ignored {
+            // A file that lies beside the sources is in none of them.
+            guard let names = try? root.directory(name).names() else {
+                counts[name] = 1
+                continue
+            }
             counts[name] = names.count { DropName.judge($0) != .ignored && !$0.hasSuffix(".sig") }
         }
         return counts

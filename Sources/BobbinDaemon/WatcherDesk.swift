@@ -52,7 +52,7 @@ final class WatcherDesk {
         } catch {
             // Read again with the next look.
             isRead = false
-            core.diskTrouble(WatcherFile.path, error)
+            core.triggerTrouble(WatcherFile.path, error)
         }
     }
 
@@ -105,7 +105,7 @@ final class WatcherDesk {
                 if !isDraining { try serve(watch) }
             } catch {
                 restUntil = Clocks.monotonic + WatcherDesk.rest
-                core.diskTrouble("watcher \(watch.watcher.id)", error)
+                core.triggerTrouble("watcher \(watch.watcher.id)", error)
             }
             tell(watch)
         }
@@ -192,7 +192,7 @@ final class WatcherDesk {
         }
         guard !facts.isEmpty else { return }
         do throws(SystemError) { try drops.log.made([], facts: facts) } catch {
-            core.diskTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
+            core.triggerTrouble("spool/.bobbin/\(SpoolName.triggers)", error)
         }
     }
 }

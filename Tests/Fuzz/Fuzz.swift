@@ -9,7 +9,7 @@ typealias Target = @Sendable ([UInt8]) -> Void
 private let targets: [String: Target] = [
     "yaml": YamlTarget.run, "job": JobTarget.run, "expression": ExpressionTarget.run,
     "journal": JournalTarget.run, "names": NamesTarget.run, "files": FilesTarget.run,
-    "crash": CrashTarget.run, "life": LifeTarget.run,
+    "crash": CrashTarget.run, "life": LifeTarget.run, "triggers": TriggerTarget.run,
 ]
 
 private let target: Target = {

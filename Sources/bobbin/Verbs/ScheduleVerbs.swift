@@ -212,7 +212,8 @@ enum ScheduleText {
     }
     static func last(_ row: ScheduleView.Row) -> String {
         guard let last = row.memory?.last else { return "·" }
-        return local(Timestamp(seconds: last.instant), row.schedule) + (row.isLive ? ", not ended" : "")
+        return local(Timestamp(seconds: last.instant), row.schedule)
+            + (row.isLive ? ", not ended" : row.outcome.map { ", \($0)" } ?? "")
     }
     private static func local(_ time: Timestamp, _ schedule: Schedule) -> String {
         let text = time.civil(
@@ -230,7 +231,8 @@ enum ScheduleText {
             "catch_up": .string(schedule.catchUp.mode.rawValue),
             "next": row.next.map { .string($0.time.rfc3339) } ?? .null,
             "due": row.next.map { .string(schedule.due($0).rfc3339) } ?? .null,
-            "live": .bool(row.isLive), "trouble": row.trouble.map(Value.string) ?? .null,
+            "live": .bool(row.isLive), "outcome": row.outcome.map(Value.string) ?? .null,
+            "trouble": row.trouble.map(Value.string) ?? .null,
         ]
         if let memory = row.memory {
             map["fires"] = .int(memory.fires)
