@@ -86,8 +86,8 @@ final class EventDesk {
         self.drops = drops
         history = HistoryFile(core.site.spool, core.log)
         watch = try DirectoryWatch()
-        for (key, fact) in drops.log.facts where key.hasPrefix("webhook/") {
-            counts[String(key.dropFirst("webhook/".utf8.count))] = fact["fires"]?.intValue
+        for (key, fact) in drops.log.facts where key.hasPrefix(WebhookFile.key("")) {
+            counts[String(key.dropFirst(WebhookFile.key("").utf8.count))] = fact["fires"]?.intValue
         }
     }
 
@@ -641,8 +641,8 @@ final class EventDesk {
     /// For `bobbin triggers`: how many jobs each has dropped.
     func keepStatus() {
         var facts: [String: ValueMap?] = [:]
-        for (id, count) in counts where drops.log.facts["webhook/\(id)"]?["fires"] != .int(count) {
-            facts["webhook/\(id)"] = ["fires": .int(count)]
+        for (id, count) in counts where drops.log.facts[WebhookFile.key(id)]?["fires"] != .int(count) {
+            facts[WebhookFile.key(id)] = ["fires": .int(count)]
         }
         do throws(SystemError) { try drops.log.made([], facts: facts) } catch {
             core.triggerTrouble("spool/.bobbin/\(SpoolName.triggers)", error)

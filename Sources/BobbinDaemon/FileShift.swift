@@ -43,7 +43,7 @@ final class FileShift: TriggerShift {
 
     private func sleep(isDraining: Bool) throws {
         nextFinish = drops.log.open.isEmpty ? .max : min(nextFinish, Clocks.monotonic + FileShift.finishAgain)
-        // What is seen while the spool drains waits in the ledgers' files for the next start.
+        // What is seen while the spool drains is found again by the next start.
         let deadline = min(
             nextHousekeeping, isDraining ? .max : min(watchers.nextLook, events.nextLook), nextFinish)
         let ready = try Waker.sleep(

@@ -129,7 +129,12 @@ public final class Site: Sendable {
     /// A file of ops/; nil where there is none.
     func opsBytes(_ name: String) throws -> [UInt8]? {
         let ops = try spool.site.directory("ops")
-        guard try ops.statusIfPresent(name) != nil else { return nil }
+        guard let status = try ops.statusIfPresent(name) else { return nil }
+        guard status.kind == .regular else {
+            throw SpoolProblem(
+                "E-LINK", "ops/\(name) is a \(status.kindName), and links are not followed",
+                whatToDo: "Put the file itself there.")
+        }
         return try ops.openForReading(name).read(upTo: 8 << 20)
     }
     /// The account that the site runs as: who owns it.

@@ -54,6 +54,8 @@ public struct SiteView: Sendable {
     public var schedules: [ScheduleView.Row] = []
     /// Files of triggers whose errors keep what they say from holding; the sentences as they are shown.
     public var troubledFiles: [String] = []
+    /// What keeps watchers and webhooks from their work, one sentence each.
+    public var triggerTroubles: [String] = []
     /// Nobody serves the schedules, though there are some.
     public var isUnserved = false
 
@@ -91,7 +93,12 @@ public struct SiteView: Sendable {
 
     private mutating func takeTriggers(_ site: Site) {
         troubledFiles = TriggerView.problems(site)
-        // Gone since a moment ago: the next look tells.
+        // A file with errors is told of above; one that has just gone is told by the next look.
+        let triggers = try? TriggerView(site)
+        triggerTroubles = (triggers?.rows ?? []).compactMap { row in
+            row.isEnabled ? row.trouble.map { "\(row.kind.rawValue) \(row.id): \($0)" } : nil
+        }
+        // The same.
         guard let view = try? ScheduleView(site) else { return }
         schedules = view.rows.filter { $0.next != nil }
         schedules.sort { ($0.next?.instant ?? .max) < ($1.next?.instant ?? .max) }

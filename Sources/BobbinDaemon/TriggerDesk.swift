@@ -1,6 +1,6 @@
 // What this is: the threads of the triggers, one for the clock and one for files, so that a great folder keeps no schedule waiting.
 // Owns: their locks: one process of a spool serves each.
-// Never: is in the way of the main loop; makes anything while the spool drains.
+// Never: is in the way of the main loop; decides anything while the spool drains (what is decided is made).
 // On failure: trouble of the disk is logged and tried again; without the lock another process serves, and it waits.
 import JobModel
 import LinuxSystem
@@ -74,7 +74,7 @@ final class TriggerDesk: Sendable {
                 withExtendedLifetime(lock) {}
             } catch {
                 core.triggerTrouble("the triggers", error)
-                // Only a process without poll comes here twice in a row.
+                // A process that cannot even wait serves no triggers any more; its runs go on.
                 do { try sleep(seat) } catch { return }
             }
         }

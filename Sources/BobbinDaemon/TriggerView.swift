@@ -51,7 +51,7 @@ public struct TriggerView: Sendable {
             Row(
                 kind: .webhook, id: webhook.id, place: "spool/\(SpoolName.events)/\(webhook.source)",
                 isEnabled: webhook.isEnabled, template: webhook.template,
-                noted: facts["webhook/\(webhook.id)"] ?? [:],
+                noted: facts[WebhookFile.key(webhook.id)] ?? [:],
                 trouble: WebhookFile.trouble(webhook, site),
                 waiting: counts[webhook.source] ?? 0)
         }

@@ -44,6 +44,8 @@ public struct WebhookFile: Sendable {
         try read(bytes(site), queues: site.configuration().queues)
     }
     public static func bytes(_ site: Site) throws -> [UInt8]? { try site.opsBytes(name) }
+    /// Under which what a webhook has done is noted.
+    static func key(_ id: String) -> String { "webhook/\(id)" }
 
     /// Why what a webhook drops would be sent back, as far as that can be known without an event; nil: nothing is known.
     public static func trouble(_ webhook: Webhook, _ site: Site) -> String? {

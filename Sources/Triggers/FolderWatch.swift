@@ -307,9 +307,8 @@ public final class FolderWatch {
     /// What could not be recorded or decided is looked at again in a while.
     public func giveBack(_ groups: [Group], now: Int64) {
         for path in groups.flatMap(\.events).map(\.path) {
-            var known: FileLedger.Known?
             // What cannot be looked at now is looked at when its turn comes.
-            do throws(SystemError) { known = try tree.status(path).map { FileLedger.Known($0) } } catch {}
+            let known = (try? tree.status(path))?.map { FileLedger.Known($0) }
             pending[path] = Pending(isWhole: false, known: known, since: now)
             agenda.set(path, now + FolderWatch.busyLook)
         }
@@ -495,7 +494,7 @@ public final class FolderWatch {
             hashed += bytes.count
             if bytes.count < 1 << 20 {
                 sums.removeValue(path)
-                return sum.hash.finalize().map { String(UInt16($0) + 0x100, radix: 16).dropFirst() }.joined()
+                return sum.hash.finalize().hexadecimal
             }
         }
         sums[path] = sum

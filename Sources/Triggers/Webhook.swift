@@ -162,7 +162,7 @@ public struct Webhook: Hashable, Sendable {
     /// Of a payload of many alerts each is a content of its own.
     private func contentKey(_ value: Value, _ event: EventPayload) -> String {
         let bytes = format == .plain ? event.body : JSONText.bytes(value)
-        return SHA256.hash(data: bytes).map { String(UInt16($0) + 0x100, radix: 16).dropFirst() }.joined()
+        return SHA256.hash(data: bytes).hexadecimal
     }
     public static let mostAlerts = 1000
 
@@ -199,9 +199,6 @@ public struct Webhook: Hashable, Sendable {
     private static func fingerprint(_ alert: ValueMap, _ labels: ValueMap) -> String {
         if let known = alert["fingerprint"]?.stringValue, !known.isEmpty { return known }
         let text = labels.entries.map { "\($0.key)=\($0.value.text)" }.sorted().joined(separator: "\n")
-        return SHA256.hash(data: Array(text.utf8)).prefix(8).map {
-            String(UInt16($0) + 0x100, radix: 16).dropFirst()
-        }
-        .joined()
+        return SHA256.hash(data: Array(text.utf8)).prefix(8).hexadecimal
     }
 }

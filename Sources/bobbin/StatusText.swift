@@ -40,6 +40,9 @@ enum StatusText {
             lines.append(Terminal.paint("nobody serves the schedules: that does `bobbin up`", .yellow))
         }
         lines += ["", queues(view), "", today(view)]
+        if !view.triggerTroubles.isEmpty {
+            lines += ["", "triggers in trouble:"] + view.triggerTroubles.map { "  " + Terminal.escape($0) }
+        }
         if !view.schedules.isEmpty { lines += ["", "next by the clock:", schedules(view.schedules)] }
         let running = view.live.filter { if case .waiting = $0.state { false } else { $0.finalState == nil } }
         if !running.isEmpty { lines += ["", "running:", runs(running)] }
@@ -182,6 +185,7 @@ enum StatusText {
             "today": .map(["succeeded": .int(view.doneToday), "not_succeeded": .int(view.failedToday)]),
             "rejected": .int(view.rejected), "inbox": .int(view.inbox),
             "schedules": .list(view.schedules.prefix(20).map(ScheduleText.value)),
+            "trigger_troubles": .list(view.triggerTroubles.map(Value.string)),
             "troubled_files": .list(view.troubledFiles.map(Value.string)),
         ])
     }

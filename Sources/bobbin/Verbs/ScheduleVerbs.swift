@@ -177,8 +177,10 @@ enum ScheduleText {
         let found = rows.filter { $0.schedule.id == id }
         guard !found.isEmpty else {
             let known = rows.map(\.schedule.id).joined(separator: ", ")
-            throw ValidationError(
-                "\(ScheduleFile.path) has no schedule `\(id)`" + (known.isEmpty ? "" : "; it has \(known)"))
+            Terminal.complain(
+                "bobbin: \(ScheduleFile.path) has no schedule `\(Terminal.escape(id))`"
+                    + (known.isEmpty ? "" : "; it has \(known)"))
+            throw ExitCode(Exit.usage)
         }
         return found
     }
@@ -193,7 +195,16 @@ enum ScheduleText {
                 whatToDo: "Write `enabled: \(isEnabled)` into the entry `\(id)`.")
         }
         let ops = try site.spool.site.directory("ops")
-        let mode = try ops.status(ScheduleFile.name).mode & 0o777
+        let status = try ops.status(ScheduleFile.name)
+        guard status.uid == ProcessSetup.uid else {
+            throw SpoolProblem(
+                "E-EDIT",
+                "\(ScheduleFile.path) belongs to \(Host.userName(status.uid)), and would be yours afterwards",
+                whatToDo:
+                    "Say it as \(Host.userName(status.uid)), or write `enabled: \(isEnabled)` into the entry `\(id)`."
+            )
+        }
+        let mode = status.mode & 0o777
         try AtomicFile.write(changed, to: ScheduleFile.name, in: ops, mode: mode, existing: .replace)
         print("\(id) is \(word)")
     }
