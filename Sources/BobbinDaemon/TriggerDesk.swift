@@ -97,6 +97,9 @@ final class TriggerDesk: Sendable {
         return TriggerDrops(
             log, spool: .init(lane: traces.lane, known: traces.known),
             trouble: { fire, error in
+                // Without the name of a temporary file: the same trouble is told once.
+                let error =
+                    (error as? SystemError).map { SystemError($0.call, fire.lane, errno: $0.errno) } ?? error
                 core.triggerTrouble(
                     "the drop of \(fire.trigger) in \(fire.lane), which is tried again", error)
             })
