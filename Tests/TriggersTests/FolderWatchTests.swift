@@ -416,8 +416,10 @@ private final class Scene {
             default: try scene.pump(Int64(1 + random.below(3000)))
             }
         }
-        try scene.pump()
-        try scene.pump()
+        for _ in 0..<50 {
+            try scene.pump()
+            if scene.watch.status["pending"] == .int(0) { break }
+        }
         // All that is there has been seen in the version that it has, and a further look finds nothing.
         #expect(scene.watch.ledger.count == files.count, "seed \(seed)")
         for (name, version) in files {

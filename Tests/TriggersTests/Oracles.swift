@@ -2,28 +2,20 @@
 // Owns: the model: a minute after the other, with cron's virtual time (cron.c of Debian: its four kinds of wake-up).
 // Never: calls anything of Triggers.
 // On failure: a `date` that cannot be run fails the test.
-import Foundation
+import LinuxSystem
+
+struct NoDate: Error {}
 
 /// Offsets from UTC in seconds at these instants, as glibc has them.
 func glibcOffsets(_ zone: String, at instants: [Int64]) throws -> [Int64] {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["date", "-f", "-", "+%z:%::z"]
-    process.environment = ["TZ": zone, "PATH": "/usr/bin:/bin", "LC_ALL": "C"]
-    let (input, output) = (Pipe(), Pipe())
-    process.standardInput = input
-    process.standardOutput = output
-    try process.run()
+    // Our own spawn: Foundation's holds copies of other tests' open files for long, and their leases then see a writer.
     let text = instants.map { "@\($0)\n" }.joined()
-    // Both pipes are small: somebody must write while somebody reads.
-    let writer = Thread { [handle = input.fileHandleForWriting] in
-        handle.write(Data(text.utf8))
-        handle.closeFile()
-    }
-    writer.start()
-    let lines = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        .split(separator: "\n")
-    process.waitUntilExit()
+    let answer = try BriefProcess.ask(
+        ["env", "TZ=\(zone)", "LC_ALL=C", "date", "-f", "-", "+%z:%::z"], input: Array(text.utf8),
+        limit: 1 << 24,
+        patience: 60)
+    guard let answer, answer.isGood else { throw NoDate() }
+    let lines = String(decoding: answer.output, as: UTF8.self).split(separator: "\n")
     return lines.map { line in
         let parts = line.drop { $0 != ":" }.dropFirst()
         let numbers = parts.dropFirst().split(separator: ":").compactMap { Int64($0) }
