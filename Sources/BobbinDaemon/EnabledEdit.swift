@@ -39,6 +39,7 @@ public enum EnabledEdit {
     private static func proves(_ old: [UInt8], _ new: [UInt8], _ key: String, _ id: String, _ isEnabled: Bool)
         -> Bool
     {
+        // One that cannot be read proves nothing.
         guard let before = try? Value(YamlReader.parse(old)), let after = try? Value(YamlReader.parse(new)),
             case .map(var map) = before, case .list(var items)? = map[key],
             let index = items.firstIndex(where: { $0.mapValue?["id"]?.text == id }),

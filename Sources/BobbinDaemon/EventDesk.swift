@@ -77,7 +77,7 @@ final class EventDesk {
     private static let again = Span.seconds(1).nanoseconds
     private static let lookAgainAtTrouble = Span.seconds(5).nanoseconds
     private static let most = 200
-    private static let sidecarEnding = ".sig"
+    private static let sidecarEnding = ".sig", largestSidecar = 4096
     /// A payload of this size goes into the job itself; a larger one is read from its file.
     private static let largestInside = 128 << 10
 
@@ -289,7 +289,13 @@ final class EventDesk {
             try AtomicFile.write(bytes, to: name + ending, in: target, mode: 0o440)
         }
         try remove(one.name, from: directory, ifStill: one.identity)
-        if one.sidecar != nil { try directory.removeIfPresent(one.name + EventDesk.sidecarEnding) }
+        // Another event of the name may have brought a signature of its own.
+        let signature = one.name + EventDesk.sidecarEnding
+        if let sidecar = one.sidecar, try directory.statusIfPresent(signature) != nil,
+            try directory.openForReading(signature).read(upTo: EventDesk.largestSidecar) == sidecar
+        {
+            try directory.removeIfPresent(signature)
+        }
     }
     private func remove(_ name: String, from directory: Directory, ifStill identity: InodeIdentity) throws {
         let aside = EventDesk.asidePrefix + name
@@ -515,7 +521,7 @@ final class EventDesk {
             else {
                 return nil
             }
-            return try directory.openForReading(file).read(upTo: 4096)
+            return try directory.openForReading(file).read(upTo: EventDesk.largestSidecar)
         } catch {
             throw Failure("E-IO", "the signature of \(name) cannot be read: \(error)", retry: .transient)
         }

@@ -133,7 +133,8 @@ final class ScheduleDesk {
             }
         }
         if let trouble { core.triggerTrouble("looking for the last runs of schedules", trouble) }
-        guard !actions.isEmpty else { return }
+        // That something waits must be known to the next life, too.
+        guard !actions.isEmpty else { return keepMemory() }
         var fires: [Fire] = []
         for action in actions {
             switch action {

@@ -204,6 +204,8 @@ public final class FolderWatch {
         let paths = names.isEmpty ? [folderOrFile] : names.map { FolderWatch.join(folderOrFile, $0) }
         for path in paths {
             guard let known = ledger.known(path), known.goneAt == nil, pending[path] == nil else { continue }
+            // That it went waits for its batch already.
+            if case .some(.none) = readyVersions[path] { continue }
             note(WatchedTree.Sight(path: path, status: nil, isWhole: true), now)
         }
     }

@@ -240,6 +240,7 @@ public struct ScheduleBook: Sendable {
                 changed.insert(id)
                 actions.append(.skip(schedule, count: 1, newest: one.instant, why: why))
             case .wait(let cancel):
+                if !entry.memory.isHeld { changed.insert(id) }
                 entry.memory.isHeld = true
                 if let cancel, !entry.wasCancelled {
                     entry.wasCancelled = true

@@ -153,6 +153,27 @@ import Testing
         }
     }
 
+    @Test("what waits for a run still waits after a kill") func heldOverAKill() throws {
+        try TestSite.use { site in
+            site.mayHaveChildren = true
+            try Disk.write(
+                job(
+                    ["{run: [\(site.path)/gate, \"{{ schedule.id }}\"], idempotent: true}"],
+                    head: "name: slow\n"),
+                to: "\(site.path)/templates/slow.yaml")
+            _ = try site.gate("slow")
+            try write("  - {id: slow, every: 1s, template: slow.yaml, overlap: queue}\n", site)
+            let runner = try site.up()
+            try site.waitForEffect("slow", "gate")
+            let log = "\(site.spool)/.bobbin/triggers/fires.log"
+            try site.wait("the wait to be noted", in: ["\(site.spool)/.bobbin/triggers"]) {
+                (Disk.text(log) ?? "").contains("\"held\":true") ? () : nil
+            }
+            _ = try runner.killNow()
+            #expect(try site.bobbin("schedule", "disable", "slow").code == 0)
+        }
+    }
+
     @Test("a bad edit keeps the schedules of before, and says so in log, status and doctor") func badEdit()
         throws
     {

@@ -229,6 +229,18 @@ private final class Scene {
         #expect(scene.groups == [["created a", "created b"]])
     }
 
+    @Test func whatWentWaitsForItsBatchAndNoLonger() throws {
+        let scene = try Scene {
+            $0.events = [.deleted]
+            $0.batch = .init(maxFiles: 50, maxWait: .seconds(100))
+        }
+        try scene.put("a", "x")
+        try scene.pump(6000)
+        scene.remove("a")
+        for _ in 0..<11 { try scene.pump(10_000) }
+        #expect(scene.groups == [["deleted a"]])
+    }
+
     @Test func aBatchMayBeLargerThanWhatIsLookedAtInOneGo() throws {
         let scene = try Scene {
             $0.batch = .init(maxFiles: 5000, maxWait: .seconds(100))

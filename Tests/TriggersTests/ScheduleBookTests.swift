@@ -185,6 +185,7 @@ private struct Play {
                 play.now = base.seconds + hour * 3600 + 5
                 play.tick()
             }
+            #expect(play.memories["s"]?.isHeld == true)
             if again { play.configure() } else { play.restart() }
             play.now += 600
             for _ in 0..<4 {
