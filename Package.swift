@@ -88,7 +88,8 @@ let package = Package(
         tests(
             "BobbinDaemonTests",
             [
-                "BobbinDaemon", "AccessControl", "JobLanguage", "RunHistory", "JobModel", "LinuxSystem",
+                "BobbinDaemon", "AccessControl", "JobLanguage", "RunHistory", "RunJournal", "JobModel",
+                "LinuxSystem",
                 "SpoolQueue", "TestKit", "Triggers", "YamlText",
             ]),
         tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"], exclude: ["Shared"]),

@@ -146,6 +146,8 @@ final class StartGate: Sendable {
             for run in older + [holder].compactMap({ $0 }) where run != record.id { cancel(run) }
         default: break
         }
+        // Before the wait is told: a `replace` that comes meanwhile must find it in the line.
+        join(digest, record.id)
         return .wait(
             Wait(
                 .key, until: record.startedAt == nil ? terms.expiresAt : nil, since: now,
@@ -168,13 +170,17 @@ final class StartGate: Sendable {
     func enqueue(_ record: RunRecord) {
         guard let key = record.acceptance.terms.concurrencyKey else { return }
         let digest = StartGate.digest(key)
+        join(digest, record.id)
+        callNext(digest)
+    }
+
+    private func join(_ digest: String, _ run: RunID) {
         lines.with { lines in
-            if lines[digest]?.waiting.contains(record.id) != true {
-                lines[digest, default: Line()].waiting.append(record.id)
+            if lines[digest]?.waiting.contains(run) != true {
+                lines[digest, default: Line()].waiting.append(run)
                 lines[digest]?.waiting.sort()
             }
         }
-        callNext(digest)
     }
 
     /// The run has ended: what it held goes to the next, and a turn that it never used is free.
