@@ -47,19 +47,20 @@ let package = Package(
         room("Archives", ["LinuxSystem", "CArchive"]),
         room("Databases", ["JobModel", grdb, sqlite]),
         room("RunHistory", ["JobModel", grdb]),
+        room("Reporting", ["JobModel"]),
         room(
             "BobbinDaemon",
             [
                 "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
                 "StepLibrary", "AccessControl", "SecretStore", "Archives", "Databases", "RunHistory",
-                "Triggers",
+                "Triggers", "Reporting",
                 crypto,
             ]),
         .executableTarget(
             name: "bobbin",
             dependencies: [
                 "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal",
-                "RunHistory", "AccessControl", "SecretStore", "Triggers",
+                "RunHistory", "AccessControl", "SecretStore", "Triggers", "Reporting",
                 "LinuxSystem",
                 argumentParser,
             ],
@@ -85,6 +86,7 @@ let package = Package(
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
         tests("TriggersTests", ["Triggers", "JobModel", "LinuxSystem", "TestKit", crypto]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
+        tests("ReportingTests", ["Reporting", "JobModel", "TestKit"]),
         tests(
             "BobbinDaemonTests",
             [

@@ -95,6 +95,12 @@ int bb_read_timer(int fd) {
 
 int bb_eventfd(void) { return outcome(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
+int bb_nameless_file(char *template) {
+    int fd = outcome(mkostemp(template, O_CLOEXEC));
+    if (fd >= 0) unlink(template);
+    return fd;
+}
+
 int bb_memory_file(const char *label) {
     int low = outcome(memfd_create(label, MFD_CLOEXEC));
     if (low < 0) return low;

@@ -64,6 +64,21 @@ extension OpenFile {
         return OpenFile(fd: fd, label: path)
     }
 
+    /// A file without a name, for what does not fit into memory; it goes with its last owner.
+    public static func nameless(in directory: String) throws(SystemError) -> OpenFile {
+        var template = Array((directory + "/bobbin-XXXXXX").utf8CString)
+        let fd = try SystemCalls.wrapped("mkostemp", directory) {
+            template.withUnsafeMutableBufferPointer { bb_nameless_file($0.baseAddress) }
+        }
+        return OpenFile(fd: fd, label: "a file without a name in \(directory)")
+    }
+
+    /// From where it stands, for pipes too: as much of `buffer` as one read gives; 0 is the end.
+    public func readNext(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+        let most = SystemCalls.atOnce(buffer.count)
+        return try SystemCalls.plain("read", label) { Glibc.read(fd, buffer.baseAddress, most) }
+    }
+
     /// Fills as much of `buffer` as one read gives; 0 is the end.
     public func read(into buffer: UnsafeMutableRawBufferPointer, from offset: Int) throws(SystemError) -> Int
     {

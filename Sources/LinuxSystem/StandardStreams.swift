@@ -1,7 +1,7 @@
 // What this is: standard error and standard output without buffers.
 // Owns: whole messages, one write where the kernel takes it.
 // Never: buffers.
-// On failure: nothing is left to tell it to.
+// On failure: nothing is left to tell it to; `append` is for output that somebody relies on, and throws.
 import Glibc
 
 public enum StandardError {
@@ -13,6 +13,10 @@ public enum StandardError {
 }
 
 public enum StandardOutput {
+    /// All bytes, or SystemError.
+    public static func append(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        try SystemCalls.writeAll(1, bytes, "standard output")
+    }
     /// Bytes as they are; a reader that has gone ends the program by SIGPIPE as everywhere.
     public static func write(_ bytes: [UInt8]) {
         var rest = bytes[...]

@@ -48,6 +48,7 @@ struct Bobbin: ParsableCommand {
                     ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AccessVerb.self,
                     AuditVerb.self,
                 ]),
+            CommandGroup(name: "Reports", subcommands: [ClusterVerb.self]),
             CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(
                 name: "Insides",

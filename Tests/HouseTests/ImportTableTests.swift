@@ -20,14 +20,15 @@ private let rooms: [String: Set<String>] = [
     "Archives": ["LinuxSystem", "CArchive"],
     "Databases": ["JobModel", "GRDB", "GRDBSQLite", "Foundation"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
+    "Reporting": ["JobModel"],
     "BobbinDaemon": [
         "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
         "StepLibrary", "AccessControl", "SecretStore",
-        "Archives", "Databases", "RunHistory", "Triggers", "Crypto",
+        "Archives", "Databases", "RunHistory", "Reporting", "Triggers", "Crypto",
     ],
     "bobbin": [
         "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunHistory",
-        "RunEngine", "AccessControl", "SecretStore", "Triggers",
+        "RunEngine", "AccessControl", "SecretStore", "Triggers", "Reporting",
         "LinuxSystem", "ArgumentParser",
     ],
 ]

@@ -69,6 +69,8 @@ int bb_getdents(int fd, void *buffer, unsigned length);
 
 enum { BB_O_PATH = 010000000 };
 enum { BB_INHERITED_FIRST = 3, BB_INHERITED_ABOVE = 64 };
+/// A file on disk whose name is gone again; `template` ends in XXXXXX.
+int bb_nameless_file(char *template);
 /// A file without a name, in memory, close-on-exec, above BB_INHERITED_ABOVE.
 int bb_memory_file(const char *label);
 /// No core dump of this process, and nobody of the same account may look into its memory or environment.
