@@ -1,8 +1,9 @@
-// What this is: the feeder of the index: ended runs in batches, off the hot path, by the leader alone.
+// What this is: the feeder of the index: ended runs in batches and what other files say, off the hot path, by the leader alone.
 // Owns: one thread; the comparison of result files with the index; the rebuild.
 // Never: holds up a run; is asked for a decision: the index is a memory, the files are the truth.
 // On failure: a damaged index is moved aside and rebuilt from the results; any other trouble is logged, and the
 //   missing runs are found by the next comparison.
+import AccessControl
 import JobModel
 import LinuxSystem
 import RunHistory
@@ -45,7 +46,9 @@ public enum IndexFiles {
     public static func rebuild(_ spool: Spool) throws -> (added: Int, unread: [String]) {
         for ending in ["", "-wal", "-shm"] { try spool.state.removeIfPresent(SpoolName.index + ending) }
         let history = try RunHistory(path: path(spool))
-        return try reconcile(history, spool)
+        let found = try reconcile(history, spool)
+        _ = try FactFiles(spool).read(into: history)
+        return found
     }
 }
 
@@ -56,7 +59,7 @@ extension Array {
 }
 
 final class Indexer: Sendable {
-    private enum Task: Sendable { case add([RunRecord]), reconcile(today: Bool), reopen }
+    private enum Task: Sendable { case add([RunRecord]), reconcile(today: Bool), reopen, facts }
     private struct State {
         var tasks: [Task] = []
         var isClosing = false
@@ -91,6 +94,8 @@ final class Indexer: Sendable {
             state.tasks += [.reopen, .reconcile(today: false)]
         }
     }
+    /// Reads what the audit log and spool/history/ say by now.
+    func lookForFacts() { state.signal { $0.tasks.append(.facts) } }
     func close() {
         state.broadcast { $0.isClosing = true }
         thread.with { $0 }?.join()
@@ -167,17 +172,30 @@ final class Indexer: Sendable {
     private func work(_ tasks: [Task], _ history: RunHistory) throws {
         var records: [RunRecord] = []
         var scope: Bool?
+        var wantsFacts = false
         for task in tasks {
             switch task {
             case .add(let more): records += more
             case .reconcile(let today): scope = (scope ?? true) && today
+            case .facts: wantsFacts = true
             case .reopen: break
             }
         }
         for chunk in records.chunked(500) { try history.add(Array(chunk)) }
+        if wantsFacts || scope == false { try readFacts(history) }
         guard let scope else { return }
         let today = Timestamp(nanoseconds: Clocks.wall).utcDay
         let found = try IndexFiles.reconcile(history, spool, onlyDays: scope ? { $0 == today } : nil)
         for name in found.unread { log.warn("index", "\(name) is no result of ours and is left out") }
+    }
+
+    private func readFacts(_ history: RunHistory) throws {
+        let odd = try FactFiles(spool).read(into: history)
+        if odd > 0 {
+            log.warn(
+                "index",
+                "\(odd) lines of ops/\(AuditLog.folder) or spool/\(SpoolName.history) are unreadable and left out"
+            )
+        }
     }
 }

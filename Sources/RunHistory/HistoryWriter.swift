@@ -7,8 +7,9 @@ import GRDB
 import JobModel
 
 struct HistoryWriter {
+    private var totals = RunTotals()
     private let database: Database
-    private let run, attempt, step, wait: RowStatement
+    private let run, attempt, step, wait, tag: RowStatement
     private let removals: [RowStatement]
 
     init(_ database: Database) throws {
@@ -18,9 +19,11 @@ struct HistoryWriter {
         step = try RowStatement(
             database, "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         wait = try RowStatement(database, "INSERT INTO waits VALUES (?, ?, ?, ?, ?, ?, ?)")
+        tag = try RowStatement(database, "INSERT INTO tags VALUES (?, ?) ON CONFLICT DO NOTHING")
         removals = try [
             "DELETE FROM runs WHERE id = ?", "DELETE FROM attempts WHERE run = ?",
             "DELETE FROM steps WHERE run = ?", "DELETE FROM waits WHERE run = ?",
+            "DELETE FROM tags WHERE run = ?",
         ].map { try RowStatement(database, $0) }
     }
 
@@ -31,7 +34,7 @@ struct HistoryWriter {
         ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
         """
 
-    func add(_ record: RunRecord) throws {
+    mutating func add(_ record: RunRecord) throws {
         guard let state = record.finalState, let ended = record.endedAt else {
             let message = "run \(record.id) has not ended and cannot be history yet"
             throw Failure("E-HISTORY-OPEN", message, retry: .never)
@@ -39,13 +42,24 @@ struct HistoryWriter {
         try addRun(record, state, ended)
         // Deleting only when the id is taken keeps the usual case, a new run, free of four look-ups.
         if database.changesCount == 0 {
+            try totals.takeBack(record.id, database)
             for removal in removals { try removal.execute { $0.add(record.id.text) } }
             try addRun(record, state, ended)
+        }
+        totals.add(record, state, ended)
+        for word in Set(record.acceptance.terms.tags) {
+            try tag.execute { row in
+                row.add(word)
+                row.add(record.id.text)
+            }
         }
         for part in AttemptSummary.all(of: record, state, ended) { try add(part, of: record.id) }
         for (index, part) in record.steps.enumerated() { try add(part, index + 1, of: record.id) }
         for (index, part) in record.waits.enumerated() { try add(part, index + 1, of: record.id) }
     }
+
+    /// After the last run of a transaction.
+    func finish() throws { try totals.write(database) }
 
     private func addRun(_ record: RunRecord, _ state: FinalState, _ ended: Timestamp) throws {
         let accepted = record.acceptance

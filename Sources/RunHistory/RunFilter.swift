@@ -14,6 +14,8 @@ public struct RunFilter: Hashable, Sendable {
     /// The job's name; `*` stands for any characters.
     public var job: String?
     public var user: String?
+    /// One of the run's tags.
+    public var tag: String?
     /// Ended at or after this instant.
     public var since: Timestamp?
     /// Ended before this instant.
@@ -26,13 +28,15 @@ public struct RunFilter: Hashable, Sendable {
 
     public init(
         states: [FinalState] = [], queue: String? = nil, job: String? = nil, user: String? = nil,
-        since: Timestamp? = nil, until: Timestamp? = nil, text: String? = nil, limit: Int = 50,
+        tag: String? = nil, since: Timestamp? = nil, until: Timestamp? = nil, text: String? = nil,
+        limit: Int = 50,
         before: RunID? = nil
     ) {
         self.states = states
         self.queue = queue
         self.job = job
         self.user = user
+        self.tag = tag
         self.since = since
         self.until = until
         self.text = text
@@ -58,6 +62,7 @@ public struct RunFilter: Hashable, Sendable {
         let isPattern = job?.contains("*") == true
         demand(isPattern ? "+job GLOB ?" : "job = ?", isPattern ? job.map(RunFilter.pattern) : job)
         demand("user = ?", user)
+        demand("id IN (SELECT run FROM tags WHERE tag = ?)", tag)
         demand("ended >= ?", since?.milliseconds)
         demand("ended < ?", until?.milliseconds)
         demand("instr(lower(\(RunFilter.searched)), lower(?)) > 0", text)
@@ -71,6 +76,37 @@ public struct RunFilter: Hashable, Sendable {
     private static let searched = """
         job || char(10) || drop_name || char(10) || coalesce(error_code || char(10) || error_message, '')
         """
+
+    /// The same for a record, where there is no index: a run in flight, or a result read by somebody else.
+    public func fits(_ record: RunRecord) -> Bool {
+        let accepted = record.acceptance
+        if !states.isEmpty, record.finalState.map(states.contains) != true { return false }
+        if let queue, accepted.queue.text != queue { return false }
+        if let job, !RunFilter.fits(accepted.jobName, job) { return false }
+        if let user, accepted.submitter.name != user { return false }
+        if let tag, !accepted.terms.tags.contains(tag) { return false }
+        if let since, (record.endedAt ?? since.adding(.milliseconds(-1))) < since { return false }
+        if let until, (record.endedAt ?? until) >= until { return false }
+        if let before, record.id >= before { return false }
+        guard let text else { return true }
+        let searched =
+            [accepted.jobName, accepted.dropName]
+            + (record.failure.map { [$0.code + "\n" + $0.message] } ?? [])
+        return searched.joined(separator: "\n").lowercased().contains(text.lowercased())
+    }
+
+    /// `*` is any text.
+    private static func fits(_ name: String, _ pattern: String) -> Bool {
+        let parts = pattern.split(separator: "*", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count > 1 else { return name == pattern }
+        guard name.hasPrefix(parts[0]) else { return false }
+        var rest = name.dropFirst(parts[0].count)
+        for part in parts.dropFirst().dropLast() where !part.isEmpty {
+            guard let found = rest.firstRange(of: part) else { return false }
+            rest = rest[found.upperBound...]
+        }
+        return rest.hasSuffix(parts[parts.count - 1])
+    }
 
     /// Only `*` is special to people; SQLite knows `?` and `[` as well.
     static func pattern(_ job: String) -> String {

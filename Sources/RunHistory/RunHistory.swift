@@ -96,8 +96,9 @@ public final class RunHistory: Sendable {
     /// Adds ended runs in one transaction; a run that is here already is replaced.
     public func add(_ runs: [RunRecord]) throws {
         try write { database in
-            let writer = try HistoryWriter(database)
+            var writer = try HistoryWriter(database)
             for run in runs { try writer.add(run) }
+            try writer.finish()
         }
     }
 
@@ -120,7 +121,7 @@ public final class RunHistory: Sendable {
         try translated(path, .reading) { try database.read(body) }
     }
 
-    private func write(_ body: (Database) throws -> Void) throws {
+    func write(_ body: (Database) throws -> Void) throws {
         try translated(path, .writing) { try database.write(body) }
     }
 }

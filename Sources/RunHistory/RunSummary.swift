@@ -1,18 +1,10 @@
 // What this is: what the history tells of a run and of its steps.
-// Owns: RunSummary, StepSummary, ErrorSummary; how they and waits are read from rows.
+// Owns: RunSummary, StepSummary; how they and waits are read from rows.
 // Never: trusts a row's form; a flipped bit must not stop the process.
 // On failure: a value that the schema does not allow is UnreadableRow.
 
 import GRDB
 import JobModel
-
-/// Why a run or a step did not succeed.
-public struct ErrorSummary: Hashable, Sendable {
-    public var code: String
-    public var message: String
-    /// The step's label; nil where the step is known anyway.
-    public var step: String?
-}
 
 /// One ended run. Times have milliseconds.
 public struct RunSummary: Hashable, Sendable {

@@ -118,10 +118,75 @@ enum Schema {
         ALTER TABLE steps_2 RENAME TO steps;
         """
 
+    /// What the files say besides results: the audit log and spool/history/. A line is known by its file and the byte at
+    /// which it begins there, so that it counts once however often it is read.
+    ///
+    ///     tags      0..n of a run     for the question which runs have a tag
+    ///     totals    per queue         ever growing counts for monitoring; `measure` is `state`, `run` or `wait`, `class` the state,
+    ///                                 or the number of a class of DurationBuckets
+    ///     facts     one row a line    who was refused, asked, answered; what triggers and secrets did; `detail` is JSON
+    ///     samples   per queue, minute how many waited, worked and were parked
+    ///     sources   one row a file    how many bytes of it are here
+    ///
+    /// All results are read again, for the tags and the totals.
+    private static let factsOfFiles = """
+        DELETE FROM runs; DELETE FROM attempts; DELETE FROM steps; DELETE FROM waits;
+        CREATE TABLE tags (
+            tag           TEXT NOT NULL,
+            run           TEXT NOT NULL,
+            PRIMARY KEY (tag, run)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX tags_run ON tags (run);
+        CREATE TABLE totals (
+            queue         TEXT NOT NULL,
+            measure       TEXT NOT NULL,
+            class         TEXT NOT NULL,
+            number        INTEGER NOT NULL,
+            sum_ms        INTEGER NOT NULL,
+            PRIMARY KEY (queue, measure, class)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE facts (
+            source        TEXT NOT NULL,
+            place         INTEGER NOT NULL,
+            at            INTEGER NOT NULL,
+            kind          TEXT NOT NULL,
+            subject       TEXT NOT NULL,
+            uid           INTEGER,
+            user          TEXT,
+            outcome       TEXT NOT NULL,
+            detail        TEXT NOT NULL,
+            PRIMARY KEY (source, place)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX facts_at ON facts (at, kind);
+        CREATE INDEX facts_kind ON facts (kind, at);
+        CREATE TABLE samples (
+            at            INTEGER NOT NULL,
+            queue         TEXT NOT NULL,
+            waiting       INTEGER NOT NULL,
+            running       INTEGER NOT NULL,
+            parked        INTEGER NOT NULL,
+            oldest_ms     INTEGER,
+            PRIMARY KEY (at, queue)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE sources (
+            file          TEXT NOT NULL PRIMARY KEY,
+            bytes         INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE VIEW approvals AS SELECT at, subject AS request, outcome, uid, user, kind, detail
+            FROM facts WHERE kind LIKE 'approval.%';
+        CREATE VIEW denials AS SELECT at, subject, outcome, uid, user, detail
+            FROM facts WHERE kind = 'access.denied';
+        CREATE VIEW triggers AS SELECT at, subject AS trigger, kind, outcome, detail
+            FROM facts WHERE kind LIKE 'trigger.%';
+        """
+
     /// Every table, with the order in which its rows are always the same.
     static let tables = [
         (name: "runs", order: "id"), (name: "attempts", order: "run, attempt"),
         (name: "steps", order: "run, ordinal"), (name: "waits", order: "run, ordinal"),
+        (name: "tags", order: "run, tag"), (name: "totals", order: "queue, measure, class"),
+        (name: "facts", order: "source, place"), (name: "samples", order: "at, queue"),
+        (name: "sources", order: "file"),
     ]
 
     static let migrator: DatabaseMigrator = {
@@ -131,6 +196,7 @@ enum Schema {
             try database.execute(sql: partsOfRuns)
         }
         migrator.registerMigration("2 places of steps") { try $0.execute(sql: placesOfSteps) }
+        migrator.registerMigration("3 tags, totals, facts of files") { try $0.execute(sql: factsOfFiles) }
         return migrator
     }()
 }

@@ -136,15 +136,25 @@ struct QueuesVerb: ParsableCommand {
 
 struct RunsVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "runs", abstract: "List runs, newest first: those in flight, then those that ended.",
-        discussion: "  bobbin runs --state failed --queue default --limit 20")
+        commandName: "runs", abstract: "List runs, those in flight and those that ended, the newest first.",
+        discussion: """
+              bobbin runs --state failed --queue default --since 24h --text "no space"
+            For the next page give the last run of the one before: --before RUN. New runs do not move it.
+            """)
     @Option(
         help: "Only this state: queued running waiting succeeded failed denied timed_out cancelled skipped.")
     var state: String?
     @Option(help: "Only this queue.") var queue: String?
     @Option(help: "Only jobs of this name (* stands for anything).") var job: String?
     @Option(help: "Only this submitter.") var user: String?
+    @Option(help: "Only runs with this tag.") var tag: String?
+    @Option(help: ArgumentHelp("Ended at this time or later (\(InstantText.forms)).", valueName: "time"))
+    var since: String?
+    @Option(help: ArgumentHelp("Ended before this time.", valueName: "time")) var until: String?
+    @Option(help: "Only runs with this text in the job's or drop's name or in the error.") var text: String?
     @Option(help: "How many.") var limit = 20
+    @Option(help: ArgumentHelp("Only runs that are older than this one.", valueName: "run")) var before:
+        String?
     @OptionGroup var site: SiteOption
     @OptionGroup var json: JSONFlag
 
@@ -153,55 +163,53 @@ struct RunsVerb: ParsableCommand {
             throw ValidationError("there is no state `\(state)`")
         }
         if limit < 1 { throw ValidationError("--limit is at least 1") }
+        if let before, RunID(before.uppercased()) == nil {
+            throw ValidationError("--before takes the whole id of a run, as `bobbin runs` prints it")
+        }
+        _ = try filter()
     }
 
     func run() throws {
         let site = try site.open()
-        let live = Replays.live(site.spool).reversed().filter { record in
-            record.finalState == nil && (state.map { record.state.text.hasPrefix($0) } ?? true)
-                && (queue.map { record.acceptance.queue.text == $0 } ?? true)
-                && (user.map { record.acceptance.submitter.name == $0 } ?? true)
-                && (job.map { RunsVerb.matches(record.acceptance.jobName, $0) } ?? true)
+        let filter = try filter()
+        var rows: [RunRow] = []
+        // What is in flight has not ended at any time.
+        if filter.since == nil, filter.until == nil, filter.states.isEmpty {
+            rows = Replays.live(site.spool).filter { record in
+                record.finalState == nil && (state.map { record.state.text.hasPrefix($0) } ?? true)
+                    && filter.fits(record)
+            }.map { RunRow($0) }
         }
-        var rows = live.prefix(limit).map { RunRow($0) }
-        if rows.count < limit, state.map({ FinalState(rawValue: $0) != nil }) ?? true {
-            rows += try ended(site, limit - rows.count)
-        }
+        if state.map({ FinalState(rawValue: $0) != nil }) ?? true { rows += try ended(site, filter) }
+        rows.sort { $0.id > $1.id }
+        let isMore = rows.count > limit
+        rows = Array(rows.prefix(limit))
         if json.json { return Terminal.print(json: .list(rows.map(\.value))) }
         if rows.isEmpty { return print("no runs") }
         print(Terminal.table(rows.map(\.cells)))
+        if isMore, let last = rows.last {
+            Terminal.complain("there are more: the same with --before \(last.id), or a higher --limit")
+        }
     }
 
-    private func ended(_ site: Site, _ limit: Int) throws -> [RunRow] {
+    /// One more than are shown, to know whether there are more.
+    private func filter() throws -> RunFilter {
+        RunFilter(
+            states: state.flatMap { FinalState(rawValue: $0) }.map { [$0] } ?? [], queue: queue, job: job,
+            user: user, tag: tag, since: try since.map { try InstantText.read($0, "--since") },
+            until: try until.map { try InstantText.read($0, "--until") }, text: text, limit: limit + 1,
+            before: before.flatMap { RunID($0.uppercased()) })
+    }
+
+    private func ended(_ site: Site, _ filter: RunFilter) throws -> [RunRow] {
         guard site.spool.isOwn else {
             // The index is the service's own; the results are there for all.
             let files = FinalFiles(site.spool)
-            return files.find(prefix: "0", limit: .max).compactMap(files.read).filter { record in
-                (state.map { record.state.text == $0 } ?? true)
-                    && (queue.map { record.acceptance.queue.text == $0 } ?? true)
-                    && (user.map { record.acceptance.submitter.name == $0 } ?? true)
-                    && (job.map { RunsVerb.matches(record.acceptance.jobName, $0) } ?? true)
-            }.sorted { ($0.endedAt ?? $0.acceptance.acceptedAt) > ($1.endedAt ?? $1.acceptance.acceptedAt) }
-                .prefix(limit).map { RunRow($0) }
+            return files.find(prefix: "0", limit: .max).compactMap(files.read).filter(filter.fits)
+                .sorted { $0.id > $1.id }.prefix(filter.limit).map { RunRow($0) }
         }
         guard let history = try RunHistory.reader(path: IndexFiles.path(site.spool)) else { return [] }
-        let filter = RunFilter(
-            states: state.flatMap { FinalState(rawValue: $0) }.map { [$0] } ?? [], queue: queue, job: job,
-            user: user, limit: limit)
         return try history.runs(filter).map { RunRow($0) }
-    }
-
-    /// The glob of RunFilter for runs in flight: `*` is any text.
-    static func matches(_ name: String, _ pattern: String) -> Bool {
-        let parts = pattern.split(separator: "*", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count > 1 else { return name == pattern }
-        guard name.hasPrefix(parts[0]) else { return false }
-        var rest = name.dropFirst(parts[0].count)
-        for part in parts.dropFirst().dropLast() where !part.isEmpty {
-            guard let found = rest.firstRange(of: part) else { return false }
-            rest = rest[found.upperBound...]
-        }
-        return rest.hasSuffix(parts[parts.count - 1])
     }
 }
 
