@@ -1,6 +1,6 @@
 // What this is: spool/history/<day>.jsonl: facts that are in no result: what triggers did, one JSON object a line.
 // Owns: the form of a line.
-// Never: is read to decide anything; holds anything up.
+// Never: is read to decide anything about a run; holds anything up.
 // On failure: the line is lost, and the log says so.
 import JobModel
 import LinuxSystem
@@ -15,17 +15,19 @@ struct HistoryFile {
     }
 
     func append(_ facts: [ValueMap], at now: Timestamp) {
+        do throws(SystemError) { try HistoryFile.write(facts, spool, at: now) } catch {
+            log.warn("history", "spool/\(SpoolName.history) lacks \(facts.count) lines: \(error)")
+        }
+    }
+
+    static func write(_ facts: [ValueMap], _ spool: Spool, at now: Timestamp) throws(SystemError) {
         guard !facts.isEmpty else { return }
         let lines = facts.map { fact -> String in
             var line: ValueMap = ["at": .string(now.rfc3339)]
             line.merge(fact)
             return JSONText.write(.map(line)) + "\n"
         }
-        do throws(SystemError) {
-            let directory = try spool.root.makeDirectory(SpoolName.history)
-            try directory.openForAppending("\(now.utcDay).jsonl").append(Array(lines.joined().utf8))
-        } catch {
-            log.warn("history", "spool/\(SpoolName.history) lacks \(facts.count) lines: \(error)")
-        }
+        let directory = try spool.root.makeDirectory(SpoolName.history)
+        try directory.openForAppending("\(now.utcDay).jsonl").append(Array(lines.joined().utf8))
     }
 }

@@ -97,7 +97,11 @@ final class Indexer: Sendable {
     /// Reads what the audit log and spool/history/ say by now.
     func lookForFacts() { state.signal { $0.tasks.append(.facts) } }
     func close() {
-        state.broadcast { $0.isClosing = true }
+        // What was said until now is there when nobody works.
+        state.broadcast { state in
+            state.tasks.append(.facts)
+            state.isClosing = true
+        }
         thread.with { $0 }?.join()
     }
 

@@ -204,7 +204,10 @@ public final class Runner {
         approvals.begin(isLeader: leaderLock != nil)
         approvals.sweep(isLeader: leaderLock != nil)
         try startWorkers()
-        if options.servesTriggers { triggers = try TriggerDesk(core) }
+        if options.servesTriggers {
+            triggers = try TriggerDesk(core)
+            reporter = try Reporter(core.site, log: core.log)
+        }
         core.log.info(
             "runner",
             "\(core.name) began (pid \(ProcessSetup.pid), \(leaderLock == nil ? "not leading" : "leading"), spool \(core.site.spool.id))"
@@ -304,6 +307,7 @@ public final class Runner {
     private var nextLookAtKeys: Int64 = 0
     private var approvals: ApprovalDesk?
     private var triggers: TriggerDesk?
+    private var reporter: Reporter?
     /// While another of its steps waits for something else, a run may go on for the sake of one that people were asked about.
     private static func mayWakeForPeople(_ reason: Wait.Reason) -> Bool {
         [.approval, .child, .retry, .scheduled, .target, .interrupted].contains(reason)
@@ -459,6 +463,7 @@ public final class Runner {
         do { try becomeLeaderIfFree() } catch { core.diskTrouble("taking the lead", error) }
         guard leaderLock != nil else { return }
         indexer?.lookAtFile()
+        indexer?.lookForFacts()
         inbox.sweep()
         Takeover(core: core).sweepIfFree()
         // Unreadable: nobody else's results are known of until the next look.
@@ -588,6 +593,7 @@ public final class Runner {
 
     private func stop() -> Int32 {
         triggers?.close()
+        reporter?.close()
         core.scheduler.exit()
         for worker in workers { worker.join() }
         notices.close()

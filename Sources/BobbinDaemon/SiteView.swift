@@ -91,6 +91,15 @@ public struct SiteView: Sendable {
         freeBytes = disk.freeBytes
     }
 
+    /// The queues alone, for who asks every minute: no file is opened and no lease taken.
+    static func queues(_ site: Site, _ live: [RunRecord]) throws -> [QueueRow] {
+        let control = try site.spool.control.names().map { ControlFile(name: $0) }
+        return try site.configuration().queues.map {
+            try row($0, site.spool, live, isPaused: control.contains(.pause($0.name)))
+        }
+    }
+    static func liveRunners(_ spool: Spool) -> Int { runners(spool).count(where: \.isAlive) }
+
     private mutating func takeTriggers(_ site: Site) {
         troubledFiles = TriggerView.problems(site)
         // A file with errors is told of above; one that has just gone is told by the next look.

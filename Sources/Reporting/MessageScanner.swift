@@ -57,6 +57,10 @@ struct MessageScanner {
                 while at < text.count, text[at] == Sign.dot { at += 1 }
             case Sign.doubleQuote, Sign.backtick, Sign.quote:
                 at = quoted(text, at, spaced)
+            case Sign.less where Sign.isPlaceholder(text, at):
+                // A template is a message of its own kind.
+                add(.variable, at, at + 3, spaced: spaced)
+                at += 3
             case Sign.less, Sign.greater, Sign.tilde:
                 // "<1 sec" is a time like any other.
                 let isBeforeNumber = at + 1 < text.count && Sign.isDigit(text[at + 1])

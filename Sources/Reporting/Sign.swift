@@ -59,6 +59,10 @@ enum Sign {
     static func isLeader(_ text: UnsafeRawBufferPointer, _ at: Int) -> Bool {
         at + 2 < text.count && text[at] == dot && text[at + 1] == dot && text[at + 2] == dot
     }
+    /// `<*>`, as templates are written.
+    static func isPlaceholder(_ text: UnsafeRawBufferPointer, _ at: Int) -> Bool {
+        at + 2 < text.count && text[at + 1] == UInt8(ascii: "*") && text[at + 2] == greater
+    }
     /// Where three dots or more begin inside a word.
     static func leader(in text: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Int? {
         guard end - start > 3 else { return nil }

@@ -47,6 +47,14 @@ extension RunHistory {
         }
     }
 
+    /// Whether a run that ended repeats this one.
+    public func hasRepetition(of id: RunID) throws -> Bool {
+        try read {
+            try Int.fetchOne($0, sql: "SELECT 1 FROM runs WHERE requeue_of = ? LIMIT 1", arguments: [id.text])
+                != nil
+        }
+    }
+
     /// How many runs ended in which way since then; every state is there.
     public func counts(since: Timestamp) throws -> [FinalState: Int] {
         var counts = Dictionary(uniqueKeysWithValues: FinalState.allCases.map { ($0, 0) })

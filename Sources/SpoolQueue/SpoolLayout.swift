@@ -54,6 +54,8 @@ public enum SpoolName {
     public static let watchers = "watchers"
     public static let events = "events"
     public static let history = "history"
+    public static let reports = "reports"
+    public static let reporterLock = "reporter.lock"
     public static let journal = "journal"
     public static let orders = "orders"
     public static let temporary = "tmp"

@@ -48,7 +48,8 @@ struct Bobbin: ParsableCommand {
                     ApprovalsVerb.self, ApproveVerb.self, DenyVerb.self, SecretsVerb.self, AccessVerb.self,
                     AuditVerb.self,
                 ]),
-            CommandGroup(name: "Reports", subcommands: [ClusterVerb.self]),
+            CommandGroup(
+                name: "Reports", subcommands: [MetricsVerb.self, ClustersVerb.self, ClusterVerb.self]),
             CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(
                 name: "Insides",
@@ -118,10 +119,6 @@ enum Exit {
     static let unavailable: Int32 = 69
     static let inputOutput: Int32 = 74
     static let tryAgain: Int32 = 75
-}
-
-enum Version {
-    static let text = "0.1.0"
 }
 
 struct SiteOption: ParsableArguments {

@@ -86,11 +86,44 @@ struct RequeueVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "requeue", abstract: "Run ended jobs again, as new runs.",
         discussion:
-            "  bobbin requeue 01KAJ\nThe same as moving the job file from failed/ back into a priority directory."
+            "  bobbin requeue 01KAJ\n  bobbin requeue --cluster NETWORK_ERROR --since 2h\nThe same as moving the job file from failed/ back into a priority directory."
     )
-    @Argument(help: "Runs.", completion: RunCompletion.kind) var runs: [String]
+    @Argument(help: "Runs.", completion: RunCompletion.kind) var runs: [String] = []
+    @Option(
+        help: ArgumentHelp("Every run of this cluster (`bobbin clusters`).", valueName: "id")) var cluster:
+        String?
+    @Option(
+        help: ArgumentHelp(
+            "With --cluster: that failed at this time or later (\(InstantText.forms)).", valueName: "time"))
+    var since: String?
     @OptionGroup var site: SiteOption
-    func run() throws { try RunCommand(site: site.open(), verb: .requeue, text: "").send(runs) }
+
+    func validate() throws {
+        if (cluster == nil) == runs.isEmpty {
+            throw ValidationError("name runs, or a cluster with --cluster")
+        }
+        if cluster == nil, since != nil { throw ValidationError("--since goes with --cluster") }
+        if let since { _ = try InstantText.read(since, "--since") }
+    }
+    func run() throws {
+        guard let cluster else {
+            return try RunCommand(site: site.open(), verb: .requeue, text: "").send(runs)
+        }
+        let site = try site.openOwn()
+        let start = try InstantText.read(since ?? "24h", "--since")
+        let found = try SiteReport.clusters(site, since: start, now: Terminal.now).clusters
+        guard let match = found.first(where: { $0.id == cluster && $0.count > 0 }) else {
+            let near = NearestName.find(cluster, in: found.map(\.id)).map { "; did you mean `\($0)`?" } ?? ""
+            Terminal.complain(
+                "no run failed with the cluster `\(Terminal.escape(cluster))` since \(start.rfc3339)\(near)\n  See: bobbin clusters --since 7d"
+            )
+            throw ExitCode(Exit.failed)
+        }
+        // One that was requeued and succeeded, or failed again, is no longer the one to repeat.
+        let open = try match.runs.filter { try !SiteReport.wasRequeued($0, site) }
+        if open.isEmpty { return print("all \(match.runs.count) runs of \(match.id) were requeued already") }
+        try RunCommand(site: site, verb: .requeue, text: "").send(open.map(\.text))
+    }
 }
 
 extension Resolution: EnumerableFlag {

@@ -1,0 +1,92 @@
+// What this is: the thread that keeps reports/ up to date: metrics.json and metrics.prom, every minute.
+// Owns: its lock (one reporter of a site writes), the samples of the queues' depth, the names of new clusters.
+// Never: is in the way of a run; leaves half a file: each is written beside and renamed.
+// On failure: what cannot be read or written is logged once until it works again; the files of before stay.
+import JobModel
+import LinuxSystem
+import Reporting
+import SpoolQueue
+
+public final class Reporter: Sendable {
+    static let interval = Span.seconds(60).nanoseconds
+    private struct State {
+        var isClosing = false
+        var trouble: String?
+    }
+    private let site: Site
+    private let log: DaemonLog
+    private let history: HistoryFile
+    private let state = Monitor(State())
+    private let thread = Monitor<BlockingThread?>(nil)
+
+    init(_ site: Site, log: DaemonLog) throws {
+        self.site = site
+        self.log = log
+        history = HistoryFile(site.spool, log)
+        let started = try BlockingThread.start("reporter") { self.loop() }
+        thread.with { $0 = started }
+    }
+
+    func close() {
+        state.broadcast { $0.isClosing = true }
+        thread.with { $0 }?.join()
+    }
+
+    private func loop() {
+        var lock: FileLock?
+        while true {
+            do {
+                if lock == nil { lock = try FileLock.take(SpoolName.reporterLock, in: site.spool.state) }
+                // Without it another process reports.
+                if lock != nil { try report() }
+                tell(nil)
+            } catch {
+                tell("\(error)")
+            }
+            let isClosing = state.wait(until: Clocks.monotonic + Reporter.interval) {
+                $0.isClosing ? true : nil
+            }
+            if isClosing == true { break }
+        }
+        withExtendedLifetime(lock) {}
+    }
+    private func tell(_ trouble: String?) {
+        let before = state.with { state in
+            defer { state.trouble = trouble }
+            return state.trouble
+        }
+        guard trouble != before else { return }
+        if let trouble {
+            log.error("reporter", "reports/ is not up to date: \(trouble)")
+        } else {
+            log.info("reporter", "reports/ is up to date again")
+        }
+    }
+
+    private func report() throws {
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        let report = try SiteReport(site, now: now)
+        history.append(
+            [FactFiles.sampleLine(report.metrics.depthSamples)]
+                + ClusterMemory.lines(report.metrics.clusters.filter { $0.count > 0 }, besides: report.known),
+            at: now)
+        try ReportFiles(site).write(report.metrics)
+        if let trouble = report.ruleTrouble { throw ConfigurationProblem(text: trouble) }
+    }
+}
+
+/// The files of reports/.
+public struct ReportFiles {
+    public static let json = "metrics.json", prometheus = "metrics.prom"
+    private let site: Site
+    public init(_ site: Site) { self.site = site }
+
+    public func write(_ metrics: Metrics) throws(SystemError) {
+        let directory = try site.spool.site.makeDirectory(SpoolName.reports)
+        try put(JSONText.write(.map(metrics.fields)) + "\n", ReportFiles.json, directory)
+        try put(metrics.prometheus, ReportFiles.prometheus, directory)
+    }
+    private func put(_ text: String, _ name: String, _ directory: Directory) throws(SystemError) {
+        try AtomicFile.write(Array(text.utf8), to: name, in: directory, existing: .replace, durable: false)
+    }
+}

@@ -1,0 +1,151 @@
+// What this is: end-to-end tests of the reporter: failures in groups, requeued as a group; metrics in files; a rebuilt index.
+// Owns: fresh sites.
+// Never: waits for the minute of the reporter: verbs ask now.
+// On failure: shows what was printed.
+import JobModel
+import LinuxSystem
+import Testing
+import YamlText
+
+@Suite("reports") struct ReportTests {
+    private func json(_ outcome: Outcome, _ location: SourceLocation = #_sourceLocation) throws -> YamlNode {
+        #expect(outcome.code == 0, "\(outcome)", sourceLocation: location)
+        return try Papers.parse(outcome.out)
+    }
+
+    @Test("failures come in groups, a group is run again, said to be mended, and opens again by itself")
+    func clusters() throws {
+        try TestSite.use { site in
+            try site.up()
+            for number in 1...4 {
+                try site.drop(
+                    "f\(number).yaml",
+                    job(["run: [sh, -c, \"echo table t\(number) is locked >&2; exit \(number)\"]"]))
+            }
+            for number in 1...2 {
+                try site.drop("n\(number).yaml", job(["read_file: {path: /no/such/\(number)}"]))
+            }
+            try site.drop("ok.yaml", job(["log: x"]))
+            for name in ["f1", "f2", "f3", "f4", "n1", "n2", "ok"] { try site.result(of: "\(name).yaml") }
+            // The index is fed behind the results; a stopped runner has fed it.
+            try site.stop()
+            let rows = try json(site.bobbin("clusters", "--json"))
+            #expect(rows.items?.count == 2)
+            #expect(
+                rows.text("0.count") == "4" && rows.text("0.status") == "new"
+                    && rows.text("0.code") == "E-EXIT")
+            #expect(rows.text("0.template") == "sh exited with <*>: table <*> is locked")
+            #expect(rows.text("1.cluster") == "NO_FILES_FOUND" && rows.text("1.count") == "2")
+            let id = try #require(rows.text("0.cluster"))
+            let shown = try site.bobbin("clusters")
+            #expect(shown.out.contains("4  \(id)") && shown.out.contains("bobbin requeue --cluster \(id)"))
+            #expect(try site.bobbin("clusters", "--since", "yesterday").code == 2)
+
+            let unknown = try site.bobbin("requeue", "--cluster", "NO_FILES_FUND")
+            #expect(unknown.code == 1 && unknown.err.contains("did you mean `NO_FILES_FOUND`?"))
+            let again = try site.bobbin("requeue", "--cluster", id)
+            #expect(again.code == 0 && again.err.split(separator: "\n").count == 4, "\(again)")
+            try site.up()
+            for name in ["f1", "f2", "f3", "f4"] {
+                site.expect("\(name).yaml")
+                try site.result(of: "\(name).yaml", run: 2)
+            }
+            try site.stop()
+            let after = try json(site.bobbin("clusters", "--json"))
+            #expect(after.text("0.count") == "8" && after.text("0.cluster") == id)
+
+            #expect(try site.bobbin("clusters", "resolve", "nothing").code == 2)
+            #expect(try site.bobbin("clusters", "resolve", id).code == 0)
+            #expect(try json(site.bobbin("clusters", "--json")).text("0.status") == "resolved")
+            try site.up()
+            try site.drop("again.yaml", job(["run: [sh, -c, \"echo table t9 is locked >&2; exit 9\"]"]))
+            try site.result(of: "again.yaml")
+            try site.stop()
+            let back = try json(site.bobbin("clusters", "--json"))
+            #expect(
+                back.text("0.status") == "reappeared" && back.text("0.count") == "9"
+                    && back.text("0.cluster") == id)
+            let before = try site.bobbin("clusters", "--json").out
+            for ending in ["", "-wal", "-shm"] { Disk.remove("\(site.spool)/.bobbin/index.sqlite\(ending)") }
+            #expect(try site.bobbin("index", "rebuild").code == 0)
+            #expect(try site.bobbin("clusters", "--json").out == before)
+        }
+    }
+
+    @Test("metrics: as a table, as JSON, for Prometheus; reports/ has them") func metrics() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop("ok.yaml", job(["log: x"]), "high_priority")
+            try site.drop("no.yaml", job(["fail: x"]))
+            for name in ["ok", "no"] { try site.result(of: "\(name).yaml") }
+            try site.wait("reports/metrics.prom", in: [site.path, "\(site.path)/reports"]) {
+                Disk.exists("\(site.path)/reports/metrics.prom") ? () : nil
+            }
+            try site.stop()
+            let tree = try json(site.bobbin("metrics", "--json"))
+            #expect(tree.text("runs_24h") == "2" && tree.text("success_rate_24h") == "0.5")
+            #expect(tree.text("failure_cluster_diversity") == "1" && tree.text("user_active_sessions") == "1")
+            let prom = try site.bobbin("metrics", "--prom").out
+            #expect(prom.contains("bobbin_runs_total{queue=\"high_priority\",state=\"succeeded\"} 1\n"))
+            #expect(prom.contains("orchestrator_runs_total{status=\"failed\"} 1\n"))
+            let table = try site.bobbin("metrics")
+            #expect(table.code == 0 && table.out.contains("succeeded") && table.out.contains("50.0 %"))
+            #expect(try site.bobbin("metrics", "--json", "--prom").code == 2)
+            // What the reporter wrote is whole, and the same kind of thing.
+            let written = try #require(Disk.text("\(site.path)/reports/metrics.json"))
+            let read = try #require(try JSONReader.read(Array(written.utf8)).mapValue)
+            #expect(read["queues"]?.mapValue?["default"] != nil)
+        }
+    }
+
+    @Test("mistakes in ops/failure-rules.yaml are told, and the built-in rules hold") func badRules() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop("n.yaml", job(["read_file: {path: /no/such}"]))
+            try site.result(of: "n.yaml")
+            try site.stop()
+            try Disk.write(
+                "rules:\n  OURS: {patterns: ['no such file'], severity: high}\n",
+                to: "\(site.path)/ops/failure-rules.yaml")
+            #expect(try json(site.bobbin("clusters", "--json")).text("0.cluster") == "OURS")
+            try Disk.write("rules:\n  OURS: {patterns: ['(']}\n", to: "\(site.path)/ops/failure-rules.yaml")
+            let answer = try site.bobbin("clusters", "--json")
+            #expect(answer.code == 0 && answer.err.contains("ops/failure-rules.yaml:2:"))
+            #expect(answer.out.contains("NO_FILES_FOUND"))
+        }
+    }
+
+    @Test("runs by tag, time and text; pages that new runs do not move") func runs() throws {
+        try TestSite.use { site in
+            try site.up()
+            for number in 1...7 {
+                try site.drop(
+                    "r\(number).yaml",
+                    job(["log: x"], head: "name: r\(number)\ntags: [\(number % 2 == 0 ? "even" : "odd")]\n"))
+                try site.result(of: "r\(number).yaml")
+            }
+            try site.drop("bad.yaml", job(["fail: the pump is hot"]))
+            try site.result(of: "bad.yaml")
+            try site.stop()
+            func names(_ options: String...) throws -> [String] {
+                let tree = try json(Program.call(["runs", "--json", "--site", site.path] + options))
+                return (tree.items ?? []).map { $0.text("job") ?? "" }
+            }
+            #expect(try names("--tag", "even") == ["r6", "r4", "r2"])
+            #expect(try names("--tag", "eve") == [])
+            #expect(try names("--text", "PUMP") == ["bad"])
+            #expect(try names("--since", "1h").count == 8 && names("--until", "1h") == [])
+            #expect(try names("--since", "2100-01-01") == [])
+            #expect(try site.bobbin("runs", "--since", "soon").code == 2)
+            let page = try site.bobbin("runs", "--limit", "3")
+            let last = try #require(page.out.split(separator: "\n").last?.split(separator: " ").first)
+            #expect(page.err.contains("--before \(last)"))
+            try site.up()
+            try site.drop("new.yaml", job(["log: x"]))
+            try site.result(of: "new.yaml")
+            try site.stop()
+            #expect(try names("--limit", "3", "--before", String(last)) == ["r5", "r4", "r3"])
+            #expect(try site.bobbin("runs", "--before", "abc").code == 2)
+        }
+    }
+}
