@@ -30,10 +30,10 @@ public struct SiteReport: Sendable {
         if let history { known = try ClusterMemory.known(history, until: until) }
         var clusters = try SiteReport.clusters(site, known, since: dayStart, &ruleTrouble)
         let before = dayStart.adding(Span(nanoseconds: -SiteReport.day.nanoseconds))
-        try history?.forEachOutcome(since: weekStart, until: until) { outcome in
-            week.add(outcome)
+        try history?.forEachEnd(since: weekStart, until: until) { week.add($0) }
+        try history?.forEachOutcome(since: before, until: until) { outcome in
             day.add(outcome)
-            if outcome.ended >= before { clusters.add(outcome) }
+            clusters.add(outcome)
         }
         day.finish()
         week.finish()

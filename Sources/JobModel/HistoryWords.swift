@@ -17,7 +17,27 @@ public struct ErrorSummary: Hashable, Sendable {
     }
 }
 
-/// What counting needs of an ended run.
+/// The least that is counted of an ended run.
+public struct RunEnd: Sendable {
+    public var ended: Timestamp
+    public var state: FinalState
+    /// Milliseconds from arrival to start, or to the end of a run that never started.
+    public var waited: Int
+    /// nil: it never started.
+    public var ran: Int?
+    /// It had more than one attempt, or repeats another run.
+    public var isRetried: Bool
+
+    public init(ended: Timestamp, state: FinalState, waited: Int, ran: Int?, isRetried: Bool) {
+        self.ended = ended
+        self.state = state
+        self.waited = waited
+        self.ran = ran
+        self.isRetried = isRetried
+    }
+}
+
+/// What counting by jobs, people and errors needs of an ended run.
 public struct RunOutcome: Sendable {
     public var id: RunID
     public var job: String
@@ -50,6 +70,12 @@ public struct RunOutcome: Sendable {
         self.attempts = attempts
         self.error = error
         self.runner = runner
+    }
+}
+
+extension RunOutcome {
+    public var end: RunEnd {
+        RunEnd(ended: ended, state: state, waited: waited, ran: ran, isRetried: attempts > 1 || isRequeued)
     }
 }
 

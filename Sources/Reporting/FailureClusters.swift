@@ -114,15 +114,8 @@ public struct FailureClusters {
         }
     }
 
-    public static func isFailure(_ outcome: RunOutcome) -> Bool {
-        switch outcome.state {
-        case .failed, .timedOut, .denied: true
-        case .succeeded, .cancelled, .skipped: false
-        }
-    }
-
     public mutating func add(_ outcome: RunOutcome) {
-        guard FailureClusters.isFailure(outcome) else { return }
+        guard outcome.state.isFailure else { return }
         let code = outcome.error?.code ?? "", message = outcome.error?.message ?? ""
         let key = key(code, message)
         // What a person refused is no failure, unless nobody answered.
@@ -276,5 +269,15 @@ extension FailureCluster {
             "affected_steps": counted(steps), "runners": counted(runners),
             "runs": .list(runs.prefix(5).map { .string($0.text) }),
         ]
+    }
+}
+
+extension FinalState {
+    /// What people look after: failed, out of time, denied.
+    var isFailure: Bool {
+        switch self {
+        case .failed, .timedOut, .denied: true
+        case .succeeded, .cancelled, .skipped: false
+        }
     }
 }

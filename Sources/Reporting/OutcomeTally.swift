@@ -36,32 +36,39 @@ public struct OutcomeTally: Sendable {
 
     public mutating func add(_ outcome: RunOutcome) {
         guard outcome.ended >= since, outcome.ended < until else { return }
-        byState[outcome.state, default: 0] += 1
+        add(outcome.end)
         users.insert(outcome.user)
-        let hour = hours.count - 1 - Int(until.since(outcome.ended).nanoseconds / 3_600_000_000_000)
-        let isFailed = FailureClusters.isFailure(outcome)
-        if hours.indices.contains(hour) {
-            hours[hour].runs += 1
-            if isFailed { hours[hour].failed += 1 }
-        }
-        // Skipped by its own terms: it was not work.
         guard outcome.state != .skipped else { return }
-        if outcome.attempts > 1 || outcome.isRequeued { retried += 1 }
+        let isFailed = outcome.state.isFailure
         var job = jobs[outcome.job] ?? Job()
         job.runs += 1
         if isFailed { job.failed += 1 }
-        waits.append(Int32(clamping: max(0, outcome.waited)))
         if let ran = outcome.ran {
-            durations.append(Int32(clamping: max(0, ran)))
             job.total += ran
             job.longest = max(job.longest, ran)
         }
         jobs[outcome.job] = job
         if isFailed { errors[outcome.error?.code ?? "none", default: 0] += 1 }
+    }
+
+    /// Counts all but users, jobs and errors.
+    public mutating func add(_ end: RunEnd) {
+        guard end.ended >= since, end.ended < until else { return }
+        byState[end.state, default: 0] += 1
+        // Skipped by its own terms: it was not work.
+        guard end.state != .skipped else { return }
+        let hour = hours.count - 1 - Int(until.since(end.ended).nanoseconds / 3_600_000_000_000)
+        if hours.indices.contains(hour) {
+            hours[hour].runs += 1
+            if end.state.isFailure { hours[hour].failed += 1 }
+        }
+        if end.isRetried { retried += 1 }
+        waits.append(Int32(clamping: max(0, end.waited)))
+        if let ran = end.ran { durations.append(Int32(clamping: max(0, ran))) }
         guard measuresDepth else { return }
-        let start = outcome.ended.milliseconds - Int64(outcome.ran ?? 0)
+        let start = end.ended.milliseconds - Int64(end.ran ?? 0)
         starts.append(start)
-        arrivals.append(start - Int64(max(0, outcome.waited)))
+        arrivals.append(start - Int64(max(0, end.waited)))
     }
 
     /// After the last run, once: percentiles need an order.
