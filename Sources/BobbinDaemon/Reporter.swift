@@ -1,4 +1,4 @@
-// What this is: the thread that keeps reports/ up to date: metrics.json and metrics.prom, every minute.
+// What this is: the thread that keeps reports/ up to date, every minute: the numbers and the report in its forms.
 // Owns: its lock (one reporter of a site writes), the samples of the queues' depth, the names of new clusters.
 // Never: is in the way of a run; leaves half a file: each is written beside and renamed.
 // On failure: what cannot be read or written is logged once until it works again; the files of before stay.
@@ -75,16 +75,25 @@ public final class Reporter: Sendable {
     }
 }
 
-/// The files of reports/.
+/// The files of reports/: the numbers, and the report in its three forms, as it is now and as the last of each day.
 public struct ReportFiles {
     public static let json = "metrics.json", prometheus = "metrics.prom"
+    public static let latest = "latest", daily = "daily"
     private let site: Site
     public init(_ site: Site) { self.site = site }
 
     public func write(_ metrics: Metrics) throws(SystemError) {
-        let directory = try site.spool.site.makeDirectory(SpoolName.reports)
-        try put(JSONText.write(.map(metrics.fields)) + "\n", ReportFiles.json, directory)
-        try put(metrics.prometheus, ReportFiles.prometheus, directory)
+        let reports = try site.spool.site.makeDirectory(SpoolName.reports)
+        let numbers = JSONText.write(.map(metrics.fields)) + "\n"
+        let latest = try reports.makeDirectory(ReportFiles.latest)
+        let today = try reports.makeDirectory(ReportFiles.daily).makeDirectory(metrics.now.utcDay)
+        let forms = [("index.html", metrics.page), ("report.md", metrics.markdown), ("report.json", numbers)]
+        for directory in [latest, today] {
+            for (name, text) in forms { try put(text, name, directory) }
+        }
+        try put(metrics.prometheus, ReportFiles.prometheus, reports)
+        // The last one: who sees it has all the others of the same instant.
+        try put(numbers, ReportFiles.json, reports)
     }
     private func put(_ text: String, _ name: String, _ directory: Directory) throws(SystemError) {
         try AtomicFile.write(Array(text.utf8), to: name, in: directory, existing: .replace, durable: false)

@@ -43,6 +43,42 @@ public struct SiteReport: Sendable {
         let live = Replays.live(spool).filter { $0.finalState == nil }
         try metrics.takePresent(site, live)
         metrics.version = Version.text
+        metrics.attention = SiteReport.attention(live, now)
+        if ruleTrouble != nil {
+            metrics.attention.append(
+                Attention(.trouble, "ops/failure-rules.yaml has mistakes", command: "bobbin clusters"))
+        }
+    }
+
+    /// Questions and interrupted runs, the oldest first; what is more than fifty is a number.
+    private static func attention(_ live: [RunRecord], _ now: Timestamp) -> [Attention] {
+        let waiting = live.compactMap { record -> (since: Timestamp, need: Attention)? in
+            guard case .waiting(let wait) = record.state else { return nil }
+            let age = ResultFile.brief(now.since(wait.since)), job = record.acceptance.jobName
+            switch wait.reason {
+            case .approval:
+                return (
+                    wait.since,
+                    Attention(
+                        .approval, "\(job) has waited \(age) for an answer", command: "bobbin approvals")
+                )
+            case .interrupted:
+                return (
+                    wait.since,
+                    Attention(
+                        .interrupted,
+                        "\(job) was interrupted \(age) ago: nobody knows what became of its step",
+                        command: "bobbin resolve \(record.id) --retry|--skip|--fail")
+                )
+            default: return nil
+            }
+        }.sorted { $0.since < $1.since }.map(\.need)
+        guard waiting.count > 50 else { return waiting }
+        return waiting.prefix(50)
+            + [
+                Attention(
+                    .trouble, "and \(waiting.count - 50) more wait for somebody", command: "bobbin status")
+            ]
     }
 
     private static func clusters(

@@ -59,6 +59,8 @@ public struct Metrics: Sendable {
     public var runnersAlive = 0
     public var diskFreeBytes = 0
     public var version = ""
+    /// What waits for a person, besides clusters.
+    public var attention: [Attention] = []
 
     public init(now: Timestamp, day: OutcomeTally, week: OutcomeTally) {
         self.now = now
@@ -144,8 +146,7 @@ public struct Metrics: Sendable {
         return map
     }
     private var slowest: [ValueMap] {
-        let jobs = day.jobs.sorted { ($1.value.longest, $0.key) < ($0.value.longest, $1.key) }
-        return jobs.prefix(10).map { name, job in
+        slowestJobs.map { name, job in
             var map: ValueMap = ["job": .string(name), "runs": .int(job.runs), "failed": .int(job.failed)]
             map["longest_ms"] = .int(job.longest)
             map["mean_ms"] = .int(job.total / max(1, job.runs))

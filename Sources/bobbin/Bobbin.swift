@@ -49,7 +49,8 @@ struct Bobbin: ParsableCommand {
                     AuditVerb.self,
                 ]),
             CommandGroup(
-                name: "Reports", subcommands: [MetricsVerb.self, ClustersVerb.self, ClusterVerb.self]),
+                name: "Reports",
+                subcommands: [ReportVerb.self, MetricsVerb.self, ClustersVerb.self, ClusterVerb.self]),
             CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(
                 name: "Insides",

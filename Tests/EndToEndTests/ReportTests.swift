@@ -78,8 +78,12 @@ import YamlText
             try site.drop("ok.yaml", job(["log: x"]), "high_priority")
             try site.drop("no.yaml", job(["fail: x"]))
             for name in ["ok", "no"] { try site.result(of: "\(name).yaml") }
-            try site.wait("reports/metrics.prom", in: [site.path, "\(site.path)/reports"]) {
-                Disk.exists("\(site.path)/reports/metrics.prom") ? () : nil
+            // Written last.
+            try site.wait("reports/metrics.json", in: [site.path, "\(site.path)/reports"]) {
+                Disk.exists("\(site.path)/reports/metrics.json") ? () : nil
+            }
+            for name in ["metrics.prom", "latest/index.html", "latest/report.md", "latest/report.json"] {
+                #expect(Disk.exists("\(site.path)/reports/\(name)"), "\(name)")
             }
             try site.stop()
             let tree = try json(site.bobbin("metrics", "--json"))
@@ -91,6 +95,9 @@ import YamlText
             let table = try site.bobbin("metrics")
             #expect(table.code == 0 && table.out.contains("succeeded") && table.out.contains("50.0 %"))
             #expect(try site.bobbin("metrics", "--json", "--prom").code == 2)
+            #expect(try site.bobbin("report").out.contains("| Runs | 2 | 2 |"))
+            #expect(try site.bobbin("report", "--format", "html").out.hasSuffix("</html>\n"))
+            #expect(try site.bobbin("report", "--format", "pdf").code == 2)
             // What the reporter wrote is whole, and the same kind of thing.
             let written = try #require(Disk.text("\(site.path)/reports/metrics.json"))
             let read = try #require(try JSONReader.read(Array(written.utf8)).mapValue)

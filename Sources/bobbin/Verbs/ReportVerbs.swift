@@ -1,4 +1,4 @@
-// What this is: metrics and clusters: what the reporter writes into reports/, asked for now.
+// What this is: report, metrics and clusters: what the reporter writes into reports/, asked for now.
 // Owns: the layout for people; `clusters resolve`.
 // Never: writes into reports/ (the reporter does).
 // On failure: 69 where there is no index to ask; mistakes in ops/failure-rules.yaml are told, and the built-in rules hold.
@@ -9,6 +9,30 @@ import JobModel
 import LinuxSystem
 import Reporting
 import YamlText
+
+struct ReportVerb: ParsableCommand {
+    enum Format: String, ExpressibleByArgument, CaseIterable { case html, md, json }
+    static let configuration = CommandConfiguration(
+        commandName: "report",
+        abstract: "What happened, why it failed, what to do: as a page, as Markdown, as JSON.",
+        discussion: """
+              bobbin report > report.md
+              bobbin report --format html > report.html
+            `bobbin up` keeps all three in reports/latest/, and the last of each day in reports/daily/.
+            """)
+    @Option(help: "html, md or json.") var format = Format.md
+    @OptionGroup var site: SiteOption
+
+    func run() throws {
+        let report = try SiteReport(site.openOwn(), now: Terminal.now)
+        if let trouble = report.ruleTrouble { Terminal.complain(trouble) }
+        switch format {
+        case .html: print(report.metrics.page, terminator: "")
+        case .md: print(report.metrics.markdown, terminator: "")
+        case .json: Terminal.print(json: .map(report.metrics.fields))
+        }
+    }
+}
 
 struct MetricsVerb: ParsableCommand {
     static let configuration = CommandConfiguration(

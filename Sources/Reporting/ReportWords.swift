@@ -1,0 +1,82 @@
+// What this is: how numbers of a report are said: shares, times, amounts, the same in every form of it.
+// Owns: the roundings for people.
+// Never: is read by programs: those have metrics.json.
+// On failure: cannot fail; what is not known is a dash.
+import JobModel
+
+enum ReportWords {
+    static let none = "–"
+    static func percent(_ share: Double?) -> String {
+        guard let share else { return none }
+        let tenths = Int((share * 1000).rounded())
+        return tenths % 10 == 0 ? "\(tenths / 10) %" : "\(tenths / 10).\(tenths % 10) %"
+    }
+    static func time(_ milliseconds: Int?) -> String {
+        guard let milliseconds else { return none }
+        if milliseconds < 1000 { return "\(milliseconds) ms" }
+        let seconds = milliseconds / 1000
+        if seconds < 60 { return "\(seconds).\(milliseconds % 1000 / 100) s" }
+        if seconds < 3600 { return "\(seconds / 60) min \(seconds % 60) s" }
+        if seconds < 86_400 { return "\(seconds / 3600) h \(seconds % 3600 / 60) min" }
+        return "\(seconds / 86_400) d \(seconds % 86_400 / 3600) h"
+    }
+    static func age(_ span: Span) -> String { time(Int(clamping: max(0, span.milliseconds))) }
+    static func amount(_ number: Int) -> String {
+        var digits = String(abs(number)), out = ""
+        while digits.count > 3 {
+            out = "\u{202F}" + digits.suffix(3) + out
+            digits = String(digits.dropLast(3))
+        }
+        return (number < 0 ? "−" : "") + digits + out
+    }
+    static func bytes(_ number: Int) -> String {
+        let units = ["B", "kB", "MB", "GB", "TB", "PB"]
+        var value = Double(number), unit = 0
+        while value >= 1000, unit < units.count - 1 { value /= 1000; unit += 1 }
+        return unit == 0 ? "\(number) B" : "\((value * 10).rounded() / 10) \(units[unit])"
+    }
+    /// Without controls, and marks that turn the direction of what follows.
+    static func visible(_ text: String) -> String {
+        var out = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\u{0}"..."\u{8}", "\u{B}"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{202A}"..."\u{202E}",
+                "\u{2066}"..."\u{2069}":
+                out.append("\u{FFFD}")
+            default: out.append(scalar)
+            }
+        }
+        return String(out)
+    }
+    /// `2026-11-28 21:05 UTC`
+    static func moment(_ time: Timestamp) -> String {
+        let text = time.civil(offsetSeconds: 0, withMilliseconds: false)
+        return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"
+    }
+}
+
+/// What needs a person now.
+public struct Attention: Sendable {
+    public enum Kind: String, Sendable { case approval, interrupted, cluster, trouble }
+    public var kind: Kind
+    public var text: String
+    /// What to type.
+    public var command: String
+    public init(_ kind: Kind, _ text: String, command: String) {
+        self.kind = kind
+        self.text = text
+        self.command = command
+    }
+}
+
+extension Metrics {
+    /// People first, then clusters that are new or back.
+    var needs: [Attention] {
+        attention
+            + clusters.filter { [.new, .reappeared].contains($0.status) && $0.count > 0 }.prefix(10).map {
+                Attention(
+                    .cluster, "\($0.status == .new ? "New" : "Back again"): \($0.displayName) (\($0.count))",
+                    command: "bobbin requeue --cluster \($0.id)")
+            }
+    }
+}
