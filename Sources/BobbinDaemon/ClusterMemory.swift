@@ -21,20 +21,25 @@ enum ClusterMemory {
                 ?? KnownCluster(
                     id: fact.subject, code: fact.detail["code"]?.stringValue ?? "",
                     template: fact.detail["template"]?.stringValue ?? "", firstSeen: first)
+            // The latest words, which may cover more than the first.
+            if let template = fact.detail["template"]?.stringValue { cluster.template = template }
+            if let pattern = fact.detail["pattern"]?.stringValue { cluster.pattern = pattern }
             if fact.kind == resolved { cluster.resolvedAt = fact.at }
             byID[fact.subject] = cluster
         }
         return Array(byID.values)
     }
 
-    /// The lines by which clusters that have no name yet get theirs.
+    /// The lines by which clusters get their names, and those whose words have changed theirs anew.
     static func lines(_ clusters: [FailureCluster], besides known: [KnownCluster]) -> [ValueMap] {
-        let ids = Set(known.map(\.id))
-        return clusters.filter { !ids.contains($0.id) }.map { cluster in
-            [
-                "kind": .string(seen), "subject": .string(cluster.id), "code": .string(cluster.code),
-                "template": .string(cluster.template), "first_seen": .string(cluster.firstSeen.rfc3339),
-            ]
-        }
+        let patterns = Dictionary(known.map { ($0.id, $0.pattern) }, uniquingKeysWith: { first, _ in first })
+        return clusters.filter { patterns[$0.id] != $0.pattern }.map { line($0, seen) }
+    }
+    static func line(_ cluster: FailureCluster, _ kind: String) -> ValueMap {
+        [
+            "kind": .string(kind), "subject": .string(cluster.id), "code": .string(cluster.code),
+            "template": .string(cluster.template), "pattern": .string(cluster.pattern),
+            "first_seen": .string(cluster.firstSeen.rfc3339),
+        ]
     }
 }

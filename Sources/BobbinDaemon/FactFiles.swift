@@ -42,12 +42,24 @@ struct FactFiles {
             // Its length is asked before it is opened: most files do not change any more.
             guard try directory.status(name).size > offset else { continue }
             let file = try directory.openForReading(name)
+            var isCut = false
             while true {
                 let bytes = try file.read(upTo: FactFiles.piece, from: offset)
                 // What has no end yet is being written, or was torn off by a crash and is ended by the next line.
-                guard let last = bytes.lastIndex(of: UInt8(ascii: "\n")) else { break }
+                guard let last = bytes.lastIndex(of: UInt8(ascii: "\n")) else {
+                    guard bytes.count == FactFiles.piece else { break }
+                    // No line of ours is that long: its next piece is passed over too, and what ends it is odd.
+                    offset += bytes.count
+                    isCut = true
+                    continue
+                }
                 var facts: [HistoryFact] = [], samples: [DepthSample] = []
                 var start = 0
+                if isCut {
+                    odd += 1
+                    isCut = false
+                    start = (bytes.firstIndex(of: UInt8(ascii: "\n")) ?? last) + 1
+                }
                 while start <= last, let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
                     let line = bytes[start..<end]
                     let place = offset + start
@@ -64,7 +76,11 @@ struct FactFiles {
                             let kind = map["kind"]?.stringValue
                         else { odd += 1; continue }
                         if kind == FactFiles.sampleKind {
-                            samples += FactFiles.samples(map, at)
+                            guard let rows = FactFiles.samples(map, at) else {
+                                odd += 1
+                                continue
+                            }
+                            samples += rows
                         } else {
                             facts.append(FactFiles.fact(map, at, kind, source, place))
                         }
@@ -110,14 +126,24 @@ struct FactFiles {
         }
         return ["kind": .string(sampleKind), "queues": .map(queues)]
     }
-    private static func samples(_ map: ValueMap, _ at: Timestamp) -> [DepthSample] {
-        (map["queues"]?.mapValue?.entries ?? []).compactMap { entry in
+    /// More than this no queue has: what says so is damaged.
+    private static let most = 1_000_000_000
+    /// nil: the line is damaged.
+    private static func samples(_ map: ValueMap, _ at: Timestamp) -> [DepthSample]? {
+        guard let queues = map["queues"]?.mapValue else { return nil }
+        var samples: [DepthSample] = []
+        for entry in queues.entries {
             guard let row = entry.value.mapValue else { return nil }
-            return DepthSample(
-                at: at, queue: entry.key, waiting: row["waiting"]?.intValue ?? 0,
-                running: row["running"]?.intValue ?? 0, parked: row["parked"]?.intValue ?? 0,
-                oldest: row["oldest_seconds"]?.doubleValue.map { .milliseconds(Int64(($0 * 1000).rounded())) }
-            )
+            let numbers = ["waiting", "running", "parked"].map { row[$0]?.intValue ?? 0 }
+            let seconds = row["oldest_seconds"]?.doubleValue
+            guard numbers.allSatisfy((0...most).contains),
+                seconds.map({ (0...Double(most)).contains($0) }) ?? true
+            else { return nil }
+            samples.append(
+                DepthSample(
+                    at: at, queue: entry.key, waiting: numbers[0], running: numbers[1], parked: numbers[2],
+                    oldest: seconds.map { .milliseconds(Int64(($0 * 1000).rounded())) }))
         }
+        return samples
     }
 }

@@ -20,8 +20,23 @@ public enum FailureRuleFile {
         guard try spool.site.statusIfPresent("ops") != nil,
             try spool.site.directory("ops").statusIfPresent(name) != nil
         else { return FailureRule.builtIn }
-        let bytes = try spool.site.directory("ops").openForReading(name).read(upTo: longest)
-        return try rules(bytes, "ops/\(name)")
+        let path = "ops/\(name)"
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            bytes = try spool.site.directory("ops").openForReading(name).read(upTo: longest + 1)
+        } catch {
+            throw ConfigurationProblem(
+                text:
+                    "\(path) cannot be read: \(error)\n  It must be a plain file; the built-in rules hold. [E-CONFIG]"
+            )
+        }
+        guard bytes.count <= longest else {
+            throw ConfigurationProblem(
+                text:
+                    "\(path) is longer than a megabyte\n  Write fewer rules; the built-in ones hold. [E-CONFIG]"
+            )
+        }
+        return try rules(bytes, path)
     }
 
     static func rules(_ bytes: [UInt8], _ path: String) throws(ConfigurationProblem) -> [FailureRule] {
@@ -43,6 +58,11 @@ public enum FailureRuleFile {
         return own + FailureRule.builtIn.filter { !names.contains($0.id) }
     }
 
+    /// Whoever sets flags of his own means them.
+    private static func hasFlags(_ pattern: String) -> Bool {
+        guard pattern.hasPrefix("(?"), let end = pattern.firstIndex(of: ")") else { return false }
+        return pattern[pattern.index(pattern.startIndex, offsetBy: 2)..<end].allSatisfy { "ims".contains($0) }
+    }
     private static func rule(_ entry: YamlPair, _ sheet: ConfigurationSheet) -> FailureRule? {
         let isFit =
             (1...64).contains(entry.key.utf8.count)
@@ -66,7 +86,7 @@ public enum FailureRuleFile {
             // As people write them for messages: the case of letters does not count.
             do throws(TextPattern.Problem) {
                 patterns.append(
-                    try TextPattern(text.hasPrefix("(?") && !text.hasPrefix("(?:") ? text : "(?i)" + text))
+                    try TextPattern(hasFlags(text) ? text : "(?i)" + text))
             } catch {
                 sheet.problem(
                     "`\(text)` is no regular expression: \(error.message)",

@@ -28,6 +28,14 @@ struct HistoryFile {
             return JSONText.write(.map(line)) + "\n"
         }
         let directory = try spool.root.makeDirectory(SpoolName.history)
-        try directory.openForAppending("\(now.utcDay).jsonl").append(Array(lines.joined().utf8))
+        let name = "\(now.utcDay).jsonl"
+        var text = lines.joined()
+        // What a crash tore off must not take this line with it.
+        if let size = try directory.statusIfPresent(name)?.size, size > 0,
+            try directory.openForReading(name).read(upTo: 1, from: size - 1) != [UInt8(ascii: "\n")]
+        {
+            text = "\n" + text
+        }
+        try directory.openForAppending(name).append(Array(text.utf8))
     }
 }

@@ -65,6 +65,8 @@ final class Indexer: Sendable {
         var isClosing = false
         /// The file that is open; a removed or replaced one takes writes without a word.
         var identity: FileIdentity?
+        /// All results of the files are in it, but for the last moments'.
+        var isWhole = false
     }
     private static let patience: Int64 = 50_000_000
     /// After a failure. What was to be added then comes with the comparison that follows.
@@ -91,9 +93,11 @@ final class Indexer: Sendable {
         do { if try fileIdentity() == open { return } } catch { return }
         state.signal { state in
             state.identity = nil
+            state.isWhole = false
             state.tasks += [.reopen, .reconcile(today: false)]
         }
     }
+    var isWhole: Bool { state.with { $0.isWhole } }
     /// Reads what the audit log and spool/history/ say by now.
     func lookForFacts() { state.signal { $0.tasks.append(.facts) } }
     func close() {
@@ -191,6 +195,7 @@ final class Indexer: Sendable {
         let today = Timestamp(nanoseconds: Clocks.wall).utcDay
         let found = try IndexFiles.reconcile(history, spool, onlyDays: scope ? { $0 == today } : nil)
         for name in found.unread { log.warn("index", "\(name) is no result of ours and is left out") }
+        if !scope { state.with { $0.isWhole = true } }
     }
 
     private func readFacts(_ history: RunHistory) throws {

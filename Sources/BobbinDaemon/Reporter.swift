@@ -9,17 +9,23 @@ import SpoolQueue
 
 public final class Reporter: Sendable {
     static let interval = Span.seconds(60).nanoseconds
+    /// Until the index is there.
+    static let patience = Span.milliseconds(500).nanoseconds
     private struct State {
         var isClosing = false
         var trouble: String?
+        var ruleTrouble: String?
     }
     private let site: Site
     private let log: DaemonLog
     private let history: HistoryFile
+    /// While the index is being filled, its numbers are not those of the site.
+    private let isIndexWhole: @Sendable () -> Bool
     private let state = Monitor(State())
     private let thread = Monitor<BlockingThread?>(nil)
 
-    init(_ site: Site, log: DaemonLog) throws {
+    init(_ site: Site, log: DaemonLog, isIndexWhole: @escaping @Sendable () -> Bool) throws {
+        self.isIndexWhole = isIndexWhole
         self.site = site
         self.log = log
         history = HistoryFile(site.spool, log)
@@ -35,17 +41,17 @@ public final class Reporter: Sendable {
     private func loop() {
         var lock: FileLock?
         while true {
+            var pause = Reporter.interval
             do {
                 if lock == nil { lock = try FileLock.take(SpoolName.reporterLock, in: site.spool.state) }
                 // Without it another process reports.
-                if lock != nil { try report() }
+                let isDone = lock == nil ? true : isIndexWhole() ? try report() : false
+                if !isDone { pause = Reporter.patience }
                 tell(nil)
             } catch {
                 tell("\(error)")
             }
-            let isClosing = state.wait(until: Clocks.monotonic + Reporter.interval) {
-                $0.isClosing ? true : nil
-            }
+            let isClosing = state.wait(until: Clocks.monotonic + pause) { $0.isClosing ? true : nil }
             if isClosing == true { break }
         }
         withExtendedLifetime(lock) {}
@@ -63,15 +69,27 @@ public final class Reporter: Sendable {
         }
     }
 
-    private func report() throws {
+    /// False: there is nothing to report from yet; the files of before stay.
+    private func report() throws -> Bool {
         let now = Timestamp(nanoseconds: Clocks.wall)
         let report = try SiteReport(site, now: now)
+        guard report.hasHistory else { return false }
         history.append(
             [FactFiles.sampleLine(report.metrics.depthSamples)]
                 + ClusterMemory.lines(report.metrics.clusters.filter { $0.count > 0 }, besides: report.known),
             at: now)
         try ReportFiles(site).write(report.metrics)
-        if let trouble = report.ruleTrouble { throw ConfigurationProblem(text: trouble) }
+        tellRules(report.ruleTrouble)
+        return true
+    }
+    private func tellRules(_ trouble: String?) {
+        let before = state.with { state in
+            defer { state.ruleTrouble = trouble }
+            return state.ruleTrouble
+        }
+        if let trouble, trouble != before {
+            log.warn("reporter", "the site's own failure rules do not hold: \(trouble)")
+        }
     }
 }
 

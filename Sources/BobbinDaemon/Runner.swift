@@ -206,7 +206,7 @@ public final class Runner {
         try startWorkers()
         if options.servesTriggers {
             triggers = try TriggerDesk(core)
-            reporter = try Reporter(core.site, log: core.log)
+            reporter = try Reporter(core.site, log: core.log) { [core] in core.isIndexWhole.with { $0() } }
         }
         core.log.info(
             "runner",
@@ -489,7 +489,9 @@ public final class Runner {
         try lock.file.write(Array("runner \(core.name), pid \(ProcessSetup.pid)\n".utf8), at: 0)
         Recovery(core: core).removeTemporaries()
         try Rejecter(spool: core.site.spool, log: core.log).explainOrphans(core.site.reader())
-        indexer = try Indexer(core.site.spool, log: core.log)
+        let indexer = try Indexer(core.site.spool, log: core.log)
+        self.indexer = indexer
+        core.isIndexWhole.with { $0 = { indexer.isWhole } }
         // Last: a lead that could not be taken whole is let go with the lock.
         leaderLock = lock
         inbox.sweep()

@@ -40,6 +40,8 @@ final class RunnerCore: Sendable {
     let audit: AuditLog
     /// Asks for the end of a run, or of what becomes of a ticket, whosever it is.
     let cancel: @Sendable (RunID) -> Void
+    /// Whether the index has what the files have; who does not lead cannot know, and takes it as it is.
+    let isIndexWhole = Monitor<@Sendable () -> Bool>({ true })
     private let publisher = Monitor<Publisher?>(nil)
     private let settings: Monitor<Settings>
     private let mail: Monitor<[Message]>

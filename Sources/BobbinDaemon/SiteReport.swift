@@ -15,6 +15,8 @@ public struct SiteReport: Sendable {
     public var known: [KnownCluster] = []
     /// Why the site's own failure rules do not hold.
     public var ruleTrouble: String?
+    /// Without an index everything of the past is 0.
+    public let hasHistory: Bool
 
     static let day = Span.seconds(86_400), week = Span.seconds(7 * 86_400)
 
@@ -27,6 +29,7 @@ public struct SiteReport: Sendable {
         var day = OutcomeTally(since: dayStart, until: until, measuresDepth: true)
         var week = OutcomeTally(since: weekStart, until: until)
         let history = try RunHistory.reader(path: IndexFiles.path(spool))
+        hasHistory = history != nil
         if let history { known = try ClusterMemory.known(history, until: until) }
         var clusters = try SiteReport.clusters(site, known, since: dayStart, &ruleTrouble)
         let before = dayStart.adding(Span(nanoseconds: -SiteReport.day.nanoseconds))
@@ -93,13 +96,7 @@ public struct SiteReport: Sendable {
 
     /// Writes down that the causes of these clusters are mended.
     public static func resolve(_ clusters: [FailureCluster], _ site: Site, now: Timestamp) throws {
-        let lines: [ValueMap] = clusters.map { cluster in
-            [
-                "kind": .string(ClusterMemory.resolved), "subject": .string(cluster.id),
-                "code": .string(cluster.code),
-                "template": .string(cluster.template), "first_seen": .string(cluster.firstSeen.rfc3339),
-            ]
-        }
+        let lines = clusters.map { ClusterMemory.line($0, ClusterMemory.resolved) }
         try HistoryFile.write(lines, site.spool, at: now)
         // A leader reads it within seconds; where nobody works, nobody else would.
         guard let lock = try FileLock.take(SpoolName.lock, in: site.spool.state) else { return }
@@ -107,23 +104,53 @@ public struct SiteReport: Sendable {
         withExtendedLifetime(lock) {}
     }
 
-    /// Whether an ended run, or one in flight, is the repetition of this one.
-    public static func wasRequeued(_ run: RunID, _ site: Site) throws -> Bool {
-        if Replays.live(site.spool).contains(where: { $0.acceptance.requeueOf == run.text }) { return true }
-        return try RunHistory.reader(path: IndexFiles.path(site.spool))?.hasRepetition(of: run) ?? false
+    /// Those of these runs that were requeued: by a drop that waits, a run in flight, or one that ended.
+    public static func requeued(_ runs: [RunID], _ site: Site) throws -> Set<RunID> {
+        var found = try RunHistory.reader(path: IndexFiles.path(site.spool))?.repeated(among: runs) ?? []
+        for record in Replays.live(site.spool) {
+            if let text = record.acceptance.requeueOf, let id = RunID(text) { found.insert(id) }
+        }
+        for queue in try site.configuration().queues {
+            for priority in Priority.all.prefix(queue.priorityLevels) {
+                // A queue whose directories were not made yet has nothing waiting.
+                guard let lane = try? site.spool.root.directory("\(queue.name)/\(priority.directory)") else {
+                    continue
+                }
+                for name in try lane.names() {
+                    if let id = RunID(name.prefix(RunID.length)) { found.insert(id) }
+                }
+            }
+        }
+        return found.intersection(runs)
     }
 
     /// The clusters of another stretch of time, each measured against the stretch before.
-    public static func clusters(_ site: Site, since: Timestamp, now: Timestamp) throws -> (
-        clusters: [FailureCluster], trouble: String?
-    ) {
-        guard let history = try RunHistory.reader(path: IndexFiles.path(site.spool)) else { return ([], nil) }
+    public static func clusters(_ site: Site, since: Timestamp, now: Timestamp) throws -> FoundClusters {
+        var found = FoundClusters()
+        let history = try RunHistory.reader(path: IndexFiles.path(site.spool))
         let until = now.adding(.milliseconds(1))
-        var trouble: String?
-        var clusters = try clusters(site, ClusterMemory.known(history, until: until), since: since, &trouble)
+        found.hasHistory = history != nil
+        let known = try history.map { try ClusterMemory.known($0, until: until) } ?? []
+        var clusters = try clusters(site, known, since: since, &found.trouble)
         let before = since.adding(Span(nanoseconds: -now.since(since).nanoseconds))
-        try history.forEachOutcome(since: before, until: until) { clusters.add($0) }
-        return (clusters.clusters(), trouble)
+        try history?.forEachOutcome(since: before, until: until) { clusters.add($0) }
+        found.clusters = clusters.clusters()
+        for cluster in known { found.current[cluster.id] = clusters.current(cluster.id) }
+        return found
+    }
+}
+
+public struct FoundClusters: Sendable {
+    public var clusters: [FailureCluster] = []
+    /// Why the site's own rules do not hold.
+    public var trouble: String?
+    public var hasHistory = false
+    /// Of each id that a cluster ever had the one that it has now.
+    public var current: [String: String] = [:]
+
+    /// By its id, or one that it had before it grew together with another.
+    public func find(_ id: String) -> FailureCluster? {
+        clusters.first { $0.id == id } ?? current[id].flatMap { now in clusters.first { $0.id == now } }
     }
 }
 

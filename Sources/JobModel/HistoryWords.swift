@@ -132,7 +132,7 @@ public struct HistoryFact: Hashable, Sendable {
 public struct DepthSample: Hashable, Sendable {
     public var at: Timestamp
     public var queue: String
-    /// Drops that nobody has taken yet; the most since the sample before.
+    /// Drops that nobody has taken yet.
     public var waiting: Int
     public var running: Int
     public var parked: Int

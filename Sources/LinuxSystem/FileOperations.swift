@@ -73,6 +73,12 @@ extension OpenFile {
         return OpenFile(fd: fd, label: "a file without a name in \(directory)")
     }
 
+    /// Standard input where it stands, by a descriptor of our own.
+    public static func standardInput() throws(SystemError) -> OpenFile {
+        let fd = try SystemCalls.plain("fcntl", "standard input") { Int(fcntl(0, F_DUPFD_CLOEXEC, 3)) }
+        return OpenFile(fd: Int32(fd), label: "standard input")
+    }
+
     /// From where it stands, for pipes too: as much of `buffer` as one read gives; 0 is the end.
     public func readNext(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
         let most = SystemCalls.atOnce(buffer.count)

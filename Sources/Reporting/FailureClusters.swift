@@ -11,16 +11,20 @@ public struct KnownCluster: Hashable, Sendable {
     /// Empty for a rule's.
     public var code: String
     public var template: String
+    /// Its words as the tree learns them.
+    public var pattern: String
     public var firstSeen: Timestamp
     /// Somebody said that it is mended.
     public var resolvedAt: Timestamp?
 
     public init(
-        id: String, code: String, template: String, firstSeen: Timestamp, resolvedAt: Timestamp? = nil
+        id: String, code: String, template: String, pattern: String = "", firstSeen: Timestamp,
+        resolvedAt: Timestamp? = nil
     ) {
         self.id = id
         self.code = code
         self.template = template
+        self.pattern = pattern
         self.firstSeen = firstSeen
         self.resolvedAt = resolvedAt
     }
@@ -44,6 +48,8 @@ public struct FailureCluster: Sendable {
     /// Of what no rule knows: the failure's code and what its messages share.
     public var code = ""
     public var template = ""
+    /// The template as it is to be remembered.
+    public var pattern = ""
     public var status = Status.known
     public var count = 0
     /// In the stretch of the same length before.
@@ -70,7 +76,7 @@ public struct FailureCluster: Sendable {
 public struct FailureClusters {
     /// Runs that a cluster names.
     public static let mostRuns = 10_000
-    private static let mostSamples = 3, longestSample = 400, remembered = 20_000
+    private static let mostSamples = 3, longestSample = 400, remembered = 5_000
 
     private enum Key: Hashable { case rule(Int), leaf(code: String, TemplateTree.Leaf) }
     private struct Group {
@@ -110,18 +116,29 @@ public struct FailureClusters {
         self.known = known.sorted { ($0.firstSeen, $0.id) < ($1.firstSeen, $1.id) }
         self.since = since
         for cluster in self.known where !cluster.template.isEmpty {
-            leaves[cluster.id] = trees[cluster.code, default: TemplateTree()].add(cluster.template)
+            leaves[cluster.id] =
+                cluster.pattern.isEmpty
+                ? trees[cluster.code, default: TemplateTree()].add(cluster.template)
+                : trees[cluster.code, default: TemplateTree()].learn(cluster.pattern)
         }
     }
 
     public mutating func add(_ outcome: RunOutcome) {
         guard outcome.state.isFailure else { return }
         let code = outcome.error?.code ?? "", message = outcome.error?.message ?? ""
-        let key = key(code, message)
-        // What a person refused is no failure, unless nobody answered.
+        var key: Key?
         if outcome.state == .denied {
-            guard case .rule(let rule) = key, rules[rule].id == "HITL_TIMEOUT" else { return }
+            // What a person refused is no failure, unless nobody answered; whatever the site's own rules say of it.
+            guard message.hasPrefix(FailureClusters.unanswered) else { return }
+            key = rules.firstIndex { $0.id == "HITL_TIMEOUT" }.map { .rule($0) }
         }
+        let place = key ?? self.key(code, message)
+        count(outcome, message, place)
+    }
+    /// How the step that asks people says that nobody did.
+    private static let unanswered = "nobody said enough in time"
+
+    private mutating func count(_ outcome: RunOutcome, _ message: String, _ key: Key) {
         var group = groups[key] ?? Group()
         // Set free, so that its parts are changed in place.
         groups[key] = nil
@@ -136,7 +153,9 @@ public struct FailureClusters {
         group.jobs[outcome.job, default: 0] += 1
         if let step = outcome.error?.step { group.steps[step, default: 0] += 1 }
         group.runners[outcome.runner, default: 0] += 1
-        if group.runs.count >= FailureClusters.mostRuns { group.runs.removeFirst() }
+        if group.runs.count >= 2 * FailureClusters.mostRuns {
+            group.runs.removeFirst(FailureClusters.mostRuns)
+        }
         group.runs.append(outcome.id)
         if group.samples.count < FailureClusters.mostSamples, !message.isEmpty {
             let sample = PersonalData.masked(String(message.prefix(FailureClusters.longestSample)))
@@ -154,19 +173,34 @@ public struct FailureClusters {
         }
         if let rule, rule >= 0 { return .rule(rule) }
         if message.allSatisfy(\.isWhitespace) { return .rule(rules.count - 1) }
-        return .leaf(code: code, trees[code, default: TemplateTree()].add(message))
+        // Templates are shown around like samples; and who was written to makes no kind.
+        return .leaf(code: code, trees[code, default: TemplateTree()].add(PersonalData.masked(message)))
+    }
+
+    /// The id by which a cluster goes now that was once known by this one; nil: nobody knows it.
+    public func current(_ id: String) -> String? {
+        guard let cluster = known.first(where: { $0.id == id }), let leaf = leaves[id],
+            let tree = trees[cluster.code]
+        else {
+            return nil
+        }
+        return names[cluster.code + " " + tree.template(of: leaf)]
+    }
+    /// Of each template the id; of two that have become one, the older.
+    private var names: [String: String] {
+        var ids: [String: String] = [:]
+        for cluster in known {
+            guard let leaf = leaves[cluster.id], let tree = trees[cluster.code] else { continue }
+            let template = cluster.code + " " + tree.template(of: leaf)
+            if ids[template] == nil { ids[template] = cluster.id }
+        }
+        return ids
     }
 
     /// The clusters with a failure since `since`, and those that somebody said are mended; the most frequent first.
     public func clusters() -> [FailureCluster] {
         var byID: [String: (group: Group, cluster: FailureCluster)] = [:]
-        var ids: [String: String] = [:]
-        for cluster in known {
-            guard let leaf = leaves[cluster.id], let tree = trees[cluster.code] else { continue }
-            let template = cluster.code + " " + tree.template(of: leaf)
-            // Two that have become one: the older name stays.
-            if ids[template] == nil { ids[template] = cluster.id }
-        }
+        let ids = names
         for (key, group) in groups {
             let cluster = named(key, ids)
             var both = byID[cluster.id] ?? (Group(), cluster)
@@ -192,7 +226,8 @@ public struct FailureClusters {
                 recommendedActions: [
                     "`bobbin log RUN` of one of them", "Mend it, then `bobbin requeue --cluster ID`",
                 ],
-                isRule: false, code: code, template: template, firstSeen: since, lastSeen: since)
+                isRule: false, code: code, template: template, pattern: trees[code]?.pattern(of: leaf) ?? "",
+                firstSeen: since, lastSeen: since)
         }
     }
     private func ruled(_ rule: FailureRule) -> FailureCluster {
@@ -218,7 +253,7 @@ public struct FailureClusters {
         cluster.steps = FailureClusters.sorted(group.steps)
         cluster.runners = FailureClusters.sorted(group.runners)
         cluster.samples = group.samples
-        cluster.runs = group.runs.sorted(by: >)
+        cluster.runs = Array(group.runs.sorted(by: >).prefix(FailureClusters.mostRuns))
         if let resolved = registered?.resolvedAt {
             cluster.status = cluster.lastSeen > resolved ? .reappeared : .resolved
         } else if group.before == 0, cluster.firstSeen >= since {

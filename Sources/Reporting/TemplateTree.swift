@@ -16,6 +16,8 @@ public struct TemplateTree {
         /// Which words have white space before them in the first message.
         var spaced: [Bool]
         var parent: Leaf
+        /// Which words have been seen to change, where their looks do not say so.
+        var learnt: Set<Int> = []
     }
     private struct HoleKey: Hashable {
         var first: UInt64
@@ -48,6 +50,10 @@ public struct TemplateTree {
     private var recent = [Recent](repeating: Recent(), count: 4096)
     private let mostLeaves: Int
     private var live = 0
+    /// Words beyond have no hole, and there are no more holes than this: one message of hundreds of words must not cost as much
+    /// as a thousand of ten.
+    private static let mostHolesOfOne = 64
+    private var mostHoles: Int { 25 * mostLeaves }
 
     /// With more than `mostLeaves` shapes that no template covers, new ones are no longer learnt.
     public init(mostLeaves: Int = 20_000) { self.mostLeaves = mostLeaves }
@@ -67,7 +73,7 @@ public struct TemplateTree {
             return template
         }
         let spaced = scanner.pieces.map(\.isSpaced)
-        guard live < mostLeaves else { return coarse(words, spaced) }
+        guard live < mostLeaves, holes.count < mostHoles else { return coarse(words, spaced) }
         let leaf = grow(scanner.shape, scanner.hash, spaced)
         live += 1
         insert(leaf, words)
@@ -77,6 +83,43 @@ public struct TemplateTree {
     public mutating func add(_ message: String) -> Leaf {
         var message = message
         return message.withUTF8 { add(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// A template's words as `learn` takes them: `<*>` is a value by its looks, `<?>` one that was seen to change.
+    public func pattern(of leaf: Leaf) -> String {
+        let node = nodes[Int(root(leaf))]
+        return node.shape.split(separator: Sign.space).enumerated().map { index, word in
+            guard word.elementsEqual([Sign.variable]) else { return String(decoding: word, as: UTF8.self) }
+            return node.learnt.contains(index) ? "<?>" : "<*>"
+        }.joined(separator: " ")
+    }
+
+    /// Takes over a template of an earlier life: from now on it covers what it covered then.
+    @discardableResult
+    public mutating func learn(_ pattern: String) -> Leaf {
+        var shape: [UInt8] = [], learnt: Set<Int> = []
+        for (index, word) in pattern.split(separator: " ").enumerated() {
+            if index > 0 { shape.append(Sign.space) }
+            if word == "<?>" { learnt.insert(index) }
+            shape += word == "<?>" || word == "<*>" ? [Sign.variable] : Array(word.utf8)
+        }
+        let words = TemplateTree.words(shape)
+        let hash = shape.withUnsafeBytes(ShapeHash.of)
+        let leaf: Leaf
+        if let present = known(shape, hash) {
+            leaf = root(present)
+        } else if let wider = template(covering: words) {
+            leaf = wider
+        } else {
+            leaf = grow(shape, hash, words.map { _ in true })
+            live += 1
+            insert(leaf, words)
+        }
+        let keys = TemplateTree.holeKeys(words)
+        for index in learnt where holes[keys[index]]?.template == nil {
+            take(keys[index], at: index, into: root(leaf))
+        }
+        return leaf
     }
 
     /// The template that a leaf belongs to by now. Leaves with equal templates are one kind.
@@ -202,7 +245,7 @@ public struct TemplateTree {
     private mutating func insert(_ leaf: Leaf, _ words: [Word]) {
         let constants = words.count { $0.isConstant }
         let keys = TemplateTree.holeKeys(words)
-        for (index, word) in words.enumerated() where word.mayVary {
+        for (index, word) in words.enumerated().prefix(TemplateTree.mostHolesOfOne) where word.mayVary {
             var hole = holes[keys[index]] ?? Hole()
             guard hole.template == nil else { continue }
             hole.leaves.append(leaf)
@@ -224,23 +267,34 @@ public struct TemplateTree {
         let hash = shape.withUnsafeBytes(ShapeHash.of)
         let present = known(shape, hash)
         let template = present ?? grow(shape, hash, old.spaced)
-        let members = holes[key]?.leaves ?? []
-        holes[key]?.template = template
-        holes[key]?.leaves = []
-        for member in members where member != template {
-            nodes[Int(member)].parent = template
-            forget(member)
-            live -= 1
-        }
+        nodes[Int(template)].learnt.formUnion(old.learnt)
+        take(key, at: index, into: template)
         guard present == nil else { return }
         live += 1
         // It may itself be one of a kind that is known, or complete one.
         let merged = TemplateTree.words(shape)
         if let wider = self.template(covering: merged) {
             nodes[Int(template)].parent = wider
+            nodes[Int(wider)].learnt.formUnion(nodes[Int(template)].learnt)
             live -= 1
         } else {
             insert(template, merged)
+        }
+    }
+
+    /// All leaves of a hole become part of one template.
+    private mutating func take(_ key: HoleKey, at index: Int, into template: Leaf) {
+        var hole = holes[key] ?? Hole()
+        let members = hole.leaves
+        hole.template = template
+        hole.leaves = []
+        holes[key] = hole
+        nodes[Int(template)].learnt.insert(index)
+        for member in members where member != template {
+            nodes[Int(template)].learnt.formUnion(nodes[Int(member)].learnt)
+            nodes[Int(member)].parent = template
+            forget(member)
+            live -= 1
         }
     }
 

@@ -47,11 +47,12 @@ extension RunHistory {
         }
     }
 
-    /// Whether a run that ended repeats this one.
-    public func hasRepetition(of id: RunID) throws -> Bool {
-        try read {
-            try Int.fetchOne($0, sql: "SELECT 1 FROM runs WHERE requeue_of = ? LIMIT 1", arguments: [id.text])
-                != nil
+    /// Those of `ids` that an ended run repeats.
+    public func repeated(among ids: [RunID]) throws -> Set<RunID> {
+        try read { database in
+            let statement = try database.cachedStatement(
+                sql: "SELECT 1 FROM runs WHERE requeue_of = ? LIMIT 1")
+            return Set(try ids.filter { try Int.fetchOne(statement, arguments: [$0.text]) != nil })
         }
     }
 

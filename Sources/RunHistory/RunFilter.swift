@@ -85,8 +85,12 @@ public struct RunFilter: Hashable, Sendable {
         if let job, !RunFilter.fits(accepted.jobName, job) { return false }
         if let user, accepted.submitter.name != user { return false }
         if let tag, !accepted.terms.tags.contains(tag) { return false }
-        if let since, (record.endedAt ?? since.adding(.milliseconds(-1))) < since { return false }
-        if let until, (record.endedAt ?? until) >= until { return false }
+        // What is in flight has not ended at any time.
+        if since != nil || until != nil {
+            guard let ended = record.endedAt else { return false }
+            if let since, ended < since { return false }
+            if let until, ended >= until { return false }
+        }
         if let before, record.id >= before { return false }
         guard let text else { return true }
         let searched =

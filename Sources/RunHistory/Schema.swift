@@ -131,6 +131,7 @@ enum Schema {
     /// All results are read again, for the tags and the totals.
     private static let factsOfFiles = """
         DELETE FROM runs; DELETE FROM attempts; DELETE FROM steps; DELETE FROM waits;
+        CREATE INDEX waits_since ON waits (since, reason);
         CREATE INDEX runs_requeue ON runs (requeue_of) WHERE requeue_of IS NOT NULL;
         CREATE TABLE tags (
             tag           TEXT NOT NULL,

@@ -12,7 +12,8 @@ struct LineReader {
 
     /// `-` is standard input.
     init(_ path: String) throws(SystemError) {
-        file = try OpenFile.open(path == "-" ? "/dev/stdin" : path)
+        // As it stands: opened once more, a socket could not be read and a file would begin anew.
+        file = path == "-" ? try OpenFile.standardInput() : try OpenFile.open(path)
     }
 
     func forEach(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {

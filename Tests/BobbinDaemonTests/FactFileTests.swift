@@ -71,6 +71,37 @@ import Testing
         #expect(try FactFiles(spool).read(into: whole) == 0)
     }
 
+    @Test(
+        "a damaged sample is left out, whatever stands in it",
+        arguments: [
+            #"{"default":{"oldest_seconds":1e300}}"#, #"{"default":{"oldest_seconds":1e15}}"#,
+            #"{"default":{"oldest_seconds":-1}}"#,
+            #"{"default":{"waiting":9223372036854775807},"x":{"waiting":9223372036854775807}}"#,
+            #"{"default":{"running":-1}}"#, #"{"default":7}"#, "7",
+        ]) func damagedSample(_ queues: String) throws
+    {
+        try append(
+            #"{"at":"2026-11-28T10:00:00.000Z","kind":"sample.depth","queues":\#(queues)}"# + "\n" + lines[0]
+                + "\n")
+        let history = try RunHistory(path: folder.path + "/h.sqlite")
+        #expect(try FactFiles(spool).read(into: history) == 1)
+        #expect(
+            try history.facts(["trigger.*"], since: Timestamp(seconds: 0), until: Timestamp(seconds: 1 << 33))
+                .count == 1)
+    }
+
+    @Test("a line without end costs itself alone; one that a crash tore off takes no other with it")
+    func longLine() throws {
+        try append(String(repeating: "x", count: 9 << 20) + "\n" + lines[0] + "\n{\"at\":\"2026")
+        let at = try #require(Timestamp(rfc3339: "2026-11-28T10:00:03Z"))
+        try HistoryFile.write([["kind": "trigger.fired", "trigger": "event/e"]], spool, at: at)
+        let history = try RunHistory(path: folder.path + "/h.sqlite")
+        #expect(try FactFiles(spool).read(into: history) == 2)
+        let found = try history.facts(
+            ["trigger.*"], since: Timestamp(seconds: 0), until: Timestamp(seconds: 1 << 33))
+        #expect(found.map(\.subject) == ["schedule/a", "event/e"])
+    }
+
     @Test("a sample is read as it was written") func samples() throws {
         let at = try #require(Timestamp(rfc3339: "2026-11-28T10:00:00.250Z"))
         let sample = DepthSample(

@@ -43,6 +43,8 @@ import YamlText
 
             let unknown = try site.bobbin("requeue", "--cluster", "NO_FILES_FUND")
             #expect(unknown.code == 1 && unknown.err.contains("did you mean `NO_FILES_FOUND`?"))
+            let early = try site.bobbin("requeue", "--cluster", id, "--since", "2100-01-01")
+            #expect(early.code == 1)
             let again = try site.bobbin("requeue", "--cluster", id)
             #expect(again.code == 0 && again.err.split(separator: "\n").count == 4, "\(again)")
             try site.up()
@@ -119,6 +121,12 @@ import YamlText
             let answer = try site.bobbin("clusters", "--json")
             #expect(answer.code == 0 && answer.err.contains("ops/failure-rules.yaml:2:"))
             #expect(answer.out.contains("NO_FILES_FOUND"))
+            Disk.remove("\(site.path)/ops/failure-rules.yaml")
+            try Disk.makeDirectory("\(site.path)/ops/failure-rules.yaml")
+            let folder = try site.bobbin("clusters", "--json")
+            #expect(
+                folder.code == 0 && folder.err.contains("must be a plain file")
+                    && folder.out.contains("NO_FILES_FOUND"))
         }
     }
 
@@ -153,6 +161,7 @@ import YamlText
             try site.stop()
             #expect(try names("--limit", "3", "--before", String(last)) == ["r5", "r4", "r3"])
             #expect(try site.bobbin("runs", "--before", "abc").code == 2)
+            #expect(try site.bobbin("runs", "--limit", "9223372036854775807").code == 2)
         }
     }
 }

@@ -104,4 +104,37 @@ private func clusters(_ messages: [String], mostLeaves: Int = 20_000) -> [String
         }
         #expect(tree.count < 10)
     }
+    /// The template of one more message.
+    private static func template(_ message: String, _ tree: inout TemplateTree) -> String {
+        let leaf = tree.add(message)
+        return tree.template(of: leaf)
+    }
+    @Test("what an earlier life learnt covers what it covered then, and no more") func learn() {
+        var first = TemplateTree()
+        var leaf: TemplateTree.Leaf = 0
+        for user in TemplateTreeTests.users { leaf = first.add("pump \(user) broken at 12") }
+        #expect(
+            first.template(of: leaf) == "pump <*> broken at <*>"
+                && first.pattern(of: leaf) == "pump <?> broken at <*>")
+        var second = TemplateTree()
+        let known = second.learn(first.pattern(of: leaf)), text = second.template(of: known)
+        #expect(TemplateTreeTests.template("pump zoe broken at 9", &second) == text)
+        #expect(TemplateTreeTests.template("pump zoe broken at noon", &second) != text)
+        #expect(second.learn(first.pattern(of: leaf)) == known)
+        // Of a value by its looks nobody has seen a word.
+        var third = TemplateTree()
+        let full = third.learn("disk <*>"), disk = third.template(of: full)
+        #expect(TemplateTreeTests.template("disk full", &third) != disk)
+        #expect(TemplateTreeTests.template("disk 5", &third) == disk)
+    }
+    @Test("messages of hundreds of different words do not cost their squares") func longMessages() {
+        var random = SeededRandom(seed: 5)
+        let letters = Array("abcdefghijklmnopqrstuvwxyz")
+        var tree = TemplateTree(mostLeaves: 200)
+        for _ in 0..<400 {
+            let words = (0..<380).map { _ in String((0..<5).map { _ in letters[random.below(26)] }) }
+            tree.add(words.joined(separator: " "))
+        }
+        #expect(tree.count <= 401)
+    }
 }

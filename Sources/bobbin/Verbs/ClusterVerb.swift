@@ -1,7 +1,7 @@
 // What this is: cluster FILE…: the kinds of messages in any text file, one message a line. It needs no site.
 // Owns: the two forms of its answer, and the file without a name that holds each line's leaf until all are read.
 // Never: holds the messages, or anything else that grows with the number of lines.
-// On failure: 74 with the file that cannot be read; what follows it is not read.
+// On failure: 74 with the file that cannot be read or written; what follows it is not read.
 import ArgumentParser
 import JobModel
 import LinuxSystem
@@ -26,15 +26,17 @@ struct ClusterVerb: ParsableCommand {
     }
 
     func run() throws {
-        var lines = try ClusteredLines()
-        for file in files {
-            do { try lines.read(file) } catch let error as SystemError {
-                Terminal.complain("bobbin: \(error) [E-FILE]")
-                throw ExitCode(Exit.inputOutput)
-            }
+        do {
+            var lines = try ClusteredLines()
+            for file in files { try lines.read(file) }
+            try lines.spill()
+            try summary ? lines.printSummary() : lines.printLines(naming: files.count > 1)
+        } catch let error as SystemError {
+            Terminal.complain(
+                "bobbin: \(error) [E-FILE]\n  Four bytes a line are kept in a file below $TMPDIR (else /var/tmp) while it reads."
+            )
+            throw ExitCode(Exit.inputOutput)
         }
-        try lines.spill()
-        try summary ? lines.printSummary() : lines.printLines(naming: files.count > 1)
     }
 }
 
@@ -142,10 +144,7 @@ private struct ClusteredLines {
     }
 
     private static func flush(_ out: inout [UInt8]) throws {
-        do { try out.withUnsafeBytes { try StandardOutput.append($0) } } catch {
-            Terminal.complain("bobbin: \(error) [E-FILE]")
-            throw ExitCode(Exit.inputOutput)
-        }
+        try out.withUnsafeBytes { try StandardOutput.append($0) }
         out.removeAll(keepingCapacity: true)
     }
 }

@@ -111,16 +111,22 @@ struct RequeueVerb: ParsableCommand {
         }
         let site = try site.openOwn()
         let start = try InstantText.read(since ?? "24h", "--since")
-        let found = try SiteReport.clusters(site, since: start, now: Terminal.now).clusters
-        guard let match = found.first(where: { $0.id == cluster && $0.count > 0 }) else {
-            let near = NearestName.find(cluster, in: found.map(\.id)).map { "; did you mean `\($0)`?" } ?? ""
+        let found = try SiteReport.clusters(site, since: start, now: Terminal.now)
+        guard let match = found.find(cluster), match.count > 0 else {
+            let near =
+                NearestName.find(cluster, in: found.clusters.map(\.id)).map { "; did you mean `\($0)`?" }
+                ?? ""
             Terminal.complain(
                 "no run failed with the cluster `\(Terminal.escape(cluster))` since \(start.rfc3339)\(near)\n  See: bobbin clusters --since 7d"
             )
             throw ExitCode(Exit.failed)
         }
         // One that was requeued and succeeded, or failed again, is no longer the one to repeat.
-        let open = try match.runs.filter { try !SiteReport.wasRequeued($0, site) }
+        let done = try SiteReport.requeued(match.runs, site)
+        let open = match.runs.filter { !done.contains($0) }
+        if match.count > match.runs.count {
+            Terminal.complain("only the newest \(match.runs.count) of \(match.count) are taken at one time")
+        }
         if open.isEmpty { return print("all \(match.runs.count) runs of \(match.id) were requeued already") }
         try RunCommand(site: site, verb: .requeue, text: "").send(open.map(\.text))
     }

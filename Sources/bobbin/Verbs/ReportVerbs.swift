@@ -1,7 +1,7 @@
 // What this is: report, metrics and clusters: what the reporter writes into reports/, asked for now.
 // Owns: the layout for people; `clusters resolve`.
 // Never: writes into reports/ (the reporter does).
-// On failure: 69 where there is no index to ask; mistakes in ops/failure-rules.yaml are told, and the built-in rules hold.
+// On failure: where there is no index to ask, standard error says that the past is 0; mistakes in ops/failure-rules.yaml are told, and the built-in rules hold.
 import ArgumentParser
 import BobbinDaemon
 import Glibc
@@ -26,12 +26,18 @@ struct ReportVerb: ParsableCommand {
     func run() throws {
         let report = try SiteReport(site.openOwn(), now: Terminal.now)
         if let trouble = report.ruleTrouble { Terminal.complain(trouble) }
+        if !report.hasHistory { Terminal.complain(NoIndex.text) }
         switch format {
         case .html: print(report.metrics.page, terminator: "")
         case .md: print(report.metrics.markdown, terminator: "")
         case .json: Terminal.print(json: .map(report.metrics.fields))
         }
     }
+}
+
+enum NoIndex {
+    static let text =
+        "there is no index (yet): of the past everything is 0\n  `bobbin up` makes one; so does `bobbin index rebuild`"
 }
 
 struct MetricsVerb: ParsableCommand {
@@ -57,6 +63,7 @@ struct MetricsVerb: ParsableCommand {
         while true {
             let report = try SiteReport(site, now: Terminal.now)
             if let trouble = report.ruleTrouble { Terminal.complain(trouble) }
+            if !report.hasHistory { Terminal.complain(NoIndex.text) }
             if json.json {
                 Terminal.print(json: .map(report.metrics.fields))
             } else if prom {
@@ -97,6 +104,7 @@ struct ClustersVerb: ParsableCommand {
             let now = Terminal.now
             let found = try SiteReport.clusters(site, since: InstantText.read(since, "--since"), now: now)
             if let trouble = found.trouble { Terminal.complain(trouble) }
+            if !found.hasHistory { Terminal.complain(NoIndex.text) }
             if json.json { return Terminal.print(json: .list(found.clusters.map { .map($0.fields) })) }
             if found.clusters.isEmpty { return print("no failures since \(since)") }
             print(
@@ -116,13 +124,13 @@ struct ClustersVerb: ParsableCommand {
             let site = try site.openOwn()
             let now = Terminal.now
             let found = try SiteReport.clusters(site, since: now.adding(.seconds(-90 * 86_400)), now: now)
-                .clusters
-            for id in ids where !found.contains(where: { $0.id == id }) {
-                let near = NearestName.find(id, in: found.map(\.id)).map { "; did you mean `\($0)`?" } ?? ""
+            for id in ids where found.find(id) == nil {
+                let near =
+                    NearestName.find(id, in: found.clusters.map(\.id)).map { "; did you mean `\($0)`?" } ?? ""
                 Terminal.complain("there is no cluster `\(Terminal.escape(id))`\(near)")
                 throw ExitCode(Exit.usage)
             }
-            try SiteReport.resolve(found.filter { ids.contains($0.id) }, site, now: now)
+            try SiteReport.resolve(ids.compactMap(found.find), site, now: now)
             for id in ids { print("\(id): mended, as of now; its next failure opens it again") }
         }
     }

@@ -162,7 +162,7 @@ struct RunsVerb: ParsableCommand {
         if let state, !["queued", "running", "waiting"].contains(state), FinalState(rawValue: state) == nil {
             throw ValidationError("there is no state `\(state)`")
         }
-        if limit < 1 { throw ValidationError("--limit is at least 1") }
+        if !(1...100_000).contains(limit) { throw ValidationError("--limit is 1 to 100000") }
         if let before, RunID(before.uppercased()) == nil {
             throw ValidationError("--before takes the whole id of a run, as `bobbin runs` prints it")
         }
@@ -172,15 +172,15 @@ struct RunsVerb: ParsableCommand {
     func run() throws {
         let site = try site.open()
         let filter = try filter()
-        var rows: [RunRow] = []
-        // What is in flight has not ended at any time.
-        if filter.since == nil, filter.until == nil, filter.states.isEmpty {
-            rows = Replays.live(site.spool).filter { record in
-                record.finalState == nil && (state.map { record.state.text.hasPrefix($0) } ?? true)
-                    && filter.fits(record)
-            }.map { RunRow($0) }
+        var byID: [String: RunRow] = [:]
+        // In flight, or ended a moment ago and on its way to the index.
+        for record in Replays.live(site.spool) where isOfState(record) && filter.fits(record) {
+            byID[record.id.text] = RunRow(record)
         }
-        if state.map({ FinalState(rawValue: $0) != nil }) ?? true { rows += try ended(site, filter) }
+        if state.map({ FinalState(rawValue: $0) != nil }) ?? true {
+            for row in try ended(site, filter) { byID[row.id] = row }
+        }
+        var rows = Array(byID.values)
         rows.sort { $0.id > $1.id }
         let isMore = rows.count > limit
         rows = Array(rows.prefix(limit))
@@ -190,6 +190,11 @@ struct RunsVerb: ParsableCommand {
         if isMore, let last = rows.last {
             Terminal.complain("there are more: the same with --before \(last.id), or a higher --limit")
         }
+    }
+
+    private func isOfState(_ record: RunRecord) -> Bool {
+        guard let state, FinalState(rawValue: state) == nil else { return true }
+        return record.finalState == nil && record.state.text.hasPrefix(state)
     }
 
     /// One more than are shown, to know whether there are more.
