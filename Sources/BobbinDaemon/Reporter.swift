@@ -2,6 +2,7 @@
 // Owns: its lock (one reporter of a site writes), the samples of the queues' depth, the names of new clusters.
 // Never: is in the way of a run; leaves half a file: each is written beside and renamed.
 // On failure: what cannot be read or written is logged once until it works again; the files of before stay.
+import Glibc
 import JobModel
 import LinuxSystem
 import Reporting
@@ -31,6 +32,15 @@ public final class Reporter: Sendable {
         history = HistoryFile(site.spool, log)
         let started = try BlockingThread.start("reporter") { self.loop() }
         thread.with { $0 = started }
+    }
+
+    /// A reporter without a runner, until SIGTERM or Ctrl-C. The index is whatever the leader makes of it.
+    public static func work(_ site: Site, echo: Bool) throws {
+        ProcessSetup.prepare()
+        let signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
+        let reporter = try Reporter(site, log: DaemonLog(site.spool.log, echo: echo)) { true }
+        while try !Waker.sleep([signals.fd], until: nil).contains(true) || signals.next() == SIGHUP {}
+        reporter.close()
     }
 
     func close() {

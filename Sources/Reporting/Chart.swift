@@ -90,7 +90,7 @@ enum Chart {
             ? "<p class=\"key\"><i style=\"background:var(--ok)\"></i>others<i style=\"background:var(--fail)\"></i>failed</p>"
             : ""
         return
-            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Chart\"><svg viewBox=\"0 0 \(width) \(height)\" role=\"img\" aria-label=\"\(title)\">\(marks)</svg></div>\(legend)"
+            "<div class=\"wide chart\" tabindex=\"0\" role=\"region\" aria-label=\"Chart\"><svg viewBox=\"0 0 \(width) \(height)\" role=\"img\" aria-label=\"\(title)\">\(marks)</svg></div>\(legend)"
     }
     private static func numbers(_ title: String, _ head: [String], _ rows: [[String]]) -> String {
         "<details><summary>The numbers</summary>\(Html.table(title, head, rows))</details>"

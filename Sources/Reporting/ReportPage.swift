@@ -90,7 +90,7 @@ extension Metrics {
                 text += "<li><samp>\(Html.escaped(Metrics.oneLine(sample)))</samp></li>"
             }
             text += "</ul><p>To do:</p><ol>"
-            for action in cluster.recommendedActions { text += "<li>\(Html.escaped(action))</li>" }
+            for action in cluster.recommendedActions { text += "<li>\(Html.withCode(action))</li>" }
             return text + "</ol></details>"
         }.joined(separator: "\n")
     }
@@ -121,6 +121,11 @@ enum Html {
             }
         }
         return out
+    }
+    /// A text in which backticks stand around what is to be typed.
+    static func withCode(_ text: String) -> String {
+        escaped(text).split(separator: "`", omittingEmptySubsequences: false).enumerated()
+            .map { $0.offset % 2 == 0 ? String($0.element) : "<code>\($0.element)</code>" }.joined()
     }
     static func section(_ id: String, _ title: String, _ content: String) -> String {
         "<section aria-labelledby=\"\(id)\"><h2 id=\"\(id)\">\(title)</h2>\n\(content)\n</section>\n"
@@ -161,6 +166,7 @@ enum Html {
 
         """
     }
+    /// On a narrow screen a chart is moved, and begins with the latest, at its right.
     /// Contrast of text on its ground is at least 4.5 in both schemes (WCAG 2.1, AA).
     private static let style = """
         :root{--ground:#fff;--card:#f4f5f7;--text:#1b1f24;--soft:#4b5560;--line:#c9d0d8;--good:#116329;--fair:#7a4d00;--bad:#a40e26;--ok:#2f6fb3;--fail:#c2334d}
@@ -180,7 +186,7 @@ enum Html {
         caption{text-align:left;font-size:.875rem}th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}
         .n{text-align:right}tbody th{font-weight:600}
         details{background:var(--card);border-radius:6px;padding:.5rem .75rem;margin:.5rem 0}summary{cursor:pointer;overflow-wrap:anywhere}
-        svg{width:100%;min-width:34rem;height:auto;display:block}svg text{fill:var(--soft);font:12px system-ui,sans-serif}
+        svg{width:100%;min-width:34rem;height:auto;display:block}.chart{direction:rtl}.chart svg{direction:ltr}svg text{fill:var(--soft);font:12px system-ui,sans-serif}
         .axis{stroke:var(--line)}.ok{fill:var(--ok)}.fail{fill:var(--fail)}.line{fill:none;stroke:var(--ok);stroke-width:2}
         .key{font-size:.875rem;color:var(--soft)}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 .8em}
         footer{padding-bottom:2rem}

@@ -50,7 +50,9 @@ struct Bobbin: ParsableCommand {
                 ]),
             CommandGroup(
                 name: "Reports",
-                subcommands: [ReportVerb.self, MetricsVerb.self, ClustersVerb.self, ClusterVerb.self]),
+                subcommands: [
+                    ReportVerb.self, MetricsVerb.self, ClustersVerb.self, ClusterVerb.self, ReporterVerb.self,
+                ]),
             CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(
                 name: "Insides",

@@ -43,7 +43,8 @@ import Testing
         let outside = try Folder()
         let watch = try watch(folder.directory)
         #expect(try hints(watch).isEmpty)
-        try outside.put("a", "x")
+        // Made without a descriptor, of which a child could hold a copy: its closing would be told here, after the move.
+        #expect(mknod(outside.path + "/a", S_IFREG | 0o644, 0) == 0)
         try outside.directory.rename("a", to: folder.directory, "moved.yaml")
         #expect(try hints(watch) == [.movedIn(name: "moved.yaml")])
         do {

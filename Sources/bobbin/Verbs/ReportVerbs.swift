@@ -35,6 +35,21 @@ struct ReportVerb: ParsableCommand {
     }
 }
 
+struct ReporterVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reporter", abstract: "Keep reports/ up to date, without running jobs.",
+        discussion: """
+              bobbin reporter
+            `bobbin up` does it itself; this is for sites whose runners are all `bobbin run`. One process of a site reports.
+            """)
+    @OptionGroup var site: SiteOption
+    func run() throws {
+        let site = try site.openOwn()
+        Terminal.complain("bobbin reports on \(site.path) into reports/; Ctrl-C stops")
+        try Reporter.work(site, echo: true)
+    }
+}
+
 enum NoIndex {
     static let text =
         "there is no index (yet): of the past everything is 0\n  `bobbin up` makes one; so does `bobbin index rebuild`"
