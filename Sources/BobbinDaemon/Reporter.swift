@@ -59,12 +59,21 @@ public final class Reporter: Sendable {
                 if !isDone { pause = Reporter.patience }
                 tell(nil)
             } catch {
-                tell("\(error)")
+                tell(Reporter.sentence(error))
             }
             let isClosing = state.wait(until: Clocks.monotonic + pause) { $0.isClosing ? true : nil }
             if isClosing == true { break }
         }
         withExtendedLifetime(lock) {}
+    }
+    /// An error in words, without the marks of the language that it was made in.
+    static func sentence(_ error: any Error) -> String {
+        switch error {
+        case let failure as Failure:
+            "\(failure.message) [\(failure.code)]" + (failure.whatToDo.isEmpty ? "" : "; \(failure.whatToDo)")
+        case let problem as ConfigurationProblem: problem.text
+        default: "\(error)"
+        }
     }
     private func tell(_ trouble: String?) {
         let before = state.with { state in

@@ -112,6 +112,14 @@ import Testing
         #expect(try history.samples(since: at, until: at.adding(.seconds(1))) == [sample])
     }
 
+    @Test("what keeps reports from being made is said in words") func sentences() {
+        let failure = Failure("E-HISTORY", "the index cannot be opened", whatToDo: "look at the free space")
+        #expect(
+            Reporter.sentence(failure) == "the index cannot be opened [E-HISTORY]; look at the free space")
+        #expect(
+            Reporter.sentence(ConfigurationProblem(text: "ops/x.yaml:1:1: error")) == "ops/x.yaml:1:1: error")
+    }
+
     // MARK: ops/failure-rules.yaml
 
     private func rules(_ text: String) throws -> [FailureRule] {
