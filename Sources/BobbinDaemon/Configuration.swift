@@ -60,6 +60,7 @@ public struct Configuration: Hashable, Sendable {
 
 public struct ConfigurationProblem: Error, Hashable, Sendable {
     public var text: String
+    public init(text: String) { self.text = text }
 }
 
 /// One reading of the file.

@@ -88,7 +88,7 @@ public struct Doctor {
     }
 
     private mutating func examineTriggers(_ site: Site) {
-        let problems = TriggerView.problems(site)
+        let problems = RuleFiles.problems(site)
         for problem in problems {
             add(
                 .wrong, "triggers", problem,

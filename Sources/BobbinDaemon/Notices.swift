@@ -1,4 +1,4 @@
-// What this is: the telling of people that something waits for them: notifiers of ops/notify.d/ and mail.
+// What this is: the telling of people that something waits for them or is wrong: notifiers of ops/notify.d/ and mail.
 // Owns: a thread, and what is told; the steps `notify` and `send_email` do the telling, as they would in a job.
 // Never: keeps anybody waiting, tells twice what was told, passes on what is named like a secret.
 // On failure: the log says who could not be told; the request stands in its directory all the same.
@@ -71,15 +71,25 @@ final class Notices: Sendable {
             message = "\(gate.question.shownMessage)\n\nThis request is closed: \(outcome)."
             details["outcome"] = .string(outcome)
         }
+        tell(
+            title, message, level: gate.question.risk >= .high ? "warn" : "info", details: details, to: names,
+            from: from, about: run.id)
+    }
+
+    /// `level`: info, warn or error.
+    func tell(
+        _ title: String, _ message: String, level: String, details: ValueMap, to names: [String],
+        from: String?, about run: RunID? = nil
+    ) {
+        guard !names.isEmpty else { return }
         let notice = Notice(
-            to: names, from: from, title: title, message: message,
-            level: gate.question.risk >= .high ? "warn" : "info", details: details)
+            to: names, from: from, title: title, message: message, level: level, details: details)
         let isTaken = state.broadcast { state in
             guard !state.isClosed, state.waiting.count < Notices.most else { return false }
             state.waiting.append(notice)
             return true
         }
-        if !isTaken { log.warn("notices", "too many at once; not told: \(title)", run: run.id) }
+        if !isTaken { log.warn("notices", "too many at once; not told: \(title)", run: run) }
         start()
     }
 

@@ -20,13 +20,17 @@ public final class Reporter: Sendable {
     private let site: Site
     private let log: DaemonLog
     private let history: HistoryFile
+    private let notices: Notices
     /// While the index is being filled, its numbers are not those of the site.
     private let isIndexWhole: @Sendable () -> Bool
     private let state = Monitor(State())
     private let thread = Monitor<BlockingThread?>(nil)
 
-    init(_ site: Site, log: DaemonLog, isIndexWhole: @escaping @Sendable () -> Bool) throws {
+    init(
+        _ site: Site, log: DaemonLog, notices: Notices, isIndexWhole: @escaping @Sendable () -> Bool
+    ) throws {
         self.isIndexWhole = isIndexWhole
+        self.notices = notices
         self.site = site
         self.log = log
         history = HistoryFile(site.spool, log)
@@ -38,9 +42,12 @@ public final class Reporter: Sendable {
     public static func work(_ site: Site, echo: Bool) throws {
         ProcessSetup.prepare()
         let signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
-        let reporter = try Reporter(site, log: DaemonLog(site.spool.log, echo: echo)) { true }
+        let log = DaemonLog(site.spool.log, echo: echo)
+        let notices = Notices(site, log: log)
+        let reporter = try Reporter(site, log: log, notices: notices) { true }
         while try !Waker.sleep([signals.fd], until: nil).contains(true) || signals.next() == SIGHUP {}
         reporter.close()
+        notices.close()
     }
 
     func close() {
@@ -50,12 +57,14 @@ public final class Reporter: Sendable {
 
     private func loop() {
         var lock: FileLock?
+        var desk: AlertDesk?
         while true {
             var pause = Reporter.interval
             do {
                 if lock == nil { lock = try FileLock.take(SpoolName.reporterLock, in: site.spool.state) }
+                if lock != nil, desk == nil { desk = try AlertDesk(site, log: log, notices: notices) }
                 // Without it another process reports.
-                let isDone = lock == nil ? true : isIndexWhole() ? try report() : false
+                let isDone = try desk.map { isIndexWhole() ? try report($0) : false } ?? true
                 if !isDone { pause = Reporter.patience }
                 tell(nil)
             } catch {
@@ -89,10 +98,14 @@ public final class Reporter: Sendable {
     }
 
     /// False: there is nothing to report from yet; the files of before stay.
-    private func report() throws -> Bool {
+    private func report(_ desk: AlertDesk) throws -> Bool {
         let now = Timestamp(nanoseconds: Clocks.wall)
-        let report = try SiteReport(site, now: now)
+        var report = try SiteReport(site, now: now)
         guard report.hasHistory else { return false }
+        // A disk that is full keeps alerts from moving, not the numbers from being written where there is room again.
+        do { try desk.look(&report.metrics, report.acknowledgements) } catch {
+            log.error("alerts", "no look at the alerts this time: \(Reporter.sentence(error))")
+        }
         history.append(
             [FactFiles.sampleLine(report.metrics.depthSamples)]
                 + ClusterMemory.lines(report.metrics.clusters.filter { $0.count > 0 }, besides: report.known),
@@ -116,6 +129,7 @@ public final class Reporter: Sendable {
 public struct ReportFiles {
     public static let json = "metrics.json", prometheus = "metrics.prom"
     public static let latest = "latest", daily = "daily"
+    private static let alertEnding = ".json"
     private let site: Site
     public init(_ site: Site) { self.site = site }
 
@@ -128,9 +142,24 @@ public struct ReportFiles {
         for directory in [latest, today] {
             for (name, text) in forms { try put(text, name, directory) }
         }
+        try putAlerts(metrics.alerts, reports)
         try put(metrics.prometheus, ReportFiles.prometheus, reports)
         // The last one: who sees it has all the others of the same instant.
         try put(numbers, ReportFiles.json, reports)
+    }
+    /// One file for each alert that fires or is about to; of the others there is none, so that `ls` tells.
+    private func putAlerts(_ alerts: [Alert], _ reports: Directory) throws(SystemError) {
+        let directory = try reports.makeDirectory(SpoolName.alerts)
+        var names: Set<String> = []
+        for alert in alerts where alert.state.level != nil || alert.state.pending != nil {
+            let name = AlertView.fileName(alert)
+            names.insert(name)
+            try put(JSONText.write(.map(alert.fields), pretty: true) + "\n", name, directory)
+        }
+        for name in try directory.names()
+        where name.hasSuffix(ReportFiles.alertEnding) && !names.contains(name) {
+            try directory.removeIfPresent(name)
+        }
     }
     private func put(_ text: String, _ name: String, _ directory: Directory) throws(SystemError) {
         try AtomicFile.write(Array(text.utf8), to: name, in: directory, existing: .replace, durable: false)

@@ -206,7 +206,9 @@ public final class Runner {
         try startWorkers()
         if options.servesTriggers {
             triggers = try TriggerDesk(core)
-            reporter = try Reporter(core.site, log: core.log) { [core] in core.isIndexWhole.with { $0() } }
+            reporter = try Reporter(core.site, log: core.log, notices: notices) { [core] in
+                core.isIndexWhole.with { $0() }
+            }
         }
         core.log.info(
             "runner",

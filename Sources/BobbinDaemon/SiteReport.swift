@@ -15,6 +15,9 @@ public struct SiteReport: Sendable {
     public var known: [KnownCluster] = []
     /// Why the site's own failure rules do not hold.
     public var ruleTrouble: String?
+    /// Why the site's own alerts do not hold.
+    public var alertTrouble: String?
+    var acknowledgements: [String: AlertAcknowledgement] = [:]
     /// Without an index everything of the past is 0.
     public let hasHistory: Bool
 
@@ -31,8 +34,10 @@ public struct SiteReport: Sendable {
         let history = try RunHistory.reader(path: IndexFiles.path(spool))
         hasHistory = history != nil
         if let history { known = try ClusterMemory.known(history, until: until) }
-        var clusters = try SiteReport.clusters(site, known, since: dayStart, &ruleTrouble)
+        var clusters = try SiteReport.clusters(
+            site, known, since: dayStart, hour: now.adding(.seconds(-3600)), &ruleTrouble)
         let before = dayStart.adding(Span(nanoseconds: -SiteReport.day.nanoseconds))
+        if let history { acknowledgements = try AlertView.acknowledgements(history, now: now) }
         try history?.forEachEnd(since: weekStart, until: until) { week.add($0) }
         try history?.forEachOutcome(since: before, until: until) { outcome in
             day.add(outcome)
@@ -50,6 +55,13 @@ public struct SiteReport: Sendable {
         if ruleTrouble != nil {
             metrics.attention.append(
                 Attention(.trouble, "ops/failure-rules.yaml has mistakes", command: "bobbin clusters"))
+        }
+        do { metrics.alerts = try AlertView.alerts(site, metrics, history) } catch let error
+            as ConfigurationProblem
+        {
+            alertTrouble = error.text
+            metrics.attention.append(
+                Attention(.trouble, "\(AlertFile.path) has mistakes", command: "bobbin alerts"))
         }
     }
 
@@ -85,18 +97,22 @@ public struct SiteReport: Sendable {
     }
 
     private static func clusters(
-        _ site: Site, _ known: [KnownCluster], since: Timestamp, _ trouble: inout String?
+        _ site: Site, _ known: [KnownCluster], since: Timestamp, hour: Timestamp? = nil,
+        _ trouble: inout String?
     ) throws -> FailureClusters {
         var rules = FailureRule.builtIn
         do { rules = try FailureRuleFile.rules(site) } catch let error as ConfigurationProblem {
             trouble = error.text
         }
-        return FailureClusters(rules: rules, known: known, since: since)
+        return FailureClusters(rules: rules, known: known, since: since, hour: hour)
     }
 
     /// Writes down that the causes of these clusters are mended.
     public static func resolve(_ clusters: [FailureCluster], _ site: Site, now: Timestamp) throws {
-        let lines = clusters.map { ClusterMemory.line($0, ClusterMemory.resolved) }
+        try note(clusters.map { ClusterMemory.line($0, ClusterMemory.resolved) }, site, now: now)
+    }
+    /// Into spool/history/, and from there into the index where nobody else would bring it there.
+    static func note(_ lines: [ValueMap], _ site: Site, now: Timestamp) throws {
         try HistoryFile.write(lines, site.spool, at: now)
         // A leader reads it within seconds; where nobody works, nobody else would.
         guard let lock = try FileLock.take(SpoolName.lock, in: site.spool.state) else { return }
@@ -158,7 +174,8 @@ extension Metrics {
     fileprivate mutating func takePast(_ history: RunHistory, _ since: Timestamp, _ until: Timestamp) throws {
         samples = try history.samples(since: since, until: until)
         facts = try history.facts(
-            ["access.denied", "approval.*", "trigger.*", "secret.*", "control.*"], since: since, until: until)
+            ["access.denied", "approval.*", "trigger.*", "secret.*", "control.*", "alert.*"], since: since,
+            until: until)
         totals = try history.totals()
         factCounts = try history.factCounts()
         waits = try history.waits(since: since, until: until)
@@ -179,7 +196,15 @@ extension Metrics {
             if case .waiting(let wait) = record.state { liveWaits[wait.reason, default: 0] += 1 }
         }
         runnersAlive = SiteView.liveRunners(site.spool)
-        diskFreeBytes = Int(clamping: try site.spool.root.fileSystem().freeBytes)
+        let disk = try site.spool.root.fileSystem()
+        diskFreeBytes = Int(clamping: disk.freeBytes)
+        func share(_ free: UInt64, _ all: UInt64) -> Double? {
+            all == 0 ? nil : (Double(free) / Double(all) * 10_000).rounded() / 10_000
+        }
+        diskFreeRatio = share(disk.freeBytes, disk.totalBytes)
+        inodesFreeRatio = share(disk.freeInodes, disk.totalInodes)
+        memoryUsedRatio = HostFacts.memory.flatMap { share($0.total - min($0.available, $0.total), $0.total) }
+        loadPerProcessor = HostFacts.load.map { ($0 / Double(Host.processors) * 1000).rounded() / 1000 }
         // A file with errors is told of by `status`; here its schedules are none.
         guard let view = try? ScheduleView(site) else { return }
         let due = view.rows.compactMap { row in

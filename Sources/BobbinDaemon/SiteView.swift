@@ -101,7 +101,7 @@ public struct SiteView: Sendable {
     static func liveRunners(_ spool: Spool) -> Int { runners(spool).count(where: \.isAlive) }
 
     private mutating func takeTriggers(_ site: Site) {
-        troubledFiles = TriggerView.problems(site)
+        troubledFiles = RuleFiles.problems(site)
         // A file with errors is told of above; one that has just gone is told by the next look.
         let triggers = try? TriggerView(site)
         triggerTroubles = (triggers?.rows ?? []).compactMap { row in

@@ -1,4 +1,4 @@
-// What this is: watchers and webhooks as a person asks for them, and what is wrong with the files of all triggers.
+// What this is: watchers and webhooks as a person asks for them.
 // Owns: the joining of the files with what their thread last noted.
 // Never: writes; needs a thread that works.
 // On failure: ConfigurationProblem where a file has errors; what was noted may be missing or some seconds old.
@@ -75,27 +75,5 @@ public struct TriggerView: Sendable {
             counts[name] = names.count { DropName.judge($0) != .ignored && !$0.hasSuffix(".sig") }
         }
         return counts
-    }
-
-    /// What a person must hear of the files of all triggers: each problem as it is shown.
-    public static func problems(_ site: Site) -> [String] {
-        // One with errors in the configuration is told of elsewhere.
-        guard let queues = try? site.configuration().queues else { return [] }
-        var problems: [String] = []
-        func look(_ path: String, _ read: () throws -> Void) {
-            do { try read() } catch let problem as ConfigurationProblem {
-                problems.append(problem.text)
-            } catch {
-                problems.append("\(path) cannot be read: \(error)")
-            }
-        }
-        look(ScheduleFile.path) {
-            _ = try ScheduleFile.read(ScheduleFile.bytes(site), queues: queues, spool: site.spool.id)
-        }
-        look(WatcherFile.path) {
-            _ = try WatcherFile.read(WatcherFile.bytes(site), queues: queues, site: site.path)
-        }
-        look(WebhookFile.path) { _ = try WebhookFile.read(WebhookFile.bytes(site), queues: queues) }
-        return problems
     }
 }

@@ -38,6 +38,21 @@ public enum HostFacts {
     /// Whether something keeps the clock in step with others (NTP or the like), as the kernel was told.
     public static var isClockKept: Bool { bb_clock_is_kept() == 1 }
 
+    /// Bytes that the machine has, and that programs could still get without pushing others out.
+    public static var memory: (total: UInt64, available: UInt64)? {
+        guard let lines = text("/proc/meminfo") else { return nil }
+        func kilobytes(_ name: String) -> UInt64? {
+            lines.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+                .flatMap { $0.split(separator: " ").dropFirst().first }.flatMap { UInt64($0) }
+        }
+        guard let total = kilobytes("MemTotal"), let available = kilobytes("MemAvailable") else { return nil }
+        return (total * 1024, available * 1024)
+    }
+    /// Tasks that ran or wanted to, the mean of a minute.
+    public static var load: Double? {
+        text("/proc/loadavg").flatMap { $0.split(separator: " ").first }.flatMap { Double($0) }
+    }
+
     private static func text(_ path: String) -> String? {
         Host.read(path, limit: 1 << 20).map { String(decoding: $0, as: UTF8.self).trimmedEnd }
     }

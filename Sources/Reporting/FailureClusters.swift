@@ -54,6 +54,8 @@ public struct FailureCluster: Sendable {
     public var count = 0
     /// In the stretch of the same length before.
     public var countBefore = 0
+    /// In the last hour.
+    public var countOfHour = 0
     public var firstSeen: Timestamp
     public var lastSeen: Timestamp
     public var jobs: [(name: String, count: Int)] = []
@@ -80,7 +82,7 @@ public struct FailureClusters {
 
     private enum Key: Hashable { case rule(Int), leaf(code: String, TemplateTree.Leaf) }
     private struct Group {
-        var count = 0, before = 0
+        var count = 0, before = 0, ofHour = 0
         var first: Timestamp?, last: Timestamp?
         var jobs: [String: Int] = [:], steps: [String: Int] = [:], runners: [String: Int] = [:]
         var samples: [String] = []
@@ -89,6 +91,7 @@ public struct FailureClusters {
         mutating func merge(_ other: Group) {
             count += other.count
             before += other.before
+            ofHour += other.ofHour
             first = [first, other.first].compactMap { $0 }.min()
             last = [last, other.last].compactMap { $0 }.max()
             jobs.merge(other.jobs, uniquingKeysWith: +)
@@ -104,14 +107,16 @@ public struct FailureClusters {
     private let rules: [FailureRule]
     private let known: [KnownCluster]
     private let since: Timestamp
+    private let hour: Timestamp?
     private var trees: [String: TemplateTree] = [:]
     private var leaves: [String: TemplateTree.Leaf] = [:]
     private var groups: [Key: Group] = [:]
     /// Messages whose rule is known; -1: none fits.
     private var judged: [String: Int] = [:]
 
-    /// Failures from `since` on count; those before are what the trend is measured by.
-    public init(rules: [FailureRule], known: [KnownCluster], since: Timestamp) {
+    /// Failures from `since` on count; those before are what the trend is measured by. From `hour` on they are of the last hour.
+    public init(rules: [FailureRule], known: [KnownCluster], since: Timestamp, hour: Timestamp? = nil) {
+        self.hour = hour
         self.rules = rules + [FailureRule.unknown]
         self.known = known.sorted { ($0.firstSeen, $0.id) < ($1.firstSeen, $1.id) }
         self.since = since
@@ -148,6 +153,7 @@ public struct FailureClusters {
             return
         }
         group.count += 1
+        if let hour, outcome.ended >= hour { group.ofHour += 1 }
         group.first = min(group.first ?? outcome.ended, outcome.ended)
         group.last = max(group.last ?? outcome.ended, outcome.ended)
         group.jobs[outcome.job, default: 0] += 1
@@ -247,6 +253,7 @@ public struct FailureClusters {
         let registered = known.first { $0.id == cluster.id }
         cluster.count = group.count
         cluster.countBefore = group.before
+        cluster.countOfHour = group.ofHour
         cluster.firstSeen = min(registered?.firstSeen ?? .init(nanoseconds: .max), group.first ?? since)
         cluster.lastSeen = group.last ?? since
         cluster.jobs = FailureClusters.sorted(group.jobs)

@@ -58,6 +58,13 @@ public struct Metrics: Sendable {
     public var schedules = Schedules()
     public var runnersAlive = 0
     public var diskFreeBytes = 0
+    /// Of the file system of the spool; nil where it does not count inodes.
+    public var diskFreeRatio: Double?
+    public var inodesFreeRatio: Double?
+    public var memoryUsedRatio: Double?
+    /// Of the last minute, divided by the processors.
+    public var loadPerProcessor: Double?
+    public var alerts: [Alert] = []
     public var version = ""
     /// What waits for a person, besides clusters.
     public var attention: [Attention] = []
@@ -171,6 +178,10 @@ public struct Metrics: Sendable {
             "trend_failed_24h": .list(day.hours.suffix(24).map { .int($0.failed) }),
             "success_rate_24h": number(day.successRate), "retry_rate_24h": number(day.retryRate),
         ]
+        let hour = day.hours.last ?? (0, 0)
+        map["runs_1h"] = .int(hour.runs)
+        map["failure_rate_1h"] = number(OutcomeTally.share(hour.failed, hour.runs))
+        map["failure_rate_24h"] = number(day.failureRate)
         map["runs_by_state_24h"] = .map(
             ValueMap(distinct: FinalState.allCases.map { ($0.rawValue, .int(day.byState[$0] ?? 0)) }))
         map["median_duration_ms_24h"] = whole(day.duration(0.5))
@@ -188,6 +199,8 @@ public struct Metrics: Sendable {
             clusters.filter { $0.count > 0 }.prefix(10).map { .map($0.fields) })
         map["failure_cluster_diversity"] = .int(clusters.count { $0.count > 0 })
         map["failure_cluster_entropy"] = .double(entropy)
+        map["connection_failures_1h"] = .int(
+            clusters.first { $0.id == "NETWORK_ERROR" }?.countOfHour ?? 0)
         map["rolling_7d"] = .map([
             "runs": .int(week.runs), "success_rate": number(week.successRate),
             "retry_rate": number(week.retryRate), "median_duration_ms": whole(week.duration(0.5)),
@@ -212,6 +225,7 @@ public struct Metrics: Sendable {
         map["resumes_24h"] = .int(waits.reduce(0) { $0 + (people.contains($1.key) ? $1.value : 0) })
         map["paused_runs_current"] = .int(
             liveWaits.reduce(0) { $0 + (people.contains($1.key) ? $1.value : 0) })
+        map["interrupted_runs_current"] = .int(liveWaits[.interrupted] ?? 0)
         map["scheduled_runs_24h"] = .int(fires("schedule"))
         map["folder_triggers_24h"] = .int(fires("watcher"))
         map["webhook_triggers_24h"] = .int(fires("event"))
@@ -222,12 +236,18 @@ public struct Metrics: Sendable {
         map["slowest_jobs_24h"] = .list(slowest.map { .map($0) })
         map["runners_alive"] = .int(runnersAlive)
         map["disk_free_bytes"] = .int(diskFreeBytes)
+        map["disk_free_ratio"] = number(diskFreeRatio)
+        map["inodes_free_ratio"] = number(inodesFreeRatio)
+        map["host_memory_used_ratio"] = number(memoryUsedRatio)
+        map["host_load_per_cpu"] = number(loadPerProcessor)
+        map["alerts"] = .list(alerts.map { .map($0.fields) })
+        map["alerts_firing"] = .int(alerts.count { $0.state.level != nil })
         return map
     }
 }
 
 extension Metrics.Queue {
-    var fields: ValueMap {
+    public var fields: ValueMap {
         var map: ValueMap = ["waiting": .int(waiting), "running": .int(running), "parked": .int(parked)]
         map["oldest_seconds"] = oldest.map { .double(Double($0.milliseconds) / 1000) } ?? .null
         map["waiting_by_priority"] = .list(byPriority.map(Value.int))

@@ -92,6 +92,10 @@ public struct OutcomeTally: Sendable {
     public var succeeded: Int { byState[.succeeded] ?? 0 }
     /// Of these the share that succeeded; cancelled ones are somebody's wish and count on neither side.
     public var successRate: Double? { OutcomeTally.share(succeeded, runs - (byState[.cancelled] ?? 0)) }
+    public var failureRate: Double? {
+        let failed = byState.reduce(0) { $0 + ($1.key.isFailure ? $1.value : 0) }
+        return OutcomeTally.share(failed, runs - (byState[.cancelled] ?? 0))
+    }
     public var retryRate: Double? { OutcomeTally.share(retried, runs) }
 
     static func share(_ part: Int, _ whole: Int) -> Double? {

@@ -9,6 +9,7 @@ extension Metrics {
         var text = PrometheusText()
         runTotals(&text)
         now(&text)
+        host(&text)
         past(&text)
         return text.text
     }
@@ -91,9 +92,27 @@ extension Metrics {
         }
     }
 
+    private func host(_ text: inout PrometheusText) {
+        func share(_ name: String, _ help: String, _ value: Double?) {
+            if let value { text.single(name, help, value) }
+        }
+        share("bobbin_disk_free_ratio", "Share of the spool's file system that is free.", diskFreeRatio)
+        share("bobbin_inodes_free_ratio", "Share of its inodes that are free.", inodesFreeRatio)
+        share("bobbin_host_memory_used_ratio", "Share of the machine's memory in use.", memoryUsedRatio)
+        share("bobbin_host_load_per_cpu", "Load of a minute for each processor.", loadPerProcessor)
+        text.family("bobbin_alerts_firing", "gauge", "Alerts of ops/alerts.yaml that fire, by severity.")
+        for level in AlertLevel.allCases {
+            let number = alerts.count { $0.state.level == level }
+            text.value("bobbin_alerts_firing", ["severity": level.rawValue], Double(number))
+        }
+    }
+
     private func past(_ text: inout PrometheusText) {
         if let rate = day.successRate {
             text.single("bobbin_success_ratio", "Share of the runs of 24 hours that succeeded.", rate)
+        }
+        if let hour = day.hours.last, let rate = OutcomeTally.share(hour.failed, hour.runs) {
+            text.single("bobbin_failure_ratio_1h", "Share of the runs of the last hour that failed.", rate)
         }
         if let rate = day.retryRate {
             text.single("bobbin_retry_ratio", "Share of the runs of 24 hours that were tried again.", rate)

@@ -11,6 +11,15 @@ extension Metrics {
         let needs = needs
         if needs.isEmpty { lines.append("Nothing.") }
         for need in needs { lines.append("- \(Metrics.escaped(need.text)): \(Metrics.code(need.command))") }
+        if !firing.isEmpty { lines += ["", "## Alerts", ""] }
+        for alert in firing {
+            lines.append(
+                "- **\(alert.state.level?.rawValue ?? "")**: \(Metrics.escaped(alert.sentence))\(since(alert))"
+            )
+            for action in alert.rule.recommendedActions {
+                lines.append("  - To do: \(Metrics.escaped(action))")
+            }
+        }
         lines += ["", "## Numbers", "", "| | 24 hours | 7 days |", "|---|---:|---:|"]
         func row(_ name: String, _ day: String, _ week: String) {
             lines.append("| \(name) | \(day) | \(week) |")
@@ -63,6 +72,16 @@ extension Metrics {
             lines += ["", "Next schedule: `\(next.id)`, \(ReportWords.moment(next.at))."]
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// How long it has fired, and who knows.
+    func since(_ alert: Alert) -> String {
+        var text = alert.state.firingSince.map { ", for \(ReportWords.age(now.since($0)))" } ?? ""
+        if alert.isAcknowledged(now), let known = alert.acknowledgement {
+            text += "; \(known.by) knows, until \(ReportWords.moment(known.until))"
+            if !known.note.isEmpty { text += ": \(known.note)" }
+        }
+        return text
     }
 
     var slowestJobs: [(String, OutcomeTally.Job)] {

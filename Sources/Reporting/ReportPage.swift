@@ -17,6 +17,7 @@ extension Metrics {
                     + needs.map {
                         "<li class=\"\($0.kind.rawValue)\">\(Html.escaped($0.text)) <code>\(Html.escaped($0.command))</code></li>"
                     }.joined() + "</ul>")
+        if !firing.isEmpty { body += Html.section("alerts", "Alerts", alertList) }
         body += Html.section("health", "Health", tiles)
         body += Html.section(
             "throughput", "Runs of each hour", Chart.hours(day.hours.suffix(24).map { $0 }, until: now))
@@ -35,6 +36,15 @@ extension Metrics {
         body +=
             "</main>\n<footer><p>Each number with its formula: docs/REPORTS.md. The same for programs: metrics.json, metrics.prom.</p></footer>\n"
         return Html.page("Bobbin, \(ReportWords.moment(now))", body)
+    }
+
+    private var alertList: String {
+        firing.map { alert in
+            let level = alert.state.level?.rawValue ?? ""
+            let actions = alert.rule.recommendedActions.map { "<li>\(Html.withCode($0))</li>" }.joined()
+            return
+                "<details open><summary><em class=\"\(level == "critical" ? "critical" : "mark")\">\(level)</em> \(Html.escaped(alert.sentence + since(alert)))</summary>\(actions.isEmpty ? "" : "<ol>\(actions)</ol>")</details>"
+        }.joined(separator: "\n")
     }
 
     private var tiles: String {

@@ -57,7 +57,7 @@ enum ReportWords {
 
 /// What needs a person now.
 public struct Attention: Sendable {
-    public enum Kind: String, Sendable { case approval, interrupted, cluster, trouble }
+    public enum Kind: String, Sendable { case alert, approval, interrupted, cluster, trouble }
     public var kind: Kind
     public var text: String
     /// What to type.
@@ -70,13 +70,23 @@ public struct Attention: Sendable {
 }
 
 extension Metrics {
-    /// People first, then clusters that are new or back.
+    /// Alerts that nobody knows of, the gravest first; people; then clusters that are new or back.
     var needs: [Attention] {
-        attention
+        let open = firing.filter { !$0.isAcknowledged(now) }.prefix(20).map {
+            Attention(
+                .alert, "\($0.state.level == .critical ? "Critical" : "Warning"): \($0.sentence)",
+                command: "bobbin alerts ack \($0.id) --for 4h")
+        }
+        return open + attention
             + clusters.filter { [.new, .reappeared].contains($0.status) && $0.count > 0 }.prefix(10).map {
                 Attention(
                     .cluster, "\($0.status == .new ? "New" : "Back again"): \($0.displayName) (\($0.count))",
                     command: "bobbin requeue --cluster \($0.id)")
             }
+    }
+    var firing: [Alert] {
+        alerts.filter { $0.state.level != nil }.sorted {
+            ($1.state.level ?? .warning, $0.id) < ($0.state.level ?? .warning, $1.id)
+        }
     }
 }

@@ -56,6 +56,7 @@ public enum SpoolName {
     public static let history = "history"
     public static let reports = "reports"
     public static let reporterLock = "reporter.lock"
+    public static let alerts = "alerts"
     public static let journal = "journal"
     public static let orders = "orders"
     public static let temporary = "tmp"

@@ -51,7 +51,8 @@ struct Bobbin: ParsableCommand {
             CommandGroup(
                 name: "Reports",
                 subcommands: [
-                    ReportVerb.self, MetricsVerb.self, ClustersVerb.self, ClusterVerb.self, ReporterVerb.self,
+                    ReportVerb.self, MetricsVerb.self, AlertsVerb.self, ClustersVerb.self, ClusterVerb.self,
+                    ReporterVerb.self,
                 ]),
             CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(

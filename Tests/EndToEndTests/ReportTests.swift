@@ -107,6 +107,89 @@ import YamlText
         }
     }
 
+    @Test("an alert fires once, drops a job, tells, is acknowledged, ends; over restarts") func alerts()
+        throws
+    {
+        try TestSite.use { site in
+            site.mayHaveChildren = true
+            let folder = "\(site.path)/reports/alerts", told = "\(site.path)/told"
+            let reacted = "\(site.path)/reacted"
+            try Disk.makeDirectory("\(site.path)/ops/notify.d")
+            try Disk.write("#!/bin/sh\ncat >>'\(told)'\n", to: "\(site.path)/ops/notify.d/ops", mode: 0o755)
+            try Disk.write(
+                job(
+                    ["run: [sh, -c, \"echo $1 >>'\(reacted)'\", sh, \"{{ value }}\"]"],
+                    head: "name: react\nvariables: {value: 0}\n"),
+                to: "\(site.path)/templates/react.yaml")
+            func rule(_ bound: Int) throws {
+                try Disk.write(
+                    """
+                    alerts:
+                      - id: busy
+                        metric: runs_24h
+                        above: {warning: \(bound), critical: 1000}
+                        recommended_actions: [have a coffee]
+                        actions:
+                          - notify: ops
+                          - drop: {template: react.yaml, variables: {value: "{{ trigger.value }}"}}
+                    """, to: "\(site.path)/ops/alerts.yaml")
+            }
+            func look() throws {
+                Disk.remove("\(site.path)/reports/metrics.json")
+                try site.up()
+                try site.wait("reports/metrics.json", in: [site.path, "\(site.path)/reports"]) {
+                    Disk.exists("\(site.path)/reports/metrics.json") ? () : nil
+                }
+            }
+            try site.up()
+            for name in ["a", "b"] {
+                try site.drop("\(name).yaml", job(["log: x"]))
+                try site.result(of: "\(name).yaml")
+            }
+            try site.stop()
+            #expect(try site.bobbin("alerts").out.contains("no rules"))
+            try rule(1)
+            try look()
+            try site.wait("the job that the alert drops", in: [site.path]) {
+                Disk.lines(reacted) == ["2"] ? () : nil
+            }
+            try site.stop()
+            let tagged = try json(site.bobbin("runs", "--tag", "alert:busy", "--json"))
+            #expect(tagged.items?.count == 1 && tagged.text("0.state") == "succeeded")
+            #expect(Disk.names(folder) == ["busy.json"])
+            let written = try Papers.parse(Disk.text("\(folder)/busy.json") ?? "")
+            #expect(written.text("state") == "warning" && written.text("value") == "2")
+            #expect(Disk.text(told)?.contains("alert.warning") == true)
+            let listed = try site.bobbin("alerts")
+            #expect(
+                listed.out.hasPrefix("WARNING  busy  busy: runs_24h is 3, above 1")
+                    && listed.out.contains("- have a coffee"))
+            #expect(try site.bobbin("report").out.contains("Warning: busy: runs\\_24h is 3, above 1"))
+
+            #expect(try site.bobbin("alerts", "ack", "bussy").err.contains("did you mean `busy`?"))
+            #expect(try site.bobbin("alerts", "ack", "busy", "--for", "40d").code == 2)
+            #expect(try site.bobbin("alerts", "ack", "busy", "--for", "1h", "--note", "known").code == 0)
+            #expect(try site.bobbin("alerts").out.contains(": known\n"))
+            #expect(try !site.bobbin("report").out.contains("Warning: busy"))
+            // Another life: it fires still, and nobody is told or asked to react once more.
+            try look()
+            try site.stop()
+            #expect(Disk.text(told)?.split(separator: "\n").count == 1)
+            #expect(Disk.lines(reacted) == ["2"])
+            try rule(500)
+            try look()
+            try site.stop()
+            #expect(Disk.names(folder) == [] && Disk.text(told)?.contains("alert.resolved") == true)
+            #expect(
+                try site.bobbin("alerts").out == "nothing fires; 1 numbers are watched (--all shows them)\n")
+            try Disk.write(
+                "alerts:\n  - {id: busy, metric: runs_24, above: 1}\n", to: "\(site.path)/ops/alerts.yaml")
+            let wrong = try site.bobbin("alerts")
+            #expect(wrong.code == 65 && wrong.err.contains("ops/alerts.yaml:2:"))
+            #expect(try site.bobbin("report").out.contains("alerts.yaml has mistakes"))
+        }
+    }
+
     @Test("mistakes in ops/failure-rules.yaml are told, and the built-in rules hold") func badRules() throws {
         try TestSite.use { site in
             try site.up()
