@@ -1,5 +1,5 @@
 // What this is: what the reporter needs, gathered: history, spool, schedules, rules.
-// Owns: the windows (24 hours, the 24 before them, 7 days), and which part of the site each number comes from.
+// Owns: the windows (24 hours or another stretch, the same before it, 7 days), and which part of the site each number comes from.
 // Never: counts; writes.
 // On failure: without an index there is no past and everything of it is 0; rules with mistakes leave the built-in ones, and
 //   `ruleTrouble` says so.
@@ -21,41 +21,49 @@ public struct SiteReport: Sendable {
     /// Without an index everything of the past is 0.
     public let hasHistory: Bool
 
-    static let day = Span.seconds(86_400), week = Span.seconds(7 * 86_400)
+    public static let day = Span.seconds(86_400), week = Span.seconds(7 * 86_400)
 
-    public init(_ site: Site, now: Timestamp) throws {
+    /// `until`: nil is now, and then what is so now belongs to it; `stretch`: of how long.
+    public init(
+        _ site: Site, now: Timestamp, until end: Timestamp? = nil, stretch: Span = SiteReport.day
+    ) throws {
         let spool = site.spool
+        let end = end ?? now, isNow = end >= now
+        func before(_ moment: Timestamp, _ span: Span) -> Timestamp {
+            moment.adding(Span(nanoseconds: -span.nanoseconds))
+        }
         // A run that ends in this very millisecond is there.
-        let until = now.adding(.milliseconds(1))
-        let dayStart = now.adding(Span(nanoseconds: -SiteReport.day.nanoseconds))
-        let weekStart = now.adding(Span(nanoseconds: -SiteReport.week.nanoseconds))
-        var day = OutcomeTally(since: dayStart, until: until, measuresDepth: true)
+        let until = end.adding(.milliseconds(1))
+        let since = before(end, stretch), weekStart = before(end, SiteReport.week)
+        var day = OutcomeTally(since: since, until: until, measuresDepth: true)
         var week = OutcomeTally(since: weekStart, until: until)
         let history = try RunHistory.reader(path: IndexFiles.path(spool))
         hasHistory = history != nil
         if let history { known = try ClusterMemory.known(history, until: until) }
         var clusters = try SiteReport.clusters(
-            site, known, since: dayStart, hour: now.adding(.seconds(-3600)), &ruleTrouble)
-        let before = dayStart.adding(Span(nanoseconds: -SiteReport.day.nanoseconds))
+            site, known, since: since, hour: before(end, .seconds(3600)), &ruleTrouble)
         if let history { acknowledgements = try AlertView.acknowledgements(history, now: now) }
         try history?.forEachEnd(since: weekStart, until: until) { week.add($0) }
-        try history?.forEachOutcome(since: before, until: until) { outcome in
+        try history?.forEachOutcome(since: before(since, stretch), until: until) { outcome in
             day.add(outcome)
             clusters.add(outcome)
         }
         day.finish()
         week.finish()
-        metrics = Metrics(now: now, day: day, week: week)
+        metrics = Metrics(now: end, day: day, week: week)
+        metrics.stretch = stretch
         metrics.clusters = clusters.clusters()
-        if let history { try metrics.takePast(history, dayStart, until) }
-        let live = Replays.live(spool).filter { $0.finalState == nil }
-        try metrics.takePresent(site, live)
         metrics.version = Version.text
-        metrics.attention = SiteReport.attention(live, now)
+        if let history { try metrics.takePast(history, since, until) }
         if ruleTrouble != nil {
             metrics.attention.append(
                 Attention(.trouble, "ops/failure-rules.yaml has mistakes", command: "bobbin clusters"))
         }
+        // What waits, fires and lives now is no part of what was.
+        guard isNow else { return }
+        let live = Replays.live(spool).filter { $0.finalState == nil }
+        try metrics.takePresent(site, live)
+        metrics.attention.insert(contentsOf: SiteReport.attention(live, now), at: 0)
         do { metrics.alerts = try AlertView.alerts(site, metrics, history) } catch let error
             as ConfigurationProblem
         {

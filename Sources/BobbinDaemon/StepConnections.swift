@@ -11,11 +11,37 @@ import StepLibrary
 
 enum StepConnections {
     static let ports = StepPorts(
-        zip: zip, extract: extract, query: query, render: render, instant: instant, jobs: ChildJobs.ports)
+        zip: zip, extract: extract, query: query, render: render, instant: instant, jobs: ChildJobs.ports,
+        report: report)
 
     @Sendable private static func instant(_ text: String) -> Timestamp? {
         Instant(text)?.resolved(
             from: Timestamp(nanoseconds: Clocks.wall), zoneOffset: { Clocks.zoneOffset(atSeconds: $0) })
+    }
+
+    @Sendable private static func report(_ request: ReportRequest) throws(Failure) -> ReportAnswer {
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        do {
+            let site = try Site(path: request.site)
+            let report = try SiteReport(site, now: now, until: request.until, stretch: request.since)
+            guard report.hasHistory else {
+                throw Failure(
+                    "E-REPORT", "there is no index (yet), and so nothing to report from",
+                    whatToDo: "`bobbin up` makes one; so does `bobbin index rebuild`", retry: .transient)
+            }
+            let metrics = report.metrics
+            let text =
+                switch request.format {
+                case "html": metrics.page
+                case "json": JSONText.write(.map(metrics.fields)) + "\n"
+                default: metrics.markdown
+                }
+            return ReportAnswer(text: text, numbers: metrics.summary)
+        } catch let failure as Failure { throw failure } catch {
+            throw Failure(
+                "E-REPORT", "the report could not be made: \(Reporter.sentence(error))",
+                whatToDo: "see `bobbin doctor`", retry: .transient)
+        }
     }
 
     @Sendable private static func zip(_ request: ZipRequest) throws(Failure) -> ZipOutcome {

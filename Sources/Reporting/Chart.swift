@@ -12,14 +12,18 @@ enum Chart {
             let start = now.adding(.seconds(-3600 * Int64(hours.count - index)))
             return String(start.civil(offsetSeconds: 0, withMilliseconds: false).dropFirst(11).prefix(5))
         }
-        return bars(hours, names, every: 3, "Hour from (UTC)", "Runs of the last 24 hours, an hour each")
+        return bars(
+            hours, names, every: 3, "Hour from (UTC)",
+            "Runs of the last \(ReportWords.stretch(.seconds(3600 * Int64(hours.count)))), an hour each")
     }
     static func days(_ days: [(runs: Int, failed: Int)], until now: Timestamp) -> String {
         let names = days.indices.map { index -> String in
             let start = now.adding(.seconds(-86_400 * Int64(days.count - index)))
             return String(start.civil(offsetSeconds: 0, withMilliseconds: false).dropFirst(5).prefix(5))
         }
-        return bars(days, names, every: 1, "24 hours from", "Runs of the last 7 days")
+        return bars(
+            days, names, every: days.count > 10 ? 5 : 1, "24 hours from",
+            "Runs of the last \(days.count) days")
     }
 
     private static func bars(

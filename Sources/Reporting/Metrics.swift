@@ -39,7 +39,10 @@ public struct Metrics: Sendable {
         }
     }
 
+    /// The end of all windows.
     public var now: Timestamp
+    /// How long `day` is: 24 hours, unless somebody asked for another stretch.
+    public var stretch = Span.seconds(86_400)
     public var day: OutcomeTally
     public var week: OutcomeTally
     public var queues: [Queue] = []
@@ -163,8 +166,26 @@ public struct Metrics: Sendable {
 
     // MARK: reports/metrics.json
 
-    /// The guide's `jq '.top_failure_clusters_24h'` works on it.
+    /// The guide's `jq '.top_failure_clusters_24h'` works on it. Of another stretch `_24h` in the names is `_window`.
     public var fields: ValueMap {
+        guard stretch != .seconds(86_400) else { return fieldsOfDay }
+        let rest = ValueMap(
+            distinct: fieldsOfDay.entries.map { ($0.key.replacing("_24h", with: "_window"), $0.value) })
+        var map: ValueMap = [
+            "window": .map(["since": .string(day.since.rfc3339), "until": .string(now.rfc3339)])
+        ]
+        map.merge(rest)
+        return map
+    }
+    /// The few that a job wants to know.
+    public var summary: ValueMap {
+        let failed = day.byState.reduce(0) { $0 + ($1.key.isFailure ? $1.value : 0) }
+        return [
+            "runs": .int(day.runs), "failed": .int(failed), "success_rate": Metrics.number(day.successRate),
+            "needs": .int(needs.count), "alerts": .int(alerts.count { $0.state.level != nil }),
+        ]
+    }
+    private var fieldsOfDay: ValueMap {
         let number = Metrics.number, whole = Metrics.whole
         let answers = answers
         let people: Set<Wait.Reason> = [.approval, .held, .interrupted]
@@ -173,7 +194,8 @@ public struct Metrics: Sendable {
             "queue_depth_current": .int(queues.reduce(0) { $0 + $1.waiting }),
             "queue_depth_peak_24h": .int(depthPeak),
             "runs_24h": .int(day.runs),
-            "runs_per_hour_24h": .double((Double(day.runs) / 24 * 1000).rounded() / 1000),
+            "runs_per_hour_24h": .double(
+                (Double(day.runs) / (Double(stretch.milliseconds) / 3_600_000) * 1000).rounded() / 1000),
             "trend_runs_24h": .list(day.hours.suffix(24).map { .int($0.runs) }),
             "trend_failed_24h": .list(day.hours.suffix(24).map { .int($0.failed) }),
             "success_rate_24h": number(day.successRate), "retry_rate_24h": number(day.retryRate),

@@ -20,7 +20,7 @@ extension Metrics {
                 lines.append("  - To do: \(Metrics.escaped(action))")
             }
         }
-        lines += ["", "## Numbers", "", "| | 24 hours | 7 days |", "|---|---:|---:|"]
+        lines += ["", "## Numbers", "", "| | \(ReportWords.stretch(stretch)) | 7 days |", "|---|---:|---:|"]
         func row(_ name: String, _ day: String, _ week: String) {
             lines.append("| \(name) | \(day) | \(week) |")
         }
@@ -43,11 +43,11 @@ extension Metrics {
         }
         lines += ["", "## Failures", ""]
         let failing = clusters.filter { $0.count > 0 }
-        if failing.isEmpty { lines.append("None in 24 hours.") }
+        if failing.isEmpty { lines.append("None in \(ReportWords.stretch(stretch)).") }
         for cluster in failing.prefix(20) {
             let mark = cluster.status == .known ? "" : ", \(cluster.status.rawValue)"
             lines.append(
-                "- **\(cluster.count) × \(Metrics.escaped(cluster.displayName))** (`\(cluster.id)`, \(cluster.severity.rawValue)\(mark), \(cluster.trend.rawValue), \(cluster.countBefore) the day before)"
+                "- **\(cluster.count) × \(Metrics.escaped(cluster.displayName))** (`\(cluster.id)`, \(cluster.severity.rawValue)\(mark), \(cluster.trend.rawValue), \(cluster.countBefore) in the \(ReportWords.stretch(stretch)) before)"
             )
             lines.append(
                 "  - Jobs: \(cluster.jobs.prefix(5).map { "\(Metrics.escaped($0.name)) \($0.count)" }.joined(separator: ", "))"

@@ -7,6 +7,9 @@ import JobModel
 extension Metrics {
     public var page: String {
         let needs = needs
+        // Of a longer stretch all its days, as many as a chart has room for.
+        let isLong = stretch > .seconds(7 * 86_400)
+        let days = Array((isLong ? day : week).days.suffix(isLong ? 31 : 7))
         var body =
             "<header><h1>Bobbin</h1><p>\(ReportWords.moment(now)) · version \(Html.escaped(version))</p></header>\n<main>\n"
         body += Html.section(
@@ -20,12 +23,12 @@ extension Metrics {
         if !firing.isEmpty { body += Html.section("alerts", "Alerts", alertList) }
         body += Html.section("health", "Health", tiles)
         body += Html.section(
-            "throughput", "Runs of each hour", Chart.hours(day.hours.suffix(24).map { $0 }, until: now))
+            "throughput", "Runs of each hour", Chart.hours(Array(day.hours.suffix(24)), until: now))
         body += Html.section(
-            "week", "Runs of each day", Chart.days(week.days.suffix(7).map { $0 }, until: now))
+            "week", "Runs of each day", Chart.days(days, until: now))
         body += Html.section("depth", "How many waited", Chart.depth(samples, now: now))
-        body += Html.section("queues", "Queues", queueTable)
-        body += Html.section("failures", "Failures of 24 hours", failureList)
+        if !queues.isEmpty { body += Html.section("queues", "Queues", queueTable) }
+        body += Html.section("failures", "Failures of \(ReportWords.stretch(stretch))", failureList)
         if !slowestJobs.isEmpty { body += Html.section("slow", "Slowest jobs", slowTable) }
         if let next = schedules.next {
             body += Html.section(
@@ -93,7 +96,7 @@ extension Metrics {
             var text =
                 "<details\(cluster.status == .known ? "" : " open")><summary><b>\(ReportWords.amount(cluster.count))</b> \(mark)\(Html.escaped(cluster.displayName)) <em class=\"\(cluster.severity.rawValue)\">\(cluster.severity.rawValue)</em></summary>"
             text +=
-                "<p>\(cluster.trend.rawValue): \(cluster.countBefore) the day before. First \(ReportWords.moment(cluster.firstSeen)), last \(ReportWords.moment(cluster.lastSeen)). <code>\(Html.escaped(cluster.id))</code></p>"
+                "<p>\(cluster.trend.rawValue): \(cluster.countBefore) in the \(ReportWords.stretch(stretch)) before. First \(ReportWords.moment(cluster.firstSeen)), last \(ReportWords.moment(cluster.lastSeen)). <code>\(Html.escaped(cluster.id))</code></p>"
             text +=
                 "<p>Jobs: \(Html.escaped(cluster.jobs.prefix(8).map { "\($0.name) \($0.count)" }.joined(separator: ", ")))</p><ul>"
             for sample in cluster.samples {
@@ -107,7 +110,8 @@ extension Metrics {
 
     private var slowTable: String {
         Html.table(
-            "By their longest run of 24 hours", ["Job", "Runs", "Failed", "Mean", "Longest"],
+            "By their longest run of \(ReportWords.stretch(stretch))",
+            ["Job", "Runs", "Failed", "Mean", "Longest"],
             slowestJobs.map { name, job in
                 [
                     Html.escaped(name), ReportWords.amount(job.runs), ReportWords.amount(job.failed),

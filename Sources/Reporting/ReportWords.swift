@@ -20,6 +20,13 @@ enum ReportWords {
         if seconds < 86_400 { return "\(seconds / 3600) h \(seconds % 3600 / 60) min" }
         return "\(seconds / 86_400) d \(seconds % 86_400 / 3600) h"
     }
+    /// `24 hours`, `7 days`, `90 minutes`
+    static func stretch(_ span: Span) -> String {
+        let minutes = max(1, span.milliseconds / 60_000)
+        func words(_ number: Int64, _ unit: String) -> String { "\(number) \(unit)\(number == 1 ? "" : "s")" }
+        if minutes % 1440 == 0, minutes > 1440 { return words(minutes / 1440, "day") }
+        return minutes % 60 == 0 ? words(minutes / 60, "hour") : words(minutes, "minute")
+    }
     static func age(_ span: Span) -> String { time(Int(clamping: max(0, span.milliseconds))) }
     static func amount(_ number: Int) -> String {
         var digits = String(abs(number)), out = ""

@@ -19,6 +19,7 @@ public enum StepLibrary {
             SqlStep(query: ports.query), SshStep(), NotifyStep(),
             HumanConfirmStep(), AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
             WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
+            ReportStep(report: ports.report),
             ProgramStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
@@ -41,6 +42,8 @@ public struct StepPorts: Sendable {
     /// The instant that a text means in the site's zone; nil where it means none.
     public var instant: @Sendable (String) -> Timestamp?
     public var jobs: JobPorts
+    /// The site's report of a stretch of time.
+    public var report: @Sendable (ReportRequest) throws(Failure) -> ReportAnswer
 
     public init(
         zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome,
@@ -49,7 +52,8 @@ public struct StepPorts: Sendable {
         render:
             @escaping @Sendable (_ text: String, _ name: String, _ values: ValueMap) throws(Failure) ->
             String,
-        instant: @escaping @Sendable (String) -> Timestamp?, jobs: JobPorts
+        instant: @escaping @Sendable (String) -> Timestamp?, jobs: JobPorts,
+        report: @escaping @Sendable (ReportRequest) throws(Failure) -> ReportAnswer
     ) {
         self.zip = zip
         self.extract = extract
@@ -57,6 +61,7 @@ public struct StepPorts: Sendable {
         self.render = render
         self.instant = instant
         self.jobs = jobs
+        self.report = report
     }
 }
 

@@ -190,6 +190,52 @@ import YamlText
         }
     }
 
+    @Test("the report of another stretch; the shipped daily_report writes it and tells") func windows() throws
+    {
+        try TestSite.use { site in
+            let tree = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+            try Disk.write(
+                try #require(Disk.text("/\(tree)/templates/daily_report.yaml")),
+                to: "\(site.path)/templates/daily_report.yaml")
+            try Disk.makeDirectory("\(site.path)/ops/notify.d")
+            try Disk.write(
+                "#!/bin/sh\ncat >>'\(site.path)/told'\n", to: "\(site.path)/ops/notify.d/ops", mode: 0o755)
+            try site.up()
+            try site.drop("ok.yaml", job(["log: x"]))
+            try site.drop("no.yaml", job(["fail: x"]))
+            for name in ["ok", "no"] { try site.result(of: "\(name).yaml") }
+            try site.stop()
+            try site.up()
+            try site.drop(
+                "r.yaml", "template: daily_report.yaml\nvariables: {report_type: weekly, notify: [ops]}\n")
+            let paper = try site.result(of: "r.yaml")
+            #expect(
+                paper["state"] == "succeeded" && paper["outputs.runs"] == "2"
+                    && paper["outputs.failed"] == "1")
+            let page = try #require(paper["outputs.page"])
+            #expect(page.hasPrefix("\(site.path)/reports/sent/weekly-"))
+            #expect(Disk.text(page)?.hasSuffix("</html>\n") == true)
+            let text = try #require(Disk.text(page.replacing(".html", with: ".md")))
+            #expect(text.contains("| | 7 days | 7 days |") && text.contains("| Runs | 2 | 2 |"))
+            #expect(Disk.text("\(site.path)/told")?.contains("weekly: 2 runs, 1 failed") == true)
+            try site.drop("bad.yaml", job(["report: {until: yesterday}"]))
+            #expect(try site.result(of: "bad.yaml")["error.code"] == "E-STEP-PARAM")
+            try site.stop()
+
+            let past = try json(
+                site.bobbin("report", "--format", "json", "--until", "2001-01-01", "--since", "2000-01-01"))
+            #expect(
+                past.text("runs_window") == "0" && past.text("window.until") == "2001-01-01T00:00:00.000Z")
+            #expect(past.text("runs_24h") == nil && past.text("queue_depth_current") == "0")
+            let month = try site.bobbin("report", "--since", "30d")
+            #expect(month.out.contains("| | 30 days | 7 days |") && month.out.contains("| Runs | 4 | 4 |"))
+            #expect(
+                try site.bobbin("report", "--since", "2d", "--format", "html").out.contains(
+                    "Failures of 2 days"))
+            #expect(try site.bobbin("report", "--since", "2001-01-02", "--until", "2001-01-01").code == 2)
+        }
+    }
+
     @Test("mistakes in ops/failure-rules.yaml are told, and the built-in rules hold") func badRules() throws {
         try TestSite.use { site in
             try site.up()

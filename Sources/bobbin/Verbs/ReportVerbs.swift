@@ -18,13 +18,33 @@ struct ReportVerb: ParsableCommand {
         discussion: """
               bobbin report > report.md
               bobbin report --format html > report.html
+              bobbin report --since 2026-11-01 --until 2026-12-01     a month
             `bobbin up` keeps all three in reports/latest/, and the last of each day in reports/daily/.
             """)
     @Option(help: "html, md or json.") var format = Format.md
+    @Option(help: ArgumentHelp("What ended since then (\(InstantText.forms)).", valueName: "time"))
+    var since: String?
+    @Option(help: ArgumentHelp("And until then; what is so now is left out.", valueName: "time"))
+    var until: String?
     @OptionGroup var site: SiteOption
 
+    private func window() throws -> (until: Timestamp?, stretch: Span) {
+        let end = try until.map { try InstantText.read($0, "--until") }
+        guard let since else { return (end, SiteReport.day) }
+        // `24h` and now are read one after the other.
+        let exact = (end ?? Terminal.now).since(try InstantText.read(since, "--since"))
+        let stretch = Span.seconds((exact.milliseconds + 500) / 1000)
+        guard stretch >= .seconds(60) else {
+            throw ValidationError("--since is at least a minute before --until")
+        }
+        return (end, stretch)
+    }
+    func validate() throws { _ = try window() }
+
     func run() throws {
-        let report = try SiteReport(site.openOwn(), now: Terminal.now)
+        let window = try window()
+        let report = try SiteReport(
+            site.openOwn(), now: Terminal.now, until: window.until, stretch: window.stretch)
         if let trouble = report.ruleTrouble { Terminal.complain(trouble) }
         if !report.hasHistory { Terminal.complain(NoIndex.text) }
         switch format {
