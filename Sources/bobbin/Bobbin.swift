@@ -27,7 +27,8 @@ struct Bobbin: ParsableCommand {
             CommandGroup(
                 name: "Work",
                 subcommands: [
-                    SubmitVerb.self, StatusVerb.self, QueuesVerb.self, RunsVerb.self, ShowVerb.self,
+                    SubmitVerb.self, StatusVerb.self, TopVerb.self, QueuesVerb.self, RunsVerb.self,
+                    ShowVerb.self,
                     LogVerb.self, WaitVerb.self,
                 ]),
             CommandGroup(

@@ -236,6 +236,41 @@ import YamlText
         }
     }
 
+    @Test("bobbin top fits the screen that it is given, and shows what goes on") func top() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop(
+                "bad.yaml",
+                job(["fail: \"\u{65E5}\u{672C}\u{8A9E} \(String(repeating: "long ", count: 60))\""]))
+            try site.result(of: "bad.yaml")
+            try site.drop("ask.yaml", job(["human_confirm: {message: x}"]))
+            try site.wait("a question", in: [site.spool + "/approvals/requests"]) {
+                Disk.names("\(site.spool)/approvals/requests").contains { $0.hasSuffix(".yaml") } ? () : nil
+            }
+            for (columns, rows) in [(80, 24), (40, 10), (20, 8), (200, 60)] {
+                let screen = try Program.call(
+                    ["top", "--once", "--site", site.path],
+                    environment: ["COLUMNS": "\(columns)", "LINES": "\(rows)"])
+                let lines = screen.out.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+                #expect(screen.code == 0 && lines.count == rows, "\(screen)")
+                // Cells: the three wide letters take two each.
+                let widths = lines.map { line in
+                    line.unicodeScalars.reduce(0) { $0 + ($1.value >= 0x3000 ? 2 : 1) }
+                }
+                #expect((widths.max() ?? 0) <= columns, "\(screen.out)")
+                #expect(screen.out.contains("Asking (1)") && screen.out.contains("> "))
+                if rows > 20 {
+                    #expect(screen.out.contains("OLDEST") && screen.out.contains("Failed lately (1)"))
+                }
+            }
+            let run = try #require(json(site.bobbin("runs", "--state", "waiting", "--json")).text("0.run"))
+            #expect(try site.bobbin("cancel", run).code == 0)
+            try site.result(of: "ask.yaml")
+            try site.stop()
+            #expect(try site.bobbin("top", "--once").out.contains("nobody is working"))
+        }
+    }
+
     @Test("mistakes in ops/failure-rules.yaml are told, and the built-in rules hold") func badRules() throws {
         try TestSite.use { site in
             try site.up()
