@@ -110,7 +110,7 @@ public final class Reporter: Sendable {
             [FactFiles.sampleLine(report.metrics.depthSamples)]
                 + ClusterMemory.lines(report.metrics.clusters.filter { $0.count > 0 }, besides: report.known),
             at: now)
-        try ReportFiles(site).write(report.metrics)
+        try ReportFiles(site).write(report.metrics, live: report.live)
         tellRules(report.ruleTrouble)
         return true
     }
@@ -125,7 +125,7 @@ public final class Reporter: Sendable {
     }
 }
 
-/// The files of reports/: the numbers, and the report in its three forms, as it is now and as the last of each day.
+/// The files of reports/: the numbers, and the report in its three forms with its pages, as it is now and as the last of each day.
 public struct ReportFiles {
     public static let json = "metrics.json", prometheus = "metrics.prom"
     public static let latest = "latest", daily = "daily"
@@ -133,14 +133,19 @@ public struct ReportFiles {
     private let site: Site
     public init(_ site: Site) { self.site = site }
 
-    public func write(_ metrics: Metrics) throws(SystemError) {
+    func write(_ metrics: Metrics, live: [RunRecord]) throws {
+        var metrics = metrics
         let reports = try site.spool.site.makeDirectory(SpoolName.reports)
+        // First what the report links to.
+        metrics.pages = try ReportPages(site).write(metrics, live: live, into: reports)
         let numbers = JSONText.write(.map(metrics.fields)) + "\n"
         let latest = try reports.makeDirectory(ReportFiles.latest)
         let today = try reports.makeDirectory(ReportFiles.daily).makeDirectory(metrics.now.utcDay)
-        let forms = [("index.html", metrics.page), ("report.md", metrics.markdown), ("report.json", numbers)]
-        for directory in [latest, today] {
-            for (name, text) in forms { try put(text, name, directory) }
+        for (directory, up) in [(latest, ".."), (today, "../..")] {
+            metrics.pagesFrom = up
+            try put(metrics.page, "index.html", directory)
+            try put(metrics.markdown, "report.md", directory)
+            try put(numbers, "report.json", directory)
         }
         try putAlerts(metrics.alerts, reports)
         try put(metrics.prometheus, ReportFiles.prometheus, reports)

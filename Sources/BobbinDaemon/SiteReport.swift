@@ -17,6 +17,8 @@ public struct SiteReport: Sendable {
     public var ruleTrouble: String?
     /// Why the site's own alerts do not hold.
     public var alertTrouble: String?
+    /// Runs that have not ended.
+    var live: [RunRecord] = []
     var acknowledgements: [String: AlertAcknowledgement] = [:]
     /// Without an index everything of the past is 0.
     public let hasHistory: Bool
@@ -61,7 +63,7 @@ public struct SiteReport: Sendable {
         }
         // What waits, fires and lives now is no part of what was.
         guard isNow else { return }
-        let live = Replays.live(spool).filter { $0.finalState == nil }
+        live = Replays.live(spool).filter { $0.finalState == nil }
         try metrics.takePresent(site, live)
         metrics.attention.insert(contentsOf: SiteReport.attention(live, now), at: 0)
         do { metrics.alerts = try AlertView.alerts(site, metrics, history) } catch let error
@@ -83,7 +85,8 @@ public struct SiteReport: Sendable {
                 return (
                     wait.since,
                     Attention(
-                        .approval, "\(job) has waited \(age) for an answer", command: "bobbin approvals")
+                        .approval, "\(job) has waited \(age) for an answer", command: "bobbin approvals",
+                        page: "runs/\(record.id).html")
                 )
             case .interrupted:
                 return (
@@ -91,7 +94,8 @@ public struct SiteReport: Sendable {
                     Attention(
                         .interrupted,
                         "\(job) was interrupted \(age) ago: nobody knows what became of its step",
-                        command: "bobbin resolve \(record.id) --retry|--skip|--fail")
+                        command: "bobbin resolve \(record.id) --retry|--skip|--fail",
+                        page: "runs/\(record.id).html")
                 )
             default: return nil
             }
@@ -195,10 +199,12 @@ extension Metrics {
 
     fileprivate mutating func takePresent(_ site: Site, _ live: [RunRecord]) throws {
         queues = try SiteView.queues(site, live).map { row in
-            Queue(
+            var queue = Queue(
                 name: row.policy.name.text, byPriority: row.waiting, running: row.running,
                 parked: row.parked.values.reduce(0, +), oldest: row.oldest.map { now.since($0) },
                 isPaused: row.isPaused, limit: row.policy.maxConcurrent)
+            queue.byAge = try QueueAges.count(row.policy, site.spool, now: now)
+            return queue
         }
         for record in live {
             if case .waiting(let wait) = record.state { liveWaits[wait.reason, default: 0] += 1 }
@@ -219,7 +225,13 @@ extension Metrics {
             row.next.map { (id: row.schedule.id, at: Timestamp(seconds: $0.instant)) }
         }
         schedules = Schedules(
-            enabled: view.rows.count { $0.schedule.isEnabled }, next: due.min { $0.at < $1.at })
+            enabled: view.rows.count { $0.schedule.isEnabled }, next: due.min { $0.at < $1.at },
+            rows: view.rows.map { row in
+                Schedules.Row(
+                    id: row.schedule.id, name: row.schedule.name, isEnabled: row.schedule.isEnabled,
+                    next: row.next.map { Timestamp(seconds: $0.instant) },
+                    last: row.trouble == nil ? row.isLive ? "runs" : row.outcome ?? "" : "would be sent back")
+            }.sorted { ($0.next ?? .latest, $0.id) < ($1.next ?? .latest, $1.id) })
     }
 
     /// What is kept of this instant.
@@ -230,4 +242,8 @@ extension Metrics {
                 oldest: $0.oldest)
         }
     }
+}
+
+extension Timestamp {
+    fileprivate static let latest = Timestamp(nanoseconds: .max)
 }

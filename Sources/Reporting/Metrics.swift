@@ -16,6 +16,10 @@ public struct Metrics: Sendable {
         public var oldest: Span?
         public var isPaused: Bool
         public var limit: Int
+        /// Waiting drops by age: below each of `ageBounds`, and beyond the last.
+        public var byAge: [Int] = []
+        public static let ageBounds: [Span] = [60, 300, 900, 3600, 4 * 3600, 86_400].map { .seconds($0) }
+        static let ageWords = ["1 min", "5 min", "15 min", "1 h", "4 h", "1 d", "more"]
         public init(
             name: String, byPriority: [Int], running: Int, parked: Int, oldest: Span?, isPaused: Bool,
             limit: Int
@@ -31,11 +35,29 @@ public struct Metrics: Sendable {
         }
     }
     public struct Schedules: Sendable {
+        public struct Row: Sendable {
+            public var id: String
+            public var name: String
+            public var isEnabled: Bool
+            public var next: Timestamp?
+            /// What the last one became.
+            public var last: String
+            public init(id: String, name: String, isEnabled: Bool, next: Timestamp?, last: String) {
+                self.id = id
+                self.name = name
+                self.isEnabled = isEnabled
+                self.next = next
+                self.last = last
+            }
+        }
         public var enabled = 0
         public var next: (id: String, at: Timestamp)?
-        public init(enabled: Int = 0, next: (id: String, at: Timestamp)? = nil) {
+        /// All of them, the next one first.
+        public var rows: [Row] = []
+        public init(enabled: Int = 0, next: (id: String, at: Timestamp)? = nil, rows: [Row] = []) {
             self.enabled = enabled
             self.next = next
+            self.rows = rows
         }
     }
 
@@ -69,6 +91,10 @@ public struct Metrics: Sendable {
     public var loadPerProcessor: Double?
     public var alerts: [Alert] = []
     public var version = ""
+    /// Pages beside the report, relative to reports/; empty where it is made to be shown alone.
+    public var pages: Set<String> = []
+    /// From the page to reports/.
+    public var pagesFrom = ".."
     /// What waits for a person, besides clusters.
     public var attention: [Attention] = []
 
@@ -127,6 +153,11 @@ public struct Metrics: Sendable {
             }
         }
         return answers
+    }
+    /// Of the runs that all queues together may have at one time, the share that the days' runs kept busy.
+    var busyByDay: [Double?] {
+        let slots = queues.reduce(0) { $0 + $1.limit }
+        return week.busyDays.map { OutcomeTally.share($0 / 1000, slots * 86_400) }
     }
     private static func rate(_ counts: [FinalState: Int]) -> Double? {
         let all = counts.reduce(0) { $0 + ([.skipped, .cancelled].contains($1.key) ? 0 : $1.value) }
@@ -229,6 +260,7 @@ public struct Metrics: Sendable {
             "p95_duration_ms": whole(week.duration(0.95)),
             "runs_by_day": .list(week.days.map { .int($0.runs) }),
             "failed_by_day": .list(week.days.map { .int($0.failed) }),
+            "busy_ratio_by_day": .list(busyByDay.map(number)),
         ])
         map["user_active_sessions"] = .int(activeUsers.count)
         map["rbac_denied_24h"] = .int(count("access.denied"))
@@ -273,6 +305,10 @@ extension Metrics.Queue {
         var map: ValueMap = ["waiting": .int(waiting), "running": .int(running), "parked": .int(parked)]
         map["oldest_seconds"] = oldest.map { .double(Double($0.milliseconds) / 1000) } ?? .null
         map["waiting_by_priority"] = .list(byPriority.map(Value.int))
+        if !byAge.isEmpty {
+            map["waiting_by_age"] = .map(
+                ValueMap(distinct: zip(Metrics.Queue.ageWords, byAge).map { ($0, .int($1)) }))
+        }
         map["max_concurrent"] = .int(limit)
         map["paused"] = .bool(isPaused)
         return map
@@ -280,6 +316,12 @@ extension Metrics.Queue {
 }
 
 extension OutcomeTally {
+    /// Milliseconds that the runs of each day took, counted where they ended.
+    public var busyDays: [Int] {
+        stride(from: busy.count % 24, to: busy.count, by: 24).map { start in
+            busy[start..<min(start + 24, busy.count)].reduce(0, +)
+        }
+    }
     /// Whole days back from `until`, the last one ending there.
     public var days: [(runs: Int, failed: Int)] {
         stride(from: hours.count % 24, to: hours.count, by: 24).map { start in

@@ -18,6 +18,8 @@ public struct OutcomeTally: Sendable {
     public private(set) var errors: [String: Int] = [:]
     /// Runs and failures of each hour, the last one ending at `until`.
     public private(set) var hours: [(runs: Int, failed: Int)]
+    /// Milliseconds that the runs of each hour took.
+    private(set) var busy: [Int]
     private var waits: [Int32] = []
     private var durations: [Int32] = []
     /// Milliseconds since 1970 of arrivals and starts; empty where nobody asks for the depth.
@@ -32,6 +34,7 @@ public struct OutcomeTally: Sendable {
         self.measuresDepth = measuresDepth
         let count = max(1, Int((until.since(since).nanoseconds + 3_599_999_999_999) / 3_600_000_000_000))
         hours = Array(repeating: (0, 0), count: min(count, 24 * 400))
+        busy = Array(repeating: 0, count: hours.count)
     }
 
     public mutating func add(_ outcome: RunOutcome) {
@@ -60,6 +63,7 @@ public struct OutcomeTally: Sendable {
         let hour = hours.count - 1 - Int(until.since(end.ended).nanoseconds / 3_600_000_000_000)
         if hours.indices.contains(hour) {
             hours[hour].runs += 1
+            busy[hour] += max(0, end.ran ?? 0)
             if end.state.isFailure { hours[hour].failed += 1 }
         }
         if end.isRetried { retried += 1 }

@@ -18,7 +18,7 @@ extension Metrics {
                 ? "<p class=\"good\">Nothing.</p>"
                 : "<ul>"
                     + needs.map {
-                        "<li class=\"\($0.kind.rawValue)\">\(Html.escaped($0.text)) <code>\(Html.escaped($0.command))</code></li>"
+                        "<li class=\"\($0.kind.rawValue)\">\(link($0.page ?? "", Html.escaped($0.text))) <code>\(Html.escaped($0.command))</code></li>"
                     }.joined() + "</ul>")
         if !firing.isEmpty { body += Html.section("alerts", "Alerts", alertList) }
         body += Html.section("health", "Health", tiles)
@@ -27,15 +27,11 @@ extension Metrics {
         body += Html.section(
             "week", "Runs of each day", Chart.days(days, until: now))
         body += Html.section("depth", "How many waited", Chart.depth(samples, now: now))
-        if !queues.isEmpty { body += Html.section("queues", "Queues", queueTable) }
+        if !queues.isEmpty { body += Html.section("queues", "Queues", queueTable + ageTable) }
         body += Html.section("failures", "Failures of \(ReportWords.stretch(stretch))", failureList)
         if !slowestJobs.isEmpty { body += Html.section("slow", "Slowest jobs", slowTable) }
-        if let next = schedules.next {
-            body += Html.section(
-                "schedules", "Schedules",
-                "<p>\(schedules.enabled) switched on; next: <b>\(Html.escaped(next.id))</b>, \(ReportWords.moment(next.at)).</p>"
-            )
-        }
+        if !queues.isEmpty { body += Html.section("capacity", "Capacity", capacity) }
+        if !schedules.rows.isEmpty { body += Html.section("schedules", "Schedules", scheduleTable) }
         body +=
             "</main>\n<footer><p>Each number with its formula: docs/REPORTS.md. The same for programs: metrics.json, metrics.prom.</p></footer>\n"
         return Html.page("Bobbin, \(ReportWords.moment(now))", body)
@@ -88,6 +84,49 @@ extension Metrics {
         return Html.table("Waiting drops by priority, the most urgent left", head, rows)
     }
 
+    /// Nothing waits: nothing to show.
+    private var ageTable: String {
+        let waiting = queues.filter { $0.byAge.contains { $0 > 0 } }
+        guard !waiting.isEmpty else { return "" }
+        let head = ["Queue"] + Queue.ageWords.map { $0 == "more" ? $0 : "< \($0)" }.map(Html.escaped)
+        return Html.table(
+            "Waiting drops by age", head,
+            waiting.map { queue in
+                [Html.escaped(queue.name)] + queue.byAge.map { $0 == 0 ? "·" : ReportWords.amount($0) }
+            })
+    }
+
+    private var capacity: String {
+        let slots = queues.reduce(0) { $0 + $1.limit }
+        let days = Array(zip(week.days, zip(week.busyDays, busyByDay)).suffix(7).enumerated())
+        let rows = days.map { index, day in
+            let start = now.adding(.seconds(-86_400 * Int64(days.count - index)))
+            return [
+                String(start.civil(offsetSeconds: 0, withMilliseconds: false).prefix(10)),
+                ReportWords.amount(day.0.runs), ReportWords.time(day.1.0), ReportWords.percent(day.1.1),
+            ]
+        }
+        return Html.table(
+            "24 hours from each day on: time in runs, and its share of \(slots) runs at one time",
+            ["From", "Runs", "Time in runs", "Busy"], rows)
+    }
+
+    private var scheduleTable: String {
+        let rows = schedules.rows.prefix(100).map { row in
+            [
+                Html.escaped(row.id)
+                    + (row.name == row.id ? "" : " <small>\(Html.escaped(row.name))</small>"),
+                row.isEnabled ? row.next.map(ReportWords.moment) ?? "never" : "switched off",
+                Html.escaped(row.last),
+            ]
+        }
+        return Html.table("\(schedules.enabled) switched on", ["Schedule", "Next", "Last one"], Array(rows))
+    }
+
+    private func link(_ page: String, _ text: String) -> String {
+        pages.contains(page) ? "<a href=\"\(pagesFrom)/\(page)\">\(text)</a>" : text
+    }
+
     private var failureList: String {
         let failing = clusters.filter { $0.count > 0 }
         guard !failing.isEmpty else { return "<p class=\"good\">None.</p>" }
@@ -97,6 +136,10 @@ extension Metrics {
                 "<details\(cluster.status == .known ? "" : " open")><summary><b>\(ReportWords.amount(cluster.count))</b> \(mark)\(Html.escaped(cluster.displayName)) <em class=\"\(cluster.severity.rawValue)\">\(cluster.severity.rawValue)</em></summary>"
             text +=
                 "<p>\(cluster.trend.rawValue): \(cluster.countBefore) in the \(ReportWords.stretch(stretch)) before. First \(ReportWords.moment(cluster.firstSeen)), last \(ReportWords.moment(cluster.lastSeen)). <code>\(Html.escaped(cluster.id))</code></p>"
+            let page = "clusters/\(cluster.id).html"
+            if pages.contains(page) {
+                text += "<p>\(link(page, "All of it, with its runs"))</p>"
+            }
             text +=
                 "<p>Jobs: \(Html.escaped(cluster.jobs.prefix(8).map { "\($0.name) \($0.count)" }.joined(separator: ", ")))</p><ul>"
             for sample in cluster.samples {
@@ -190,7 +233,8 @@ enum Html {
         header,main,footer{max-width:62rem;margin:0 auto;padding:0 1rem}
         h1{margin:1rem 0 0;font-size:1.5rem}h2{font-size:1.15rem;margin:1.75rem 0 .5rem}
         header p,footer p,small,caption,summary em{color:var(--soft)}
-        ul,ol{padding-left:1.25rem}li{margin:.25rem 0;overflow-wrap:anywhere}
+        a{color:var(--ok)}pre{background:var(--card);border-radius:6px;padding:.5rem .75rem;overflow-x:auto;font:.875em/1.4 ui-monospace,monospace}svg.bar{min-width:8rem;width:12rem;height:.8rem}
+        p,h1,dd{overflow-wrap:anywhere}ul,ol{padding-left:1.25rem}li{margin:.25rem 0;overflow-wrap:anywhere}
         code,samp{font:.875em ui-monospace,monospace;overflow-wrap:anywhere}code{background:var(--card);padding:.1em .3em;border-radius:3px}
         .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.5rem;margin:0}
         .tile{background:var(--card);border-radius:6px;padding:.6rem .75rem}

@@ -69,7 +69,10 @@ public struct Attention: Sendable {
     public var text: String
     /// What to type.
     public var command: String
-    public init(_ kind: Kind, _ text: String, command: String) {
+    /// Where it is told in full, below reports/.
+    public var page: String?
+    public init(_ kind: Kind, _ text: String, command: String, page: String? = nil) {
+        self.page = page
         self.kind = kind
         self.text = text
         self.command = command
@@ -88,7 +91,7 @@ extension Metrics {
             + clusters.filter { [.new, .reappeared].contains($0.status) && $0.count > 0 }.prefix(10).map {
                 Attention(
                     .cluster, "\($0.status == .new ? "New" : "Back again"): \($0.displayName) (\($0.count))",
-                    command: "bobbin requeue --cluster \($0.id)")
+                    command: "bobbin requeue --cluster \($0.id)", page: "clusters/\($0.id).html")
             }
     }
     var firing: [Alert] {

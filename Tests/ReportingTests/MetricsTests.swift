@@ -84,6 +84,8 @@ private func fact(
                 name: "default", byPriority: [1, 0, 2], running: 1, parked: 2, oldest: .seconds(61),
                 isPaused: false, limit: 3)
         ]
+        metrics.queues[0].byAge = [2, 1, 0, 0, 0, 0, 0]
+        metrics.diskFreeRatio = 0.25
         metrics.waits = [.approval: 2, .held: 1, .retry: 4]
         metrics.liveWaits = [.approval: 1, .interrupted: 1, .retry: 3]
         metrics.scheduled = [.succeeded: 3, .failed: 1, .skipped: 5]
@@ -127,6 +129,17 @@ private func fact(
             ("queues.default.oldest_seconds", "61.0"), ("queues.default.waiting_by_priority", "[1,0,2]"),
             ("top_errors_24h", #"[{"code":"E-EXIT","count":2},{"code":"E-FILE-MISSING","count":1}]"#),
             ("runs_by_state_24h.skipped", "1"),
+            // Three of the eight that nobody cancelled; of the last hour none of three.
+            ("failure_rate_24h", "0.375"), ("runs_1h", "3"), ("failure_rate_1h", "0.0"),
+            ("connection_failures_1h", "0"), ("interrupted_runs_current", "1"),
+            // 90 seconds in runs, of three slots for a day; the days before had 10 and 7.
+            ("rolling_7d.busy_ratio_by_day", "[0.0,0.0,0.0,0.0,0.0,0.0,0.0003]"),
+            (
+                "queues.default.waiting_by_age",
+                #"{"1 min":2,"5 min":1,"15 min":0,"1 h":0,"4 h":0,"1 d":0,"more":0}"#
+            ),
+            ("disk_free_ratio", "0.25"), ("inodes_free_ratio", "null"), ("alerts", "[]"),
+            ("alerts_firing", "0"),
         ]) func metric(_ path: String, _ expected: String)
     {
         var value = Value.map(MetricsTests.metrics().fields)
