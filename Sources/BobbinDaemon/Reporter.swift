@@ -14,6 +14,7 @@ public final class Reporter: Sendable {
     static let patience = Span.milliseconds(500).nanoseconds
     private struct State {
         var isClosing = false
+        var isAsked = false
         var trouble: String?
         var ruleTrouble: String?
     }
@@ -38,18 +39,26 @@ public final class Reporter: Sendable {
         thread.with { $0 = started }
     }
 
-    /// A reporter without a runner, until SIGTERM or Ctrl-C. The index is whatever the leader makes of it.
+    /// A reporter without a runner, until SIGTERM or Ctrl-C; SIGHUP: now. The index is whatever the leader makes of it.
     public static func work(_ site: Site, echo: Bool) throws {
         ProcessSetup.prepare()
         let signals = try SignalInbox([SIGTERM, SIGINT, SIGHUP])
         let log = DaemonLog(site.spool.log, echo: echo)
         let notices = Notices(site, log: log)
         let reporter = try Reporter(site, log: log, notices: notices) { true }
-        while try !Waker.sleep([signals.fd], until: nil).contains(true) || signals.next() == SIGHUP {}
+        while true {
+            guard try Waker.sleep([signals.fd], until: nil).contains(true), let signal = signals.next() else {
+                continue
+            }
+            guard signal == SIGHUP else { break }
+            reporter.reportNow()
+        }
         reporter.close()
         notices.close()
     }
 
+    /// Without waiting for the minute.
+    func reportNow() { state.broadcast { $0.isAsked = true } }
     func close() {
         state.broadcast { $0.isClosing = true }
         thread.with { $0 }?.join()
@@ -58,19 +67,23 @@ public final class Reporter: Sendable {
     private func loop() {
         var lock: FileLock?
         var desk: AlertDesk?
+        let memory = EndMemory()
         while true {
             var pause = Reporter.interval
             do {
                 if lock == nil { lock = try FileLock.take(SpoolName.reporterLock, in: site.spool.state) }
                 if lock != nil, desk == nil { desk = try AlertDesk(site, log: log, notices: notices) }
                 // Without it another process reports.
-                let isDone = try desk.map { isIndexWhole() ? try report($0) : false } ?? true
+                let isDone = try desk.map { isIndexWhole() ? try report($0, memory) : false } ?? true
                 if !isDone { pause = Reporter.patience }
                 tell(nil)
             } catch {
                 tell(Reporter.sentence(error))
             }
-            let isClosing = state.wait(until: Clocks.monotonic + pause) { $0.isClosing ? true : nil }
+            let isClosing = state.wait(until: Clocks.monotonic + pause) { state -> Bool? in
+                defer { state.isAsked = false }
+                return state.isClosing ? true : state.isAsked ? false : nil
+            }
             if isClosing == true { break }
         }
         withExtendedLifetime(lock) {}
@@ -98,9 +111,9 @@ public final class Reporter: Sendable {
     }
 
     /// False: there is nothing to report from yet; the files of before stay.
-    private func report(_ desk: AlertDesk) throws -> Bool {
-        let now = Timestamp(nanoseconds: Clocks.wall)
-        var report = try SiteReport(site, now: now)
+    private func report(_ desk: AlertDesk, _ memory: EndMemory) throws -> Bool {
+        let now = Timestamp(nanoseconds: Clocks.wall), begin = Clocks.monotonic
+        var report = try SiteReport(site, now: now, memory: memory)
         guard report.hasHistory else { return false }
         // A disk that is full keeps alerts from moving, not the numbers from being written where there is room again.
         do { try desk.look(&report.metrics, report.acknowledgements) } catch {
@@ -110,6 +123,7 @@ public final class Reporter: Sendable {
             [FactFiles.sampleLine(report.metrics.depthSamples)]
                 + ClusterMemory.lines(report.metrics.clusters.filter { $0.count > 0 }, besides: report.known),
             at: now)
+        report.metrics.took = Span(nanoseconds: Clocks.monotonic - begin)
         try ReportFiles(site).write(report.metrics, live: report.live)
         tellRules(report.ruleTrouble)
         return true

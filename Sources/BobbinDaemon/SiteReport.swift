@@ -29,6 +29,12 @@ public struct SiteReport: Sendable {
     public init(
         _ site: Site, now: Timestamp, until end: Timestamp? = nil, stretch: Span = SiteReport.day
     ) throws {
+        try self.init(site, now: now, until: end, stretch: stretch, memory: EndMemory())
+    }
+    /// `memory`: of the report before, where one follows the other.
+    init(_ site: Site, now: Timestamp, until end: Timestamp? = nil, stretch: Span = day, memory: EndMemory)
+        throws
+    {
         let spool = site.spool
         let end = end ?? now, isNow = end >= now
         func before(_ moment: Timestamp, _ span: Span) -> Timestamp {
@@ -38,20 +44,20 @@ public struct SiteReport: Sendable {
         let until = end.adding(.milliseconds(1))
         let since = before(end, stretch), weekStart = before(end, SiteReport.week)
         var day = OutcomeTally(since: since, until: until, measuresDepth: true)
-        var week = OutcomeTally(since: weekStart, until: until)
         let history = try RunHistory.reader(path: IndexFiles.path(spool))
         hasHistory = history != nil
         if let history { known = try ClusterMemory.known(history, until: until) }
         var clusters = try SiteReport.clusters(
             site, known, since: since, hour: before(end, .seconds(3600)), &ruleTrouble)
         if let history { acknowledgements = try AlertView.acknowledgements(history, now: now) }
-        try history?.forEachEnd(since: weekStart, until: until) { week.add($0) }
+        let week =
+            try history.map { try memory.tally($0, spool, since: weekStart, until: until) }
+            ?? OutcomeTally(since: weekStart, until: until)
         try history?.forEachOutcome(since: before(since, stretch), until: until) { outcome in
             day.add(outcome)
             clusters.add(outcome)
         }
         day.finish()
-        week.finish()
         metrics = Metrics(now: end, day: day, week: week)
         metrics.stretch = stretch
         metrics.clusters = clusters.clusters()

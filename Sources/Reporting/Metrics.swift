@@ -90,6 +90,8 @@ public struct Metrics: Sendable {
     /// Of the last minute, divided by the processors.
     public var loadPerProcessor: Double?
     public var alerts: [Alert] = []
+    /// How long it took the reporter to gather all this; nil where somebody else asked.
+    public var took: Span?
     public var version = ""
     /// Pages beside the report, relative to reports/; empty where it is made to be shown alone.
     public var pages: Set<String> = []
@@ -295,6 +297,7 @@ public struct Metrics: Sendable {
         map["host_memory_used_ratio"] = number(memoryUsedRatio)
         map["host_load_per_cpu"] = number(loadPerProcessor)
         map["alerts"] = .list(alerts.map { .map($0.fields) })
+        map["report_duration_seconds"] = took.map { .double(Double($0.milliseconds) / 1000) } ?? .null
         map["alerts_firing"] = .int(alerts.count { $0.state.level != nil })
         return map
     }

@@ -82,6 +82,11 @@ extension Metrics {
         text.single(
             "bobbin_report_timestamp_seconds", "When these numbers were made.",
             Double(now.milliseconds) / 1000)
+        if let took {
+            text.single(
+                "bobbin_report_duration_seconds", "How long it took to gather these numbers.",
+                Double(took.milliseconds) / 1000)
+        }
         text.family("bobbin_build_info", "gauge", "The version, as a label.")
         text.value("bobbin_build_info", ["version": version], 1)
         text.single("bobbin_schedules_enabled", "Schedules that are switched on.", Double(schedules.enabled))

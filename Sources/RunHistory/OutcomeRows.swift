@@ -34,11 +34,18 @@ extension RunHistory {
                 let row = CheckedRow(row, "runs")
                 try body(
                     RunEnd(
-                        ended: try row.time("ended"),
-                        state: try row.known("state") { FinalState(rawValue: $0) },
-                        waited: try row.int("wait_ms"), ran: try row.optionalInt("run_ms"),
-                        isRetried: try row.int("retried") != 0))
+                        ended: try row.time(0), state: try row.known(1) { FinalState(rawValue: $0) },
+                        waited: try row.int(2), ran: try row.optionalInt(3), isRetried: try row.int(4) != 0))
             }
+        }
+    }
+
+    /// How many runs ended in a stretch of time.
+    public func count(since: Timestamp, until: Timestamp) throws -> Int {
+        try read {
+            try Int.fetchOne(
+                $0, sql: "SELECT count(*) FROM runs WHERE ended >= ? AND ended < ?",
+                arguments: [since.milliseconds, until.milliseconds]) ?? 0
         }
     }
 
@@ -119,14 +126,17 @@ extension RunHistory {
 }
 
 extension RunOutcome {
+    /// In the order of `forEachOutcome`.
     init(_ row: Row) throws {
         let row = CheckedRow(row, "runs")
+        var error: ErrorSummary?
+        if let code = try row.optionalText(10) {
+            error = ErrorSummary(code: code, message: try row.text(11), step: try row.optionalText(12))
+        }
         self.init(
-            id: try row.known("id") { RunID($0) }, job: try row.text("job"), queue: try row.text("queue"),
-            state: try row.known("state") { FinalState(rawValue: $0) }, user: try row.text("user"),
-            isRequeued: try row.int("requeued") != 0, ended: try row.time("ended"),
-            waited: try row.int("wait_ms"), ran: try row.optionalInt("run_ms"),
-            attempts: try row.int("attempts"), error: try row.error(step: try row.optionalText("error_step")),
-            runner: try row.text("runner"))
+            id: try row.known(0) { RunID($0) }, job: try row.text(1), queue: try row.text(2),
+            state: try row.known(3) { FinalState(rawValue: $0) }, user: try row.text(4),
+            isRequeued: try row.int(5) != 0, ended: try row.time(6), waited: try row.int(7),
+            ran: try row.optionalInt(8), attempts: try row.int(9), error: error, runner: try row.text(13))
     }
 }
