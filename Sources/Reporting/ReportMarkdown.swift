@@ -76,7 +76,8 @@ extension Metrics {
 
     /// How long it has fired, and who knows.
     func since(_ alert: Alert) -> String {
-        var text = alert.state.firingSince.map { ", for \(ReportWords.age(now.since($0)))" } ?? ""
+        let age = alert.state.firingSince.map { now.since($0) } ?? .zero
+        var text = age < .seconds(1) ? "" : ", for \(ReportWords.age(age))"
         if alert.isAcknowledged(now), let known = alert.acknowledgement {
             text += "; \(known.by) knows, until \(ReportWords.moment(known.until))"
             if !known.note.isEmpty { text += ": \(known.note)" }
