@@ -87,7 +87,8 @@ public final class FireLog {
     }
 
     private func take(_ line: ArraySlice<UInt8>) {
-        guard case .map(let map)? = try? JSONReader.read(Array(line)) else {  // counted, and told by who opens the log
+        // One that is none is counted, and told by who opens the log.
+        guard case .map(let map)? = try? JSONReader.read(Array(line)) else {
             damaged += 1
             return
         }
