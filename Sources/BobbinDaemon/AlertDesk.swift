@@ -50,7 +50,13 @@ final class AlertDesk {
         let looked = AlertDesk.look(file.rules, states, metrics.fields, acknowledgements, now: now)
         var fires: [Fire] = []
         for (alert, telling) in looked.tellings { fires += self.fires(alert, telling, now) }
-        try drops.make(fires, facts: changes(looked.states))
+        let facts = changes(looked.states)
+        if fires.isEmpty {
+            // Only what makes drops must survive the power; the log is written anew here when it has grown.
+            try drops.log.made([], facts: facts)
+        } else {
+            try drops.make(fires, facts: facts)
+        }
         states = looked.states
         for (alert, telling) in looked.tellings { tell(alert, telling, now) }
         HistoryFile(site.spool, log).append(looked.changes.map(AlertDesk.line), at: now)
