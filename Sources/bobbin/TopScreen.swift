@@ -153,12 +153,13 @@ struct TopScreen {
             }
     }
 
-    /// At most four characters; three below 100,000.
+    /// At most three characters: `999`, `12k`, `.3M`, `99M`.
     static func short(_ number: Int) -> String {
         switch number {
         case ..<1_000: String(number)
-        case ..<1_000_000: "\(number / 1000)k"
-        default: "\(min(999, number / 1_000_000))M"
+        case ..<100_000: "\(number / 1000)k"
+        case ..<1_000_000: ".\(number / 100_000)M"
+        default: "\(min(99, number / 1_000_000))M"
         }
     }
     private static func reversed(_ text: String) -> String {
