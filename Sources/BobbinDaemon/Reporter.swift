@@ -67,12 +67,17 @@ public final class Reporter: Sendable {
     private func loop() {
         var lock: FileLock?
         var desk: AlertDesk?
+        var isSecond = false
         let memory = EndMemory()
         while true {
             var pause = Reporter.interval
             do {
                 if lock == nil { lock = try FileLock.take(SpoolName.reporterLock, in: site.spool.state) }
                 if lock != nil, desk == nil { desk = try AlertDesk(site, log: log, notices: notices) }
+                if lock == nil, !isSecond {
+                    isSecond = true
+                    log.warn("reporter", "another process of this site reports; this one waits for its end")
+                }
                 // Without it another process reports.
                 let isDone = try desk.map { isIndexWhole() ? try report($0, memory) : false } ?? true
                 if !isDone { pause = Reporter.patience }
