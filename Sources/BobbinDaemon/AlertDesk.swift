@@ -1,7 +1,8 @@
 // What this is: the alerts at work: ops/alerts.yaml, one look at the numbers a minute, what is told and dropped because of it.
 // Owns: the states (a log in spool/.bobbin/alerts/), reports/alerts/, the lines in spool/history/.
 // Never: decides when an alert fires (AlertState does); keeps the report waiting for a notifier.
-// On failure: a file with mistakes changes nothing and is told once; what cannot be written is tried at the next look.
+// On failure: a file with mistakes changes nothing and is told once (after a start no alert moves until it is mended); what cannot be
+//   written is tried at the next look.
 import JobLanguage
 import JobModel
 import LinuxSystem
@@ -15,17 +16,29 @@ final class AlertDesk {
     private let log: DaemonLog
     private let notices: Notices
     private let drops: TriggerDrops
-    private var file = AlertFile()
+    /// nil: none has been read without mistakes in this life; until then no state moves.
+    private var file: AlertFile?
+    /// Looks in a row at which there was no file: an editor may have it away for a moment.
+    private var absences = 0
+    private var lookTrouble = ""
+    private var logged: [String: Timestamp] = [:]
     private var bytes: [UInt8]?
     private var queues: [QueuePolicy] = []
     private var hasRead = false
     private var states: [String: AlertState]
+    /// By key, whether whoever was to be told was; and how many are on their way.
+    private struct Post {
+        var settled: [String: Bool] = [:]
+        var sent = 0
+    }
+    private let post = Monitor(Post())
+    private static let mostTries = 5
 
     init(_ site: Site, log: DaemonLog, notices: Notices) throws {
         self.site = site
         self.log = log
         self.notices = notices
-        let fires = try FireLog(site.spool.state.makeDirectory(SpoolName.alerts))
+        let fires = try FireLog(site.spool.state.makeDirectory(SpoolName.alerts), rewriteAt: 256 << 10)
         if fires.damaged > 0 {
             log.warn(
                 "alerts",
@@ -40,17 +53,29 @@ final class AlertDesk {
                 log.error("alerts", "the drop of \(fire.trigger) in \(fire.lane) is tried again: \(error)")
             })
         drops.finishOpen()
+        // What nobody knows to have been told before the last stop.
+        for key in fires.facts.keys.sorted() where key.hasPrefix(AlertDesk.noticePrefix) { send(key) }
     }
 
     /// One look: the states move, what is to be told is told. Gives the metrics their alerts.
-    func look(_ metrics: inout Metrics, _ acknowledgements: [String: AlertAcknowledgement]) throws {
+    /// False: no rules hold, and nothing is known.
+    func look(_ metrics: inout Metrics, _ acknowledgements: [String: AlertAcknowledgement]) throws -> Bool {
         reread()
         drops.finishOpen()
+        try settle()
+        guard let file else { return false }
         let now = metrics.now
         let looked = AlertDesk.look(file.rules, states, metrics.fields, acknowledgements, now: now)
         var fires: [Fire] = []
         for (alert, telling) in looked.tellings { fires += self.fires(alert, telling, now) }
-        let facts = changes(looked.states)
+        var facts = changes(looked.states, now)
+        var notices: [String] = []
+        for (alert, telling) in looked.tellings {
+            for (key, notice) in self.notices(alert, telling, now) {
+                facts[key] = .some(notice)
+                notices.append(key)
+            }
+        }
         if fires.isEmpty {
             // Only what makes drops must survive the power; the log is written anew here when it has grown.
             try drops.log.made([], facts: facts)
@@ -58,13 +83,14 @@ final class AlertDesk {
             try drops.make(fires, facts: facts)
         }
         states = looked.states
-        for (alert, telling) in looked.tellings { tell(alert, telling, now) }
         HistoryFile(site.spool, log).append(looked.changes.map(AlertDesk.line), at: now)
+        for key in notices { send(key) }
         for (alert, change) in looked.changes {
             let level: DaemonLog.Level = change == .resolved ? .info : .warn
             log.write([log.line(level, "alerts", "\(alert.id) \(change.rawValue): \(alert.sentence)", nil)])
         }
         metrics.alerts = looked.alerts
+        return true
     }
 
     struct Looked {
@@ -96,7 +122,7 @@ final class AlertDesk {
                 let telling = state.telling(rule, known, now: now)
                 let alert = Alert(
                     rule: rule, instance: instance, state: state,
-                    acknowledgement: known.flatMap { now < $0.until ? $0 : nil })
+                    acknowledgement: known.flatMap { now < $0.until && state.isOfThisTime($0) ? $0 : nil })
                 if !state.isQuiet { looked.states[id] = state }
                 looked.alerts.append(alert)
                 if let change { looked.changes.append((alert, change)) }
@@ -109,6 +135,7 @@ final class AlertDesk {
             let parts = id.split(separator: "@", maxSplits: 1).map(String.init)
             let rule = AlertRule(id: parts[0], metric: [], side: .above, thresholds: [:])
             let alert = Alert(rule: rule, instance: parts.count > 1 ? parts[1] : "", state: AlertState())
+            // Told of by its sentence: there is no metric any more.
             looked.changes.append((alert, .resolved))
         }
         return looked
@@ -117,27 +144,38 @@ final class AlertDesk {
     private func reread() {
         do {
             let bytes = try AlertFile.bytes(site)
+            absences = bytes == nil ? absences + 1 : 0
+            if bytes == nil, self.bytes != nil, absences < 2 { return }
             let queues = try site.configuration().queues
             guard !hasRead || bytes != self.bytes || queues != self.queues else { return }
             (self.bytes, self.queues, hasRead) = (bytes, queues, true)
-            file = try AlertFile.read(bytes, queues: queues)
+            let file = try AlertFile.read(bytes, queues: queues)
+            self.file = file
             for rule in file.rules where rule.isEnabled {
                 guard let why = AlertFile.trouble(rule, file, site) else { continue }
-                log.warn("alerts", "\(rule.id): its job would be sent back: \(why)")
+                log.warn("alerts", "\(rule.id): \(why)")
             }
         } catch let problem as ConfigurationProblem {
-            log.error("alerts", "\(AlertFile.path) is not used, the rules of before hold: \(problem.text)")
-        } catch {
-            log.error("alerts", "\(AlertFile.path) cannot be read, the rules of before hold: \(error)")
-        }
+            tellTrouble("is not used", problem.text)
+        } catch { tellTrouble("cannot be read", "\(error)") }
+    }
+
+    private func tellTrouble(_ what: String, _ why: String) {
+        guard lookTrouble != why else { return }
+        lookTrouble = why
+        let rest = file == nil ? "no alert moves until it is mended" : "the rules of before hold"
+        log.error("alerts", "\(AlertFile.path) \(what), \(rest): \(why)")
     }
 
     /// What must be known after a restart. A pending one's last look is: a pause that is too long begins it anew.
-    private func changes(_ states: [String: AlertState]) -> [String: ValueMap?] {
+    private func changes(_ states: [String: AlertState], _ now: Timestamp) -> [String: ValueMap?] {
         var facts: [String: ValueMap?] = [:]
         for (id, state) in states {
-            guard let before = self.states[id], state.pending == nil, before.isLike(state) else {
+            let isOld =
+                state.pending != nil && (logged[id].map { now.since($0) > .seconds(120) || now < $0 } ?? true)
+            guard let before = self.states[id], !isOld, before.isLike(state) else {
                 facts[AlertView.key(id)] = .some(state.map)
+                logged[id] = now
                 continue
             }
         }
@@ -150,25 +188,33 @@ final class AlertDesk {
     private func deeds(_ alert: Alert, _ telling: AlertState.Telling) -> [(Int, AlertAction.Deed)] {
         let occasion: AlertAction.Occasion =
             switch telling {
-            case .firing(.warning): .warning
-            case .firing(.critical): .critical
+            case .firing(.warning), .again(.warning): .warning
+            case .firing(.critical), .again(.critical): .critical
             case .resolved: .resolved
             }
-        return (file.actions[alert.rule.id] ?? []).enumerated().filter {
+        return (file?.actions[alert.rule.id] ?? []).enumerated().filter {
             $0.element.occasions.contains(occasion)
         }
         .map { ($0.offset, $0.element.deed) }
     }
     private static func word(_ telling: AlertState.Telling) -> String {
         switch telling {
-        case .firing(let level): level.rawValue
+        case .firing(let level), .again(let level): level.rawValue
         case .resolved: "resolved"
         }
     }
 
     private func fires(_ alert: Alert, _ telling: AlertState.Telling, _ now: Timestamp) -> [Fire] {
-        deeds(alert, telling).compactMap { number, deed in
+        // Told again is for people: a job that mends something is not dropped every hour because somebody wants to be reminded.
+        if case .again = telling { return [] }
+        return deeds(alert, telling).compactMap { number, deed in
             guard case .drop(let drop) = deed else { return nil }
+            guard queues.contains(where: { $0.name == drop.queue }) else {
+                log.error(
+                    "alerts",
+                    "\(alert.id): its job is not dropped: there is no queue `\(drop.queue)` any more")
+                return nil
+            }
             let word = AlertDesk.word(telling), key = AlertView.key(alert.id)
             let ticket = TriggerDrops.ticket(
                 spool: site.spool.id, trigger: key, about: "\(word) \(number) \(now.nanoseconds)", at: now)
@@ -178,34 +224,82 @@ final class AlertDesk {
                 text: AlertDrop.text(drop, alert, word, at: now))
         }
     }
-    private func tell(_ alert: Alert, _ telling: AlertState.Telling, _ now: Timestamp) {
+    /// Kept until they are told: who is told twice is better off than who is never told.
+    private func notices(_ alert: Alert, _ telling: AlertState.Telling, _ now: Timestamp) -> [(
+        String, ValueMap
+    )] {
         let word = AlertDesk.word(telling)
-        for (_, deed) in deeds(alert, telling) {
-            guard case .notify(let names) = deed else { continue }
-            var lines = [alert.sentence]
-            if telling != .resolved {
-                if !alert.rule.recommendedActions.isEmpty {
-                    lines += ["", "To do:"] + alert.rule.recommendedActions.map { "- \($0)" }
-                }
-                lines += [
-                    "", "Known, and no more of it for four hours: bobbin alerts ack \(alert.id) --for 4h",
-                ]
+        var lines = [alert.sentence]
+        if telling != .resolved {
+            if !alert.rule.recommendedActions.isEmpty {
+                lines += ["", "To do:"] + alert.rule.recommendedActions.map { "- \($0)" }
             }
-            var details = alert.fields
-            details["event"] = .string("alert.\(word)")
-            details["file"] = .string(
-                "\(site.path)/\(SpoolName.reports)/\(SpoolName.alerts)/\(AlertView.fileName(alert))")
-            let level =
-                switch telling {
-                case .firing(.critical): "error"
-                case .firing(.warning): "warn"
-                case .resolved: "info"
-                }
-            notices.tell(
-                "\(word): \(alert.rule.name)\(alert.instance.isEmpty ? "" : " (\(alert.instance))")",
-                lines.joined(separator: "\n"), level: level, details: details, to: names,
-                from: nil)
+            lines += ["", "Known, and no more of it for four hours: bobbin alerts ack \(alert.id) --for 4h"]
         }
+        var details = alert.fields
+        details["event"] = .string("alert.\(word)")
+        details["file"] = .string(
+            "\(site.path)/\(SpoolName.reports)/\(SpoolName.alerts)/\(AlertView.fileName(alert))")
+        let about = alert.instance.isEmpty ? "" : " (\(alert.instance))"
+        return deeds(alert, telling).compactMap { number, deed in
+            guard case .notify(let names) = deed, !names.isEmpty else { return nil }
+            let notice: ValueMap = [
+                "to": .list(names.map(Value.string)), "title": .string("\(word): \(alert.rule.name)\(about)"),
+                "message": .string(lines.joined(separator: "\n")),
+                "level": .string(word == "critical" ? "error" : word == "warning" ? "warn" : "info"),
+                "details": .map(details), "tries": .int(0),
+            ]
+            return ("\(AlertDesk.noticePrefix)\(alert.id)/\(now.nanoseconds)/\(number)", notice)
+        }
+    }
+    private static let noticePrefix = "notice/"
+
+    private func send(_ key: String) {
+        guard let notice = drops.log.facts[key] else { return }
+        post.with { $0.sent += 1 }
+        let post = post
+        notices.tell(
+            notice["title"]?.text ?? "", notice["message"]?.text ?? "",
+            level: notice["level"]?.text ?? "warn",
+            details: notice["details"]?.mapValue ?? [:], to: (notice["to"]?.listValue ?? []).map(\.text),
+            from: nil
+        ) { isTold in
+            post.broadcast { post in
+                post.settled[key] = isTold
+                post.sent -= 1
+            }
+        }
+    }
+    /// Forgets what was told, and tries the others again.
+    private func settle() throws {
+        let settled = post.with { post in
+            defer { post.settled = [:] }
+            return post.settled
+        }
+        var facts: [String: ValueMap?] = [:]
+        var again: [String] = []
+        for (key, isTold) in settled {
+            guard var notice = drops.log.facts[key], !isTold else { facts[key] = .some(nil); continue }
+            let tries = (notice["tries"]?.intValue ?? 0) + 1
+            guard tries < AlertDesk.mostTries else {
+                log.error("alerts", "given up after \(tries) tries: \(notice["title"]?.text ?? key)")
+                facts[key] = .some(nil)
+                continue
+            }
+            notice["tries"] = .int(tries)
+            facts[key] = .some(notice)
+            again.append(key)
+        }
+        try drops.log.made([], facts: facts)
+        for key in again { send(key) }
+    }
+    /// At the end of a life: what is told within two seconds needs not be told by the next.
+    func close() {
+        _ = post.wait(until: Clocks.monotonic + Span.seconds(2).nanoseconds) { $0.sent <= 0 ? true : nil }
+        let told = post.with { $0.settled }.filter(\.value).keys
+        do throws(SystemError) {
+            try drops.log.made([], facts: Dictionary(uniqueKeysWithValues: told.map { ($0, nil) }))
+        } catch { log.warn("alerts", "what was told is told once more: \(error)") }
     }
     private static func line(_ alert: Alert, _ change: AlertState.Change) -> ValueMap {
         [
@@ -232,7 +326,7 @@ public enum AlertView {
     }
     static func fileName(_ alert: Alert) -> String { DropName.escaped(alert.id, limit: 200) + ".json" }
 
-    /// The latest of each alert that holds still.
+    /// The latest of each alert, also those that are over.
     static func acknowledgements(_ history: RunHistory, now: Timestamp) throws -> [String:
         AlertAcknowledgement]
     {
@@ -246,7 +340,7 @@ public enum AlertView {
                 at: fact.at, until: until, level: AlertLevel(rawValue: fact.outcome) ?? .critical,
                 by: fact.detail["by"]?.stringValue ?? "", note: fact.detail["note"]?.stringValue ?? "")
         }
-        return latest.filter { now < $0.value.until }
+        return latest
     }
 
     /// All of a site as of now: the numbers are today's, the states those of the reporter's last look.
@@ -263,7 +357,8 @@ public enum AlertView {
                 let id = Alert.id(rule.id, instance)
                 var state = states[id] ?? AlertState()
                 state.value = value
-                return Alert(rule: rule, instance: instance, state: state, acknowledgement: known[id])
+                let holds = known[id].flatMap { metrics.now < $0.until && state.isOfThisTime($0) ? $0 : nil }
+                return Alert(rule: rule, instance: instance, state: state, acknowledgement: holds)
             }
         }
     }
@@ -275,7 +370,8 @@ public enum AlertView {
         let lines = alerts.map { alert -> ValueMap in
             [
                 "kind": .string(acknowledged), "subject": .string(alert.id),
-                "outcome": .string((alert.state.level ?? .critical).rawValue), "by": .string(by),
+                "outcome": .string((alert.state.level ?? alert.state.pending?.level ?? .warning).rawValue),
+                "by": .string(by),
                 "until": .string(now.adding(span).rfc3339), "note": .string(note),
             ]
         }

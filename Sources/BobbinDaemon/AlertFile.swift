@@ -53,13 +53,22 @@ public struct AlertFile: Sendable {
         return file
     }
 
-    /// Why the jobs of a rule would be sent back; nil: they would be taken, or there are none.
+    /// Why nobody would be told, or the job of a rule would be sent back; nil: all is well.
     public static func trouble(_ rule: AlertRule, _ file: AlertFile, _ site: Site) -> String? {
         let alert = Alert(rule: rule, instance: "", state: AlertState())
         for action in file.actions[rule.id] ?? [] {
+            if case .notify(let names) = action.deed,
+                let name = names.first(where: {
+                    !$0.contains("@") && !Host.isExecutable("\(site.path)/ops/notify.d/\($0)")
+                })
+            {
+                return "there is no executable ops/notify.d/\(name), by which somebody is to be told"
+            }
             guard case .drop(let drop) = action.deed else { continue }
             let text = AlertDrop.text(drop, alert, "warning", at: Timestamp(seconds: 0))
-            if let why = TriggerSheet.trouble(text, site, path) { return why }
+            if let why = TriggerSheet.trouble(text, site, path) {
+                return "its job would be sent back: \(why)"
+            }
         }
         return nil
     }
@@ -122,6 +131,14 @@ private struct AlertSheet {
         rule.keepFiring = sheet.span(node, "keep_firing_for") ?? .zero
         if let field = node["hysteresis"] { rule.margin = margin(field) ?? rule.margin }
         if let field = node["only_if"] { rule.condition = condition(field) }
+        let isShare = metric.last.map { $0.contains("_rate") || $0.contains("_ratio") } ?? false
+        for level in AlertLevel.allCases where isShare {
+            if let end = rule.end(of: level), end > 1 || end < 0 {
+                sheet.problem(
+                    "alert `\(id)` would never end: it would have to come back to \(Alert.text(end)), and a share is from 0 to 1",
+                    (node["hysteresis"] ?? node).start, hint: "hysteresis: 0.02")
+            }
+        }
         rule.recommendedActions = sheet.texts(of: node, "recommended_actions")
         rule.repeatEvery = sheet.span(node, "repeat")
         if let every = rule.repeatEvery, let field = node["repeat"], every < .seconds(60) {
@@ -159,7 +176,8 @@ private struct AlertSheet {
             }
         case (_, 2):
             guard let map = first.mapValue, path[0] != "queues", path[1] == "*" || map[path[1]] != nil,
-                path[1] == "*" || AlertSheet.isNumber(map[path[1]])
+                path[1] == "*" || AlertSheet.isNumber(map[path[1]]),
+                !["next_run", "next_schedule"].contains(path[1])
             else {
                 wrong(path[1], first.mapValue?.entries.map(\.key) ?? [])
                 return nil

@@ -109,6 +109,14 @@ public struct Doctor {
                     "Name the source in \(WebhookFile.path), or take them away.")
             }
         }
+        examine("alerts") { doctor in
+            let file = try AlertFile.read(site)
+            for rule in file.rules where rule.isEnabled {
+                guard let why = AlertFile.trouble(rule, file, site) else { continue }
+                doctor.add(
+                    .wrong, "alert \(rule.id)", why, "Correct \(AlertFile.path), or put there what it names.")
+            }
+        }
         examine("schedules") { doctor in
             let view = try ScheduleView(site)
             guard !view.rows.isEmpty else { return }

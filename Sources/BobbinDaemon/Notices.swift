@@ -27,6 +27,8 @@ final class Notices: Sendable {
         var message: String
         var level: String
         var details: ValueMap
+        /// Told how it went, where somebody wants to know; not where it was never tried.
+        var done: @Sendable (Bool) -> Void = { _ in }
     }
     private struct State {
         var waiting: [Notice] = []
@@ -79,11 +81,11 @@ final class Notices: Sendable {
     /// `level`: info, warn or error.
     func tell(
         _ title: String, _ message: String, level: String, details: ValueMap, to names: [String],
-        from: String?, about run: RunID? = nil
+        from: String?, about run: RunID? = nil, done: @escaping @Sendable (Bool) -> Void = { _ in }
     ) {
-        guard !names.isEmpty else { return }
+        guard !names.isEmpty else { return done(true) }
         let notice = Notice(
-            to: names, from: from, title: title, message: message, level: level, details: details)
+            to: names, from: from, title: title, message: message, level: level, details: details, done: done)
         let isTaken = state.broadcast { state in
             guard !state.isClosed, state.waiting.count < Notices.most else { return false }
             state.waiting.append(notice)
@@ -132,24 +134,29 @@ final class Notices: Sendable {
     private func carry(_ notice: Notice) {
         let people = notice.to.filter { !$0.contains("@") }
         let addresses = notice.to.filter { $0.contains("@") }
+        var isTold = true
+        defer { notice.done(isTold) }
         for name in people {
-            run(
-                "notify: {to: \"{{ to }}\", title: \"{{ title }}\", message: \"{{ message }}\", level: \"{{ level }}\", details: \"{{ details }}\"}",
-                notice, ["to": .string(name)])
+            isTold =
+                run(
+                    "notify: {to: \"{{ to }}\", title: \"{{ title }}\", message: \"{{ message }}\", level: \"{{ level }}\", details: \"{{ details }}\"}",
+                    notice, ["to": .string(name)]) && isTold
         }
         guard !addresses.isEmpty else { return }
         let from = notice.from.map(Value.string) ?? .null
-        run(
-            "send_email: {to: \"{{ to }}\", from: \"{{ sender }}\", subject: \"{{ title }}\", body: \"{{ message }}\"}",
-            notice, ["to": .list(addresses.map(Value.string)), "sender": from])
+        isTold =
+            run(
+                "send_email: {to: \"{{ to }}\", from: \"{{ sender }}\", subject: \"{{ title }}\", body: \"{{ message }}\"}",
+                notice, ["to": .list(addresses.map(Value.string)), "sender": from]) && isTold
     }
 
     /// A job of one step, whose texts are values and never read as anything else.
-    private func run(_ step: String, _ notice: Notice, _ more: ValueMap) {
+    private func run(_ step: String, _ notice: Notice, _ more: ValueMap) -> Bool {
         let text =
             "dsl_version: \"1.1\"\nname: notice\ntimeout: 60s\nvariables: {to: \"\", sender: \"\", title: \"\", message: \"\", level: \"\", details: {}}\nsteps:\n  - \(step)\n"
         guard var spec = site.reader().read(Array(text.utf8), name: "notice.yaml", stem: "notice").job else {
-            return log.error("notices", "a notice could not be made a job of one step: a mistake in Bobbin")
+            log.error("notices", "a notice could not be made a job of one step: a mistake in Bobbin")
+            return false
         }
         spec.variables.merge([
             "title": .string(notice.title), "message": .string(notice.message),
@@ -165,5 +172,6 @@ final class Notices: Sendable {
                 "notices", "\(more["to"]?.text ?? "") could not be told: \(failure.message) [\(failure.code)]"
             )
         }
+        return record.failure == nil
     }
 }

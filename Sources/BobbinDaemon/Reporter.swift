@@ -91,6 +91,7 @@ public final class Reporter: Sendable {
             }
             if isClosing == true { break }
         }
+        desk?.close()
         withExtendedLifetime(lock) {}
     }
     /// An error in words, without the marks of the language that it was made in.
@@ -121,7 +122,8 @@ public final class Reporter: Sendable {
         var report = try SiteReport(site, now: now, memory: memory)
         guard report.hasHistory else { return false }
         // A disk that is full keeps alerts from moving, not the numbers from being written where there is room again.
-        do { try desk.look(&report.metrics, report.acknowledgements) } catch {
+        var areAlertsKnown = false
+        do { areAlertsKnown = try desk.look(&report.metrics, report.acknowledgements) } catch {
             log.error("alerts", "no look at the alerts this time: \(Reporter.sentence(error))")
         }
         history.append(
@@ -129,7 +131,7 @@ public final class Reporter: Sendable {
                 + ClusterMemory.lines(report.metrics.clusters.filter { $0.count > 0 }, besides: report.known),
             at: now)
         report.metrics.took = Span(nanoseconds: Clocks.monotonic - begin)
-        try ReportFiles(site).write(report.metrics, live: report.live)
+        try ReportFiles(site).write(report.metrics, live: report.live, areAlertsKnown: areAlertsKnown)
         tellRules(report.ruleTrouble)
         return true
     }
@@ -152,7 +154,7 @@ public struct ReportFiles {
     private let site: Site
     public init(_ site: Site) { self.site = site }
 
-    func write(_ metrics: Metrics, live: [RunRecord]) throws {
+    func write(_ metrics: Metrics, live: [RunRecord], areAlertsKnown: Bool) throws {
         var metrics = metrics
         let reports = try site.spool.site.makeDirectory(SpoolName.reports)
         // First what the report links to.
@@ -166,10 +168,13 @@ public struct ReportFiles {
             try put(metrics.markdown, "report.md", directory)
             try put(numbers, "report.json", directory)
         }
-        try putAlerts(metrics.alerts, reports)
+        // Something odd in the way of one of these files does not keep the numbers back.
+        var trouble: (any Error)?
+        if areAlertsKnown { do { try putAlerts(metrics.alerts, reports) } catch { trouble = error } }
         try put(metrics.prometheus, ReportFiles.prometheus, reports)
         // The last one: who sees it has all the others of the same instant.
         try put(numbers, ReportFiles.json, reports)
+        if let trouble { throw trouble }
     }
     /// One file for each alert that fires or is about to; of the others there is none, so that `ls` tells.
     private func putAlerts(_ alerts: [Alert], _ reports: Directory) throws(SystemError) {

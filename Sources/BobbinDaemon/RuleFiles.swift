@@ -6,7 +6,7 @@
 public enum RuleFiles {
     /// Each as it is shown.
     public static func problems(_ site: Site) -> [String] {
-        // One with errors in the configuration is told of elsewhere.
+        // A configuration that has errors or cannot be read is told of elsewhere; without its queues nothing else can be judged.
         guard let queues = try? site.configuration().queues else { return [] }
         var problems: [String] = []
         func look(_ path: String, _ read: () throws -> Void) {

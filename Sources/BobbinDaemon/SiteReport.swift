@@ -36,7 +36,7 @@ public struct SiteReport: Sendable {
         throws
     {
         let spool = site.spool
-        let end = end ?? now, isNow = end >= now
+        let isNow = end.map { $0 >= now } ?? true, end = min(end ?? now, now)
         func before(_ moment: Timestamp, _ span: Span) -> Timestamp {
             moment.adding(Span(nanoseconds: -span.nanoseconds))
         }
@@ -68,14 +68,13 @@ public struct SiteReport: Sendable {
                 Attention(.trouble, "ops/failure-rules.yaml has mistakes", command: "bobbin clusters"))
         }
         // What waits, fires and lives now is no part of what was.
+        metrics.isPast = !isNow
         guard isNow else { return }
         live = Replays.live(spool).filter { $0.finalState == nil }
         try metrics.takePresent(site, live)
         metrics.attention.insert(contentsOf: SiteReport.attention(live, now), at: 0)
-        do { metrics.alerts = try AlertView.alerts(site, metrics, history) } catch let error
-            as ConfigurationProblem
-        {
-            alertTrouble = error.text
+        do { metrics.alerts = try AlertView.alerts(site, metrics, history) } catch {
+            alertTrouble = Reporter.sentence(error)
             metrics.attention.append(
                 Attention(.trouble, "\(AlertFile.path) has mistakes", command: "bobbin alerts"))
         }

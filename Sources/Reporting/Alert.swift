@@ -44,6 +44,7 @@ public struct Alert: Sendable {
     public var sentence: String {
         let about = instance.isEmpty ? "" : " (\(instance))"
         let metric = rule.metric.map { $0 == "*" ? instance : $0 }.joined(separator: ".")
+        if rule.metric.isEmpty { return "\(rule.name)\(about): its rule is gone or switched off" }
         guard let value = state.value else { return "\(rule.name)\(about): \(metric) is not known" }
         let number = Alert.text(value)
         guard let level = state.level ?? state.pending?.level, let bound = rule.thresholds[level] else {

@@ -37,7 +37,9 @@ public struct AlertRule: Hashable, Sendable {
     public var hold = Span.zero
     /// So long it must be back.
     public var keepFiring = Span.zero
-    public var margin = Margin.share(0.1)
+    /// nil: a tenth of the threshold where it must stay below it; nothing where it must stay above, since many a number ends there
+    /// (a share at 1, runners at one).
+    public var margin: Margin?
     public var condition: Condition?
     public var recommendedActions: [String] = []
     /// Told again while it lasts.
@@ -54,18 +56,24 @@ public struct AlertRule: Hashable, Sendable {
         self.thresholds = thresholds
     }
 
+    /// Where the way back of a level ends.
+    public func end(of level: AlertLevel) -> Double? {
+        guard let bound = thresholds[level] else { return nil }
+        let way =
+            switch margin ?? (side == .above ? .share(0.1) : .amount(0)) {
+            case .share(let share): abs(bound) * share
+            case .amount(let amount): amount
+            }
+        return side == .above ? bound - way : bound + way
+    }
     func isBeyond(_ value: Double, _ level: AlertLevel) -> Bool {
         guard let bound = thresholds[level] else { return false }
         return side == .above ? value > bound : value < bound
     }
     /// Of an alert that fires: its number has not come back far enough to end it.
     func isHeld(_ value: Double, _ level: AlertLevel) -> Bool {
-        guard let bound = thresholds[level] else { return false }
-        let way =
-            switch margin {
-            case .share(let share): abs(bound) * share
-            case .amount(let amount): amount
-            }
+        guard let bound = thresholds[level], let end = end(of: level) else { return false }
+        let way = abs(end - bound)
         // Without a margin the threshold itself is back; with one, what has not come the whole way is not.
         if way == 0 { return isBeyond(value, level) }
         // 0.9 and a margin of 0.05 is 0.95, whatever the last bit of their sum says.

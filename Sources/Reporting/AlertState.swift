@@ -24,7 +24,8 @@ public struct AlertAcknowledgement: Hashable, Sendable {
 public struct AlertState: Hashable, Sendable {
     public enum Change: String, Hashable, Sendable { case fired, raised, lowered, resolved }
     /// What is to be said now.
-    public enum Telling: Hashable, Sendable { case firing(AlertLevel), resolved }
+    /// `again`: the same once more, for people only.
+    public enum Telling: Hashable, Sendable { case firing(AlertLevel), again(AlertLevel), resolved }
     /// Between looks further apart than this nobody knows what the number was.
     public static let longestPause = Span.seconds(300)
 
@@ -120,18 +121,24 @@ public struct AlertState: Hashable, Sendable {
             defer { told = nil }
             return told == nil ? nil : .resolved
         }
-        if let acknowledgement, acknowledgement.at <= now, now < acknowledgement.until,
-            level <= acknowledgement.level
-        {
-            return nil
-        }
-        if let told {
-            let isAgain = rule.repeatEvery.map { now.since(told.at) >= $0 } ?? false
-            // Told at critical, then lowered: that it is still there was told with more weight.
-            guard level > told.level || isAgain || now < told.at else { return nil }
+        let known = acknowledgement.flatMap { isOfThisTime($0) && level <= $0.level ? $0 : nil }
+        if let known, known.at <= now, now < known.until { return nil }
+        if let told, level <= told.level {
+            let isDue = rule.repeatEvery.map { now.since(told.at) >= $0 } ?? false
+            // Whoever knew has had the time that was asked for, and it fires still.
+            let isOver = known.map { told.at < $0.until } ?? false
+            guard isDue || isOver || now < told.at else { return nil }
+            // Told at critical, then lowered: it is still what was told.
+            self.told = (told.level, now)
+            return .again(level)
         }
         told = (level, now)
         return .firing(level)
+    }
+
+    /// Somebody said so of this time that the number is beyond, not of an earlier one.
+    public func isOfThisTime(_ acknowledgement: AlertAcknowledgement) -> Bool {
+        stages.values.compactMap(\.beyond).min().map { $0 <= acknowledgement.at } ?? false
     }
 }
 

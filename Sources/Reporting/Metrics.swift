@@ -90,6 +90,8 @@ public struct Metrics: Sendable {
     /// Of the last minute, divided by the processors.
     public var loadPerProcessor: Double?
     public var alerts: [Alert] = []
+    /// The windows ended before now, and what is so now is left out.
+    public var isPast = false
     /// How long it took the reporter to gather all this; nil where somebody else asked.
     public var took: Span?
     public var version = ""
@@ -201,21 +203,39 @@ public struct Metrics: Sendable {
 
     /// The guide's `jq '.top_failure_clusters_24h'` works on it. Of another stretch `_24h` in the names is `_window`.
     public var fields: ValueMap {
-        guard stretch != .seconds(86_400) else { return fieldsOfDay }
-        let rest = ValueMap(
-            distinct: fieldsOfDay.entries.map { ($0.key.replacing("_24h", with: "_window"), $0.value) })
+        var fields = fieldsOfDay
+        if isPast {
+            fields = ValueMap(
+                distinct: fields.entries.filter { !Metrics.ofNow.contains($0.key) }.map { ($0.key, $0.value) }
+            )
+        }
+        guard stretch != .seconds(86_400) || isPast else { return fields }
+        let rest = Metrics.renamed(fields)
         var map: ValueMap = [
             "window": .map(["since": .string(day.since.rfc3339), "until": .string(now.rfc3339)])
         ]
         map.merge(rest)
         return map
     }
+    private static let ofNow: Set<String> = [
+        "queue_depth_current", "paused_runs_current", "interrupted_runs_current", "queues", "runners_alive",
+        "disk_free_bytes", "disk_free_ratio", "inodes_free_ratio", "host_memory_used_ratio",
+        "host_load_per_cpu", "alerts", "alerts_firing", "report_duration_seconds",
+    ]
+    private static func renamed(_ map: ValueMap) -> ValueMap {
+        ValueMap(
+            distinct: map.entries.map { entry in
+                let key = entry.key.replacing("_24h", with: "_window")
+                return (key, entry.value.mapValue.map { .map(renamed($0)) } ?? entry.value)
+            })
+    }
     /// The few that a job wants to know.
     public var summary: ValueMap {
         let failed = day.byState.reduce(0) { $0 + ($1.key.isFailure ? $1.value : 0) }
         return [
             "runs": .int(day.runs), "failed": .int(failed), "success_rate": Metrics.number(day.successRate),
-            "needs": .int(needs.count), "alerts": .int(alerts.count { $0.state.level != nil }),
+            "needs": isPast ? .null : .int(needs.count),
+            "alerts": isPast ? .null : .int(alerts.count { $0.state.level != nil }),
         ]
     }
     private var fieldsOfDay: ValueMap {
@@ -229,8 +249,8 @@ public struct Metrics: Sendable {
             "runs_24h": .int(day.runs),
             "runs_per_hour_24h": .double(
                 (Double(day.runs) / (Double(stretch.milliseconds) / 3_600_000) * 1000).rounded() / 1000),
-            "trend_runs_24h": .list(day.hours.suffix(24).map { .int($0.runs) }),
-            "trend_failed_24h": .list(day.hours.suffix(24).map { .int($0.failed) }),
+            "trend_runs_24h": .list(day.hours.map { .int($0.runs) }),
+            "trend_failed_24h": .list(day.hours.map { .int($0.failed) }),
             "success_rate_24h": number(day.successRate), "retry_rate_24h": number(day.retryRate),
         ]
         let hour = day.hours.last ?? (0, 0)

@@ -32,7 +32,8 @@ public struct OutcomeTally: Sendable {
         self.since = since
         self.until = until
         self.measuresDepth = measuresDepth
-        let count = max(1, Int((until.since(since).nanoseconds + 3_599_999_999_999) / 3_600_000_000_000))
+        // `until` is a millisecond after the last end that counts.
+        let count = max(1, Int((until.since(since).nanoseconds + 3_599_998_999_999) / 3_600_000_000_000))
         hours = Array(repeating: (0, 0), count: min(count, 24 * 400))
         busy = Array(repeating: 0, count: hours.count)
     }

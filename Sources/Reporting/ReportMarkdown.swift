@@ -14,7 +14,7 @@ extension Metrics {
         if !firing.isEmpty { lines += ["", "## Alerts", ""] }
         for alert in firing {
             lines.append(
-                "- **\(alert.state.level?.rawValue ?? "")**: \(Metrics.escaped(alert.sentence))\(since(alert))"
+                "- **\(alert.state.level?.rawValue ?? "")**: \(Metrics.escaped(alert.sentence + since(alert)))"
             )
             for action in alert.rule.recommendedActions {
                 lines.append("  - To do: \(Metrics.escaped(action))")

@@ -26,7 +26,9 @@ extension Metrics {
             "throughput", "Runs of each hour", Chart.hours(Array(day.hours.suffix(24)), until: now))
         body += Html.section(
             "week", "Runs of each day", Chart.days(days, until: now))
-        body += Html.section("depth", "How many waited", Chart.depth(samples, now: now))
+        if stretch == .seconds(86_400) {
+            body += Html.section("depth", "How many waited", Chart.depth(samples, now: now))
+        }
         if !queues.isEmpty { body += Html.section("queues", "Queues", queueTable + ageTable) }
         body += Html.section("failures", "Failures of \(ReportWords.stretch(stretch))", failureList)
         if !slowestJobs.isEmpty { body += Html.section("slow", "Slowest jobs", slowTable) }

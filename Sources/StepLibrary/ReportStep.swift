@@ -52,7 +52,9 @@ struct ReportStep: StepAction {
         }
         let format = arguments.text("format")
         let since = arguments.span("since")
-        guard since >= .seconds(60) else { throw .parameter("`since` is at least a minute") }
+        guard (Span.seconds(60)...Span.seconds(400 * 86_400)).contains(since) else {
+            throw .parameter("`since` is from a minute to 400 days")
+        }
         var request = ReportRequest(site: context.baseDirectory, format: format, since: since, until: nil)
         if let text = arguments.optionalText("until") {
             guard let instant = Timestamp(rfc3339: text) else {

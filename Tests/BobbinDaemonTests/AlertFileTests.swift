@@ -38,6 +38,8 @@ import Testing
         ("metric: runs_24h, below: {warning: 1, critical: 5}", "critical is the smaller one"),
         ("metric: runs_24h, above: 1, for: long", "`for` must be a duration"),
         ("metric: runs_24h, above: 1, hysteresis: 200%", "`hysteresis` must be a share"),
+        ("metric: success_rate_24h, below: 0.95, hysteresis: 10%", "would never end"),
+        ("metric: scheduler_metrics.next_run, above: 1", "there is no metric"),
         ("metric: runs_24h, above: 1, repeat: 5s", "at least a minute"),
         ("metric: runs_24h, above: 1, only_if: {metric: runs_24h}", "`only_if` needs either"),
         ("metric: runs_24h, above: 1, only_if: {metric: runs_by_state_24h.*, above: 1}", "asks one metric"),

@@ -41,6 +41,11 @@ private func rule(
                 == ["-", "fired", "raised", "-", "lowered", "-", "resolved"])
         // Straight to the top; a number that is not there is not beyond.
         #expect(changes(depth, [200, nil]) == ["fired", "resolved"])
+        // What may not fall below one is well again at one; a share that may not fall below 95 % need not come to 104.5 %.
+        var runners = AlertRule(id: "r", metric: ["m"], side: .below, thresholds: [.critical: 1])
+        #expect(changes(runners, [1, 0, 1]) == ["-", "fired", "resolved"])
+        runners.thresholds = [.warning: 0.95]
+        #expect(changes(runners, [0.9, 0.95]) == ["fired", "resolved"])
         // Above nothing: the first one fires, and none ends it.
         #expect(changes(rule([.warning: 0]), [0, 1, 1, 0]) == ["-", "fired", "-", "resolved"])
     }
@@ -70,6 +75,7 @@ private func rule(
                 _ = state.look(rule, value, now: at(number * 60))
                 switch state.telling(rule, known, now: at(number * 60)) {
                 case .firing(let level): return level.rawValue
+                case .again(let level): return "again \(level.rawValue)"
                 case .resolved: return "resolved"
                 case nil: return "-"
                 }
@@ -82,12 +88,17 @@ private func rule(
             ])
         #expect(
             tellings(rule([.warning: 50], repeatEvery: 120), [60, 60, 60, 60, 60])
-                == ["warning", "-", "warning", "-", "warning"])
+                == ["warning", "-", "again warning", "-", "again warning"])
         let known = AlertAcknowledgement(at: at(0), until: at(150), level: .warning, by: "ann", note: "")
         // Silent while somebody knows; when that is over and it still fires, it is told.
         #expect(tellings(depth, [60, 60, 60, 60, 60], known) == ["-", "-", "-", "warning", "-"])
         // Worse than what she knows of.
         #expect(tellings(depth, [60, 120, 0], known) == ["-", "critical", "resolved"])
+        // Told, then known for a while: told again when that is over. And only of this time: the next is news.
+        let later = AlertAcknowledgement(at: at(60), until: at(150), level: .warning, by: "ann", note: "")
+        #expect(tellings(depth, [60, 60, 60, 60, 60], later) == ["warning", "-", "-", "again warning", "-"])
+        let month = AlertAcknowledgement(at: at(0), until: at(90_000), level: .critical, by: "ann", note: "")
+        #expect(tellings(depth, [60, 0, 60, 120], month) == ["-", "-", "warning", "critical"])
         // Over before anybody was told: nothing to take back.
         #expect(tellings(depth, [60, 0, 0], known) == ["-", "-", "-"])
     }

@@ -66,7 +66,9 @@ struct AlertsVerb: ParsableCommand {
         }
         func validate() throws {
             _ = try span()
-            if note.utf8.count > 1_000 { throw ValidationError("--note is longer than 1,000 bytes") }
+            if note.utf8.count > 1_000 || note.unicodeScalars.contains(where: { $0.value < 0x20 }) {
+                throw ValidationError("--note is one line of up to 1,000 bytes")
+            }
         }
         func run() throws {
             let site = try site.openOwn()
@@ -78,12 +80,19 @@ struct AlertsVerb: ParsableCommand {
                 Terminal.complain("there is no alert `\(Terminal.escape(id))`\(near)")
                 throw ExitCode(Exit.usage)
             }
+            for alert in chosen where alert.state.level == nil && alert.state.pending == nil {
+                Terminal.complain(
+                    "\(alert.id) does not fire: what nobody was told of cannot be known; to hear nothing of it at all, `enabled: false` in \(AlertFile.path)"
+                )
+                throw ExitCode(Exit.failed)
+            }
             try AlertView.acknowledge(
                 chosen, site, by: Host.userName(ProcessSetup.uid), for: span(), note: note, now: now)
             for alert in chosen {
-                let level = alert.state.level.map { " at \($0.rawValue)" } ?? ""
+                let level =
+                    (alert.state.level ?? alert.state.pending?.level).map { " at \($0.rawValue)" } ?? ""
                 print(
-                    "\(alert.id): known\(level); nobody is told again before \(now.adding(try span()).rfc3339)"
+                    "\(alert.id): known\(level); nobody is told again while it is no worse, before \(now.adding(try span()).rfc3339)"
                 )
             }
         }

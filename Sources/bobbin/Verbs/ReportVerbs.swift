@@ -34,6 +34,9 @@ struct ReportVerb: ParsableCommand {
         // `24h` and now are read one after the other.
         let exact = (end ?? Terminal.now).since(try InstantText.read(since, "--since"))
         let stretch = Span.seconds((exact.milliseconds + 500) / 1000)
+        guard stretch <= .seconds(400 * 86_400) else {
+            throw ValidationError("a report is of 400 days at most")
+        }
         guard stretch >= .seconds(60) else {
             throw ValidationError("--since is at least a minute before --until")
         }
