@@ -151,6 +151,7 @@ final class AlertDesk {
             (self.bytes, self.queues, hasRead) = (bytes, queues, true)
             let file = try AlertFile.read(bytes, queues: queues)
             self.file = file
+            lookTrouble = ""
             for rule in file.rules where rule.isEnabled {
                 guard let why = AlertFile.trouble(rule, file, site) else { continue }
                 log.warn("alerts", "\(rule.id): \(why)")
@@ -290,7 +291,11 @@ final class AlertDesk {
             facts[key] = .some(notice)
             again.append(key)
         }
-        try drops.log.made([], facts: facts)
+        do throws(SystemError) { try drops.log.made([], facts: facts) } catch {
+            // Nothing was written down: at the next look all of it once more.
+            post.with { $0.settled.merge(settled) { newer, _ in newer } }
+            throw error
+        }
         for key in again { send(key) }
     }
     /// At the end of a life: what is told within two seconds needs not be told by the next.

@@ -25,9 +25,10 @@ struct ReportPages {
         let files = FinalFiles(site.spool)
         for run in failing.flatMap({ $0.runs.prefix(ReportPages.runsOfCluster) }) {
             let name = ReportPages.name(run)
-            guard !there.contains(name), let found = files.find(run), let record = files.read(found) else {
-                continue
-            }
+            // A page made while the run waited for somebody is made anew after its end.
+            guard try !there.contains(name) || isOpen(name, in: runsDirectory), let found = files.find(run),
+                let record = files.read(found)
+            else { continue }
             try put(RunPage.html(record, logs: logs(record), now: metrics.now), name, runsDirectory)
             there.insert(name)
         }
@@ -47,6 +48,11 @@ struct ReportPages {
         try removeOld(in: runsDirectory, there, metrics.now)
         return Set(there.map { "\(ReportPages.runs)/\($0)" })
             .union(failing.map { "\(ReportPages.clusters)/\(ReportPages.name($0))" })
+    }
+    private func isOpen(_ name: String, in directory: Directory) throws -> Bool {
+        // The style comes first, and is no longer than this.
+        let bytes = try directory.openForReading(name).read(upTo: 16 << 10)
+        return String(decoding: bytes, as: UTF8.self).contains(RunPage.openMark)
     }
     private static func name(_ run: RunID) -> String { "\(run).html" }
     private static func name(_ cluster: FailureCluster) -> String { cluster.id + ".html" }

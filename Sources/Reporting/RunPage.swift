@@ -17,16 +17,18 @@ public enum RunPage {
         }
     }
     private static let mostSteps = 200
+    /// In the page of a run that has not ended, near its beginning.
+    public static let openMark = "data-run=\"open\""
 
     public static func html(_ run: RunRecord, logs: [Log], now: Timestamp) -> String {
-        let job = Html.escaped(run.acceptance.jobName)
+        let job = personal(run.acceptance.jobName)
         var body =
-            "<header><h1>\(job) <em class=\"\(run.finalState?.isFailure == true ? "critical" : "mark")\">\(run.state.text)</em></h1><p><code>\(run.id)</code> · as of \(ReportWords.moment(now))</p></header>\n<main>\n"
+            "<header\(run.finalState == nil ? " \(openMark)" : "")><h1>\(job) <em class=\"\(run.finalState?.isFailure == true ? "critical" : "mark")\">\(run.state.text)</em></h1><p><code>\(run.id)</code> · as of \(ReportWords.moment(now))</p></header>\n<main>\n"
         if let failure = run.failure ?? run.unknownStep?.failure {
             let step = failure.step.map { "Step \(Html.escaped($0)): " } ?? ""
             body += Html.section(
                 "why", "Why",
-                "<p class=\"critical\">\(step)\(personal(failure.message)) <code>\(Html.escaped(failure.code))</code></p><p>\(Html.withCode(failure.whatToDo))</p>"
+                "<p class=\"critical\">\(step)\(personal(failure.message)) <code>\(Html.escaped(failure.code))</code></p><p>\(Html.withCode(PersonalData.masked(failure.whatToDo)))</p>"
             )
         }
         body += Html.section("facts", "Facts", facts(run))
@@ -42,13 +44,13 @@ public enum RunPage {
         }
         for (number, log) in logs.enumerated() {
             body += Html.section(
-                "log\(number)", "Log of step \(Html.escaped(log.step))",
+                "log\(number)", "Log of step \(personal(log.step))",
                 (log.isCut ? "<p>The end of it: <code>bobbin log \(run.id)</code> shows all.</p>" : "")
                     + "<pre tabindex=\"0\">\(personal(log.text))</pre>")
         }
         body +=
             "</main>\n<footer><p>Mail addresses, people's directories and phone numbers are masked.</p></footer>\n"
-        return Html.page("\(run.acceptance.jobName), \(run.state.text)", body)
+        return Html.page("\(PersonalData.masked(run.acceptance.jobName)), \(run.state.text)", body)
     }
 
     private static func personal(_ text: String) -> String { Html.escaped(PersonalData.masked(text)) }
@@ -74,7 +76,7 @@ public enum RunPage {
             )
         }
         let cells = rows.map {
-            "<div class=\"tile\"><dt>\(Html.escaped($0.0))</dt><dd>\(Html.escaped($0.1))</dd></div>"
+            "<div class=\"tile\"><dt>\(Html.escaped($0.0))</dt><dd>\(personal($0.1))</dd></div>"
         }
         return "<dl class=\"tiles\">\(cells.joined())</dl>"
     }
@@ -93,7 +95,7 @@ public enum RunPage {
                 "<svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"\(color)\" x=\"\(Int(min(from, 996)))\" y=\"0\" width=\"\(Int(min(length, 1000 - min(from, 996))))\" height=\"10\"/></svg>"
             let again = step.runAttempt > 1 || step.attempt > 1 ? " (\(step.runAttempt).\(step.attempt))" : ""
             return [
-                "\(Html.escaped(step.label))\(again) \(Html.escaped(String(step.title.prefix(80))))",
+                "\(Html.escaped(step.label))\(again) \(personal(String(step.title.prefix(80))))",
                 Html.escaped(step.state.rawValue),
                 step.endedAt.map { ReportWords.age($0.since(step.startedAt)) } ?? "runs",
                 bar,

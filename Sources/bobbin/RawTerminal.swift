@@ -39,13 +39,13 @@ struct RawTerminal {
         var settings = before
         tcsetattr(0, TCSADRAIN, &settings)
     }
-    /// Each line where it belongs; nothing flickers, because nothing is emptied first.
+    /// Each line where it belongs; only what a line does not fill is emptied.
     func draw(_ lines: [String]) {
         var text = "\u{1B}[H"
         for (index, line) in lines.enumerated() {
-            text += "\u{1B}[\(index + 1);1H" + line + "\u{1B}[K"
+            text += "\u{1B}[\(index + 1);1H" + "\u{1B}[K" + line
         }
-        write(text + "\u{1B}[J")
+        write(text)
     }
     private func write(_ text: String) {
         fflush(nil)
