@@ -30,6 +30,8 @@ final class AlertDesk {
     private struct Post {
         var settled: [String: Bool] = [:]
         var sent = 0
+        /// Not taken, as too many waited: sent at the next look.
+        var owed: Set<String> = []
     }
     private let post = Monitor(Post())
     private static let mostTries = 5
@@ -242,24 +244,31 @@ final class AlertDesk {
         details["file"] = .string(
             "\(site.path)/\(SpoolName.reports)/\(SpoolName.alerts)/\(AlertView.fileName(alert))")
         let about = alert.instance.isEmpty ? "" : " (\(alert.instance))"
-        return deeds(alert, telling).compactMap { number, deed in
-            guard case .notify(let names) = deed, !names.isEmpty else { return nil }
+        // One for each of them: who was told is not told again because somebody else could not be.
+        return deeds(alert, telling).flatMap { number, deed -> [(Int, Int, String)] in
+            guard case .notify(let names) = deed else { return [] }
+            return names.enumerated().map { (number, $0.offset, $0.element) }
+        }
+        .map { number, place, name in
             let notice: ValueMap = [
-                "to": .list(names.map(Value.string)), "title": .string("\(word): \(alert.rule.name)\(about)"),
+                "to": .list([.string(name)]), "title": .string("\(word): \(alert.rule.name)\(about)"),
                 "message": .string(lines.joined(separator: "\n")),
                 "level": .string(word == "critical" ? "error" : word == "warning" ? "warn" : "info"),
                 "details": .map(details), "tries": .int(0),
             ]
-            return ("\(AlertDesk.noticePrefix)\(alert.id)/\(now.nanoseconds)/\(number)", notice)
+            return ("\(AlertDesk.noticePrefix)\(alert.id)/\(now.nanoseconds)/\(number).\(place)", notice)
         }
     }
     private static let noticePrefix = "notice/"
 
     private func send(_ key: String) {
         guard let notice = drops.log.facts[key] else { return }
-        post.with { $0.sent += 1 }
+        post.with { post in
+            post.sent += 1
+            post.owed.remove(key)
+        }
         let post = post
-        notices.tell(
+        let isTaken = notices.tell(
             notice["title"]?.text ?? "", notice["message"]?.text ?? "",
             level: notice["level"]?.text ?? "warn",
             details: notice["details"]?.mapValue ?? [:], to: (notice["to"]?.listValue ?? []).map(\.text),
@@ -269,6 +278,11 @@ final class AlertDesk {
                 post.settled[key] = isTold
                 post.sent -= 1
             }
+        }
+        guard !isTaken else { return }
+        post.broadcast { post in
+            post.sent -= 1
+            post.owed.insert(key)
         }
     }
     /// Forgets what was told, and tries the others again.
@@ -296,7 +310,7 @@ final class AlertDesk {
             post.with { $0.settled.merge(settled) { newer, _ in newer } }
             throw error
         }
-        for key in again { send(key) }
+        for key in again + post.with({ $0.owed.sorted() }) { send(key) }
     }
     /// At the end of a life: what is told within two seconds needs not be told by the next.
     func close() {

@@ -27,7 +27,7 @@ final class Notices: Sendable {
         var message: String
         var level: String
         var details: ValueMap
-        /// Told how it went, where somebody wants to know; not where it was never tried.
+        /// Told how it went, where somebody wants to know.
         var done: @Sendable (Bool) -> Void = { _ in }
     }
     private struct State {
@@ -78,12 +78,15 @@ final class Notices: Sendable {
             from: from, about: run.id)
     }
 
-    /// `level`: info, warn or error.
-    func tell(
+    /// `level`: info, warn or error. False: not taken, as too many wait; then `done` is never told either.
+    @discardableResult func tell(
         _ title: String, _ message: String, level: String, details: ValueMap, to names: [String],
         from: String?, about run: RunID? = nil, done: @escaping @Sendable (Bool) -> Void = { _ in }
-    ) {
-        guard !names.isEmpty else { return done(true) }
+    ) -> Bool {
+        guard !names.isEmpty else {
+            done(true)
+            return true
+        }
         let notice = Notice(
             to: names, from: from, title: title, message: message, level: level, details: details, done: done)
         let isTaken = state.broadcast { state in
@@ -91,8 +94,9 @@ final class Notices: Sendable {
             state.waiting.append(notice)
             return true
         }
-        if !isTaken { log.warn("notices", "too many at once; not told: \(title)", run: run) }
+        if !isTaken { log.warn("notices", "too many at once; not told now: \(title)", run: run) }
         start()
+        return isTaken
     }
 
     private func start() {

@@ -21,6 +21,7 @@ struct ReportPages {
         let failing = metrics.clusters.filter { $0.count > 0 && ReportPages.isFit($0.id) }
             .prefix(ReportPages.mostClusters)
         let runsDirectory = try reports.makeDirectory(ReportPages.runs)
+        try removeOld(in: runsDirectory, metrics.now)
         var there = Set(try runsDirectory.names())
         let files = FinalFiles(site.spool)
         for run in failing.flatMap({ $0.runs.prefix(ReportPages.runsOfCluster) }) {
@@ -45,7 +46,6 @@ struct ReportPages {
             there.insert(name)
         }
         try makeClusters(failing, metrics.now, there, reports)
-        try removeOld(in: runsDirectory, there, metrics.now)
         return Set(there.map { "\(ReportPages.runs)/\($0)" })
             .union(failing.map { "\(ReportPages.clusters)/\(ReportPages.name($0))" })
     }
@@ -75,7 +75,7 @@ struct ReportPages {
             }
             try put(page, ReportPages.name(cluster), directory)
         }
-        try removeOld(in: directory, Set(try directory.names()), now)
+        try removeOld(in: directory, now)
     }
 
     /// The ends of its logs, the latest steps first where there are many.
@@ -95,12 +95,14 @@ struct ReportPages {
             if isCut, let end = text.firstIndex(where: \.isNewline) {
                 text = String(text[text.index(after: end)...])
             }
+            // Lines that end as on other systems are lines all the same.
+            text = text.split(separator: "\r\n", omittingEmptySubsequences: false).joined(separator: "\n")
             return RunPage.Log(step: "\(step.label) \(step.title)", text: text, isCut: isCut)
         }
     }
 
-    private func removeOld(in directory: Directory, _ names: Set<String>, _ now: Timestamp) throws {
-        for name in names where name.hasSuffix(".html") {
+    private func removeOld(in directory: Directory, _ now: Timestamp) throws {
+        for name in try directory.names() where name.hasSuffix(".html") {
             guard let status = try directory.statusIfPresent(name),
                 now.since(Timestamp(nanoseconds: status.modified)) > ReportPages.kept
             else { continue }

@@ -65,11 +65,22 @@ public final class WallAlarm: Sendable {
 
 public final class SignalInbox: Sendable {
     public let fd: Int32
+    private let signals: [Int32]
     /// Blocks the signals in this thread and all that it starts, and queues them here instead.
     public init(_ signals: [Int32]) throws(SystemError) {
+        self.signals = signals
         fd = try SystemCalls.wrapped("signalfd") { bb_signalfd(signals, Int32(signals.count)) }
     }
     deinit { close(fd) }
+    /// Meanwhile the signals do in this thread what they did before.
+    public func letThrough(_ body: () -> Void) {
+        var set = sigset_t(), before = sigset_t()
+        sigemptyset(&set)
+        for signal in signals { sigaddset(&set, signal) }
+        pthread_sigmask(SIG_UNBLOCK, &set, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        body()
+    }
     public func next() -> Int32? {
         var info = signalfd_record()
         let got = withUnsafeMutableBytes(of: &info) { read(fd, $0.baseAddress, $0.count) }

@@ -2,6 +2,7 @@
 // Owns: its file (a line for each change), the rewriting of it, and what is undone after a crash.
 // Never: looks at the watched folder; decides what a change means.
 // On failure: SystemError of the disk: then nothing was recorded. Damaged lines are left out and counted.
+import Glibc
 import JobModel
 import LinuxSystem
 
@@ -88,15 +89,19 @@ public final class FileLedger {
         byInode = tracksMoves ? [:] : nil
         file = try directory.openForUpdate(name, mode: 0o600)
         let bytes = try file.readToEnd(limit: FileLedger.largest)
+        // Its end is the newest: a file that is not read whole must not be cut.
+        guard bytes.count < FileLedger.largest else { throw SystemError("read", name, errno: EFBIG) }
         let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
         if whole < bytes.count { try file.truncate(to: whole) }
         size = whole
-        sizeAtRewrite = whole
-        var start = 0
+        var start = 0, lines = 0
         while start < whole, let end = bytes[start...].firstIndex(of: 0x0A) {
             take(bytes[start..<end])
             start = end + 1
+            lines += 1
         }
+        // About what it would be if it had been written anew.
+        sizeAtRewrite = lines == 0 ? 0 : whole / lines * (count + contents.count)
     }
 
     // MARK: asking

@@ -2,6 +2,7 @@
 // Owns: .bobbin/triggers/fires.log: one JSON object a line; its rewriting when it has grown.
 // Never: makes a drop (TriggerDrops does); believes that a line which was cut off was ever written.
 // On failure: SystemError of the disk: then nothing was decided. Damaged lines are left out and counted.
+import Glibc
 import JobModel
 import LinuxSystem
 
@@ -50,7 +51,7 @@ public final class FireLog {
     /// The file was replaced and could not be opened anew.
     private var isStale = false
     private var size: Int
-    private var sizeAtRewrite: Int
+    private var sizeAtRewrite = 0
     /// What is known, by key: maps of the triggers' own.
     public private(set) var facts: [String: ValueMap] = [:]
     /// Decided and perhaps not made, by ticket.
@@ -63,12 +64,21 @@ public final class FireLog {
         self.rewriteAt = rewriteAt
         file = try directory.openForUpdate(FireLog.fileName, mode: 0o600)
         let bytes = try file.readToEnd(limit: FireLog.largest)
+        // Its end is the newest: a file that is not read whole must not be cut.
+        guard bytes.count < FireLog.largest else {
+            throw SystemError("read", FireLog.fileName, errno: EFBIG)
+        }
         // What has no newline was being written when the machine stopped.
         let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
         if whole < bytes.count { try file.truncate(to: whole) }
         size = whole
-        sizeAtRewrite = whole
-        for line in bytes[..<whole].split(separator: 0x0A) { take(line) }
+        var lines = 0
+        for line in bytes[..<whole].split(separator: 0x0A) {
+            take(line)
+            lines += 1
+        }
+        // About what it would be if it had been written anew.
+        sizeAtRewrite = lines == 0 ? 0 : whole / lines * (facts.count + open.count)
     }
 
     /// What is known, for people who only look; it may be a moment old.

@@ -168,6 +168,7 @@ import YamlText
 
             #expect(try site.bobbin("alerts", "ack", "bussy").err.contains("did you mean `busy`?"))
             #expect(try site.bobbin("alerts", "ack", "busy", "--for", "40d").code == 2)
+            #expect(try site.bobbin("alerts", "ack", "busy", "--note", "two\nlines").code == 2)
             #expect(try site.bobbin("alerts", "ack", "busy", "--for", "1h", "--note", "known").code == 0)
             #expect(try site.bobbin("alerts").out.contains(": known\n"))
             #expect(try !site.bobbin("report").out.contains("Warning: busy"))
@@ -191,6 +192,8 @@ import YamlText
             #expect(Disk.names(folder) == [] && Disk.text(told)?.contains("alert.resolved") == true)
             #expect(
                 try site.bobbin("alerts").out == "nothing fires; 1 numbers are watched (--all shows them)\n")
+            let quiet = try site.bobbin("alerts", "ack", "busy")
+            #expect(quiet.code == 1 && quiet.err.contains("does not fire"))
             try Disk.write(
                 "alerts:\n  - {id: busy, metric: runs_24, above: 1}\n", to: "\(site.path)/ops/alerts.yaml")
             let wrong = try site.bobbin("alerts")
@@ -229,6 +232,27 @@ import YamlText
             try Disk.write("#!/bin/sh\ncat >>'\(told)'\n", to: "\(site.path)/ops/notify.d/ops", mode: 0o755)
             for _ in 1...3 { try look() }
             #expect(Disk.lines(told).count == 1 && Disk.text(told)?.contains("alert.warning") == true)
+        }
+    }
+
+    @Test("one of two cannot be told: the other is told once") func oneOfTwo() throws {
+        try TestSite.use { site in
+            let told = "\(site.path)/told", numbers = "\(site.path)/reports/metrics.json"
+            try Disk.makeDirectory("\(site.path)/ops/notify.d")
+            try Disk.write("#!/bin/sh\ncat >>'\(told)'\n", to: "\(site.path)/ops/notify.d/ops", mode: 0o755)
+            try Disk.write(
+                "notify: [ops, nobody]\nalerts:\n  - {id: quiet, metric: runs_24h, below: 1}\n",
+                to: "\(site.path)/ops/alerts.yaml")
+            for _ in 1...3 {
+                Disk.remove(numbers)
+                try site.up()
+                try site.wait("reports/metrics.json", in: [site.path, "\(site.path)/reports"]) {
+                    Disk.exists(numbers) ? () : nil
+                }
+                _ = try site.waitForLog("nobody could not be told")
+                try site.stop()
+            }
+            #expect(Disk.lines(told).count == 1)
         }
     }
 
@@ -304,6 +328,10 @@ import YamlText
             #expect(
                 past.text("runs_window") == "0" && past.text("window.until") == "2001-01-01T00:00:00.000Z")
             #expect(past.text("runs_24h") == nil && past.text("queue_depth_current") == nil)
+            // An end that is still to come is now.
+            let coming = try json(
+                site.bobbin("report", "--format", "json", "--until", "2200-01-01"))
+            #expect(coming.text("runs_24h") == "4" && coming.text("queue_depth_current") == "0")
             #expect(past.text("scheduler_metrics.scheduled_runs_window") == "0")
             let month = try site.bobbin("report", "--since", "30d")
             #expect(month.out.contains("| | 30 days | 7 days |") && month.out.contains("| Runs | 4 | 4 |"))

@@ -84,19 +84,23 @@ struct TopVerb: ParsableCommand {
         terminal.leave()
         defer { terminal.enter() }
         print("$ bobbin \(verb.joined(separator: " "))")
-        do {
-            var command = try Bobbin.parseAsRoot(verb + ["--site", site.path])
-            try command.run()
-        } catch is ExitCode {
-            // The verb has said why.
-        } catch { Terminal.complain(Bobbin.fullMessage(for: error)) }
+        // Ctrl-C ends a long log as it does in the shell, and top with it: the terminal is the shell's.
+        signals.letThrough {
+            do {
+                var command = try Bobbin.parseAsRoot(verb + ["--site", site.path])
+                try command.run()
+            } catch is ExitCode {
+                // The verb has said why.
+            } catch { Terminal.complain(Bobbin.fullMessage(for: error)) }
+        }
         print("\n(Enter goes back)")
         fflush(nil)
         // A line of the shell's terminal; at its end, or with a signal, there is nobody to wait for.
         while true {
-            guard let ready = try? Waker.sleep([0, signals.fd], until: nil), !ready[1], ready[0] else {
-                return
-            }
+            guard let ready = try? Waker.sleep([0, signals.fd], until: nil) else { return }
+            // A window that is made larger, for the words to be read, is no reason to take them away.
+            if ready[1] { if signals.next() == SIGWINCH { continue } else { return } }
+            guard ready[0] else { continue }
             var byte: UInt8 = 0
             guard read(0, &byte, 1) == 1, byte != UInt8(ascii: "\n") else { return }
         }
@@ -129,6 +133,8 @@ enum TopContent {
             content.head =
                 "Bobbin  \(time)  \(alive) runner\(alive == 1 ? "" : "s")  \(waiting) waiting  today \(view.doneToday) done, \(view.failedToday) not  \(Terminal.escape(site.path))"
             content.sections = runs(view, now)
+        } catch let problem as ConfigurationProblem {
+            content.trouble = problem.text.split(whereSeparator: \.isNewline).map(String.init)
         } catch { content.trouble = ["the site cannot be read: \(error)"] }
         do { content.sections += try failed(site) } catch {
             content.trouble.append("the index cannot be read: \(error)")
