@@ -13,20 +13,34 @@ public enum ArchiveReader {
         public var mode: UInt32
         /// Nanoseconds since 1970.
         public var modified: Int64
+        /// As its header says; nil where it says nothing.
+        public var size: Int?
+    }
+    public enum Formats: Sendable {
+        /// What people send.
+        case any
+        /// What we write ourselves: the less is read, the less can be wrong with the reading.
+        case tar
     }
 
     /// Calls `entry` for each entry and `piece` for its bytes in order; false ends the reading.
     public static func read(
-        _ file: OpenFile, entry: (Entry) -> Bool, piece: (UnsafeRawBufferPointer) -> Bool
+        _ file: OpenFile, _ formats: Formats = .any, entry: (Entry) -> Bool,
+        piece: (UnsafeRawBufferPointer) -> Bool
     ) throws(ArchiveError) {
         try NameLocale.utf8 { () throws(ArchiveError) in
             guard let handle = archive_read_new() else { throw ArchiveError.last(nil) }
             defer { archive_read_free(handle) }
-            let supports = [
-                archive_read_support_format_zip(handle), archive_read_support_format_tar(handle),
-                archive_read_support_filter_gzip(handle), archive_read_support_filter_bzip2(handle),
-                archive_read_support_filter_xz(handle), archive_read_support_filter_zstd(handle),
+            var supports = [
+                archive_read_support_format_tar(handle), archive_read_support_filter_gzip(handle),
+                archive_read_support_filter_zstd(handle),
             ]
+            if formats == .any {
+                supports += [
+                    archive_read_support_format_zip(handle), archive_read_support_filter_bzip2(handle),
+                    archive_read_support_filter_xz(handle),
+                ]
+            }
             // A warning: this libarchive calls an outside program for a filter.
             guard supports.allSatisfy({ $0 == ARCHIVE_OK || $0 == ARCHIVE_WARN }) else {
                 throw ArchiveError.last(handle)
@@ -54,7 +68,8 @@ public enum ArchiveReader {
             guard
                 entry(
                     Entry(
-                        name: name, kind: kind(found), mode: archive_entry_perm(found), modified: time(found))
+                        name: name, kind: kind(found), mode: archive_entry_perm(found), modified: time(found),
+                        size: archive_entry_size_is_set(found) != 0 ? Int(archive_entry_size(found)) : nil)
                 )
             else { throw .stopped }
             while true {

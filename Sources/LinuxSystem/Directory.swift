@@ -144,6 +144,28 @@ public final class Directory: Sendable {
             }
         }
     }
+    /// A second name of a file; never over another.
+    public func link(_ name: String, to target: Directory, _ newName: String) throws(SystemError) {
+        try checkSingle(name)
+        try checkSingle(newName)
+        _ = try SystemCalls.plain("linkat", "\(label(name)) -> \(target.label(newName))") {
+            RawName.withPointer(name) { old in
+                RawName.withPointer(newName) { Int(linkat(fd, old, target.fd, $0, 0)) }
+            }
+        }
+    }
+    /// Two names change places, at once: files or directories, which must both be there.
+    public func exchange(_ name: String, with target: Directory, _ other: String) throws(SystemError) {
+        try checkSingle(name)
+        try checkSingle(other)
+        _ = try SystemCalls.wrapped("renameat2", "\(label(name)) <-> \(target.label(other))") {
+            RawName.withPointer(name) { one in
+                RawName.withPointer(other) {
+                    bb_renameat2(fd, one, target.fd, $0, UInt32(BB_RENAME_EXCHANGE))
+                }
+            }
+        }
+    }
     public func remove(_ name: String) throws(SystemError) {
         try checkSingle(name)
         _ = try SystemCalls.plain("unlinkat", label(name), changes: .remove(from: fd, name)) {

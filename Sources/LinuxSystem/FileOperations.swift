@@ -47,6 +47,19 @@ extension Directory {
         try opened(name, O_RDONLY | O_DIRECTORY)
     }
 
+    /// Removes a directory and everything below it; links are removed, not followed.
+    public func removeTree(_ name: String) throws(SystemError) {
+        let inner = try child(name)
+        for entry in try inner.names() {
+            if try inner.status(entry).kind == .directory {
+                try inner.removeTree(entry)
+            } else {
+                try inner.remove(entry)
+            }
+        }
+        try removeDirectory(name)
+    }
+
     private func opened(_ name: String, _ flags: Int32) throws(SystemError) -> Directory {
         let fd = try SystemCalls.wrapped("openat", label(name)) {
             RawName.withPointer(name) { bb_openat(self.fd, $0, flags, 0) }

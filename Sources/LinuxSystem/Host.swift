@@ -8,6 +8,7 @@ import Glibc
 public enum Host {
     public static let bootID: String = firstLine("/proc/sys/kernel/random/boot_id") ?? "unknown"
     public static let name: String = firstLine("/proc/sys/kernel/hostname") ?? "unknown"
+    public static var processID: Int32 { getpid() }
 
     /// That this process may use.
     public static let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))

@@ -15,6 +15,11 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
         self.errno = errno
     }
 
+    /// There is more of it than is ever read.
+    public static func tooLarge(_ subject: String) -> SystemError {
+        SystemError("read", subject, errno: EFBIG)
+    }
+
     /// `renameat2 claimed/x: No space left on device (ENOSPC)`.
     public var description: String {
         let name = SystemError.names[errno].map { " (\($0))" } ?? " (errno \(errno))"

@@ -11,6 +11,14 @@ public enum AgeFile {
     /// Secrets are small; more than this is not read into memory.
     public static let longest = 64 << 20
 
+    /// For how many a file was written; a damaged one for nobody.
+    public static func recipientCount(_ file: [UInt8]) -> Int {
+        guard let bytes = try? AgeArmor.isArmored(file) ? AgeArmor.decode(file) : file,
+            let (header, _) = try? AgeHeader.read(bytes)
+        else { return 0 }
+        return header.stanzas.count
+    }
+
     // MARK: opening
 
     public static func open(_ file: [UInt8], _ identities: [AgeIdentity]) throws(AgeProblem) -> SecretBytes {

@@ -22,6 +22,14 @@ public enum SpoolName {
     public static let configuration = "ops/orchestrator.yaml"
     public static let spool = "spool"
     public static let templates = "templates"
+    public static let secrets = "secrets"
+    public static let audit = "audit"
+    public static let backups = "backups"
+    public static let auditKey = "audit.key"
+    /// Says of which bundle this spool was made.
+    public static let restored = "restored.json"
+    /// What a restore has still to put back beside the spool.
+    public static let restoreRest = "restore-rest.json"
     public static let inbox = "inbox"
     public static let claimed = "claimed"
     public static let parked = "parked"
@@ -135,7 +143,10 @@ public final class Spool: Sendable {
             } else {
                 try Spool.checkNothingIsOrphaned(site)
             }
-            if let state = try Spool.existingState(site) { try Spool.checkFormat(state, write: false) }
+            if let state = try Spool.existingState(site) {
+                try Spool.checkFormat(state, write: false)
+                try Spool.checkNothingIsHalfRestored(state)
+            }
             try Spool.makeDirectories(site)
         }
         root = try site.directory(SpoolName.spool)
@@ -170,6 +181,17 @@ public final class Spool: Sendable {
             guard let name = parts.last else { continue }
             _ = try parent.makeDirectory(name, mode: mode)
         }
+    }
+
+    /// The directories of a site that is just being made, all of them empty or without what they should have.
+    public static func layOut(_ site: Directory) throws { try makeDirectories(site) }
+
+    private static func checkNothingIsHalfRestored(_ state: Directory) throws {
+        guard try state.statusIfPresent(SpoolName.restoreRest) != nil else { return }
+        throw SpoolProblem(
+            "E-RESTORE",
+            "a restore was cut off: the spool is the restored one, the files beside it are not all back",
+            whatToDo: "bobbin backup restore --continue")
     }
 
     private static func checkNothingIsLost(_ site: Directory) throws {

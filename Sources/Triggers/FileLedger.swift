@@ -2,7 +2,6 @@
 // Owns: its file (a line for each change), the rewriting of it, and what is undone after a crash.
 // Never: looks at the watched folder; decides what a change means.
 // On failure: SystemError of the disk: then nothing was recorded. Damaged lines are left out and counted.
-import Glibc
 import JobModel
 import LinuxSystem
 
@@ -90,7 +89,7 @@ public final class FileLedger {
         file = try directory.openForUpdate(name, mode: 0o600)
         let bytes = try file.readToEnd(limit: FileLedger.largest)
         // Its end is the newest: a file that is not read whole must not be cut.
-        guard bytes.count < FileLedger.largest else { throw SystemError("read", name, errno: EFBIG) }
+        guard bytes.count < FileLedger.largest else { throw SystemError.tooLarge(name) }
         let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
         if whole < bytes.count { try file.truncate(to: whole) }
         size = whole

@@ -2,7 +2,6 @@
 // Owns: .bobbin/triggers/fires.log: one JSON object a line; its rewriting when it has grown.
 // Never: makes a drop (TriggerDrops does); believes that a line which was cut off was ever written.
 // On failure: SystemError of the disk: then nothing was decided. Damaged lines are left out and counted.
-import Glibc
 import JobModel
 import LinuxSystem
 
@@ -66,7 +65,7 @@ public final class FireLog {
         let bytes = try file.readToEnd(limit: FireLog.largest)
         // Its end is the newest: a file that is not read whole must not be cut.
         guard bytes.count < FireLog.largest else {
-            throw SystemError("read", FireLog.fileName, errno: EFBIG)
+            throw SystemError.tooLarge(FireLog.fileName)
         }
         // What has no newline was being written when the machine stopped.
         let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0

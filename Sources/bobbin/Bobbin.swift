@@ -4,6 +4,7 @@
 // On failure: the sentence goes to standard error, the code says what kind it was.
 import ArgumentParser
 import BobbinDaemon
+import Bundles
 import Glibc
 import LinuxSystem
 import SpoolQueue
@@ -55,6 +56,7 @@ struct Bobbin: ParsableCommand {
                     ReportVerb.self, MetricsVerb.self, AlertsVerb.self, ClustersVerb.self, ClusterVerb.self,
                     ReporterVerb.self,
                 ]),
+            CommandGroup(name: "Bundles", subcommands: [BackupVerb.self]),
             CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(
                 name: "Insides",
@@ -94,6 +96,9 @@ struct Bobbin: ParsableCommand {
                 default: Exit.unavailable
                 }
             Glibc.exit(code)
+        case let problem as BundleProblem:
+            Terminal.complain("bobbin: \(problem)")
+            Glibc.exit(["E-ARCH", "E-FORMAT"].contains(problem.code) ? Exit.malformed : Exit.unavailable)
         case let problem as ConfigurationProblem:
             Terminal.complain(problem.text)
             Glibc.exit(Exit.malformed)
@@ -116,6 +121,7 @@ struct Bobbin: ParsableCommand {
 
 /// What a script can rely on.
 enum Exit {
+    static let ok: Int32 = 0
     static let failed: Int32 = 1
     static let usage: Int32 = 2
     static let needsHuman: Int32 = 3

@@ -18,17 +18,18 @@ private let rooms: [String: Set<String>] = [
     "AccessControl": ["JobModel", "LinuxSystem", "Crypto"],
     "Triggers": ["JobModel", "LinuxSystem", "Crypto"],
     "Archives": ["LinuxSystem", "CArchive"],
+    "Bundles": ["JobModel", "LinuxSystem", "Archives", "Crypto"],
     "Databases": ["JobModel", "GRDB", "GRDBSQLite", "Foundation"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
     "Reporting": ["JobModel"],
     "BobbinDaemon": [
         "JobModel", "LinuxSystem", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunEngine",
         "StepLibrary", "AccessControl", "SecretStore",
-        "Archives", "Databases", "RunHistory", "Reporting", "Triggers", "Crypto",
+        "Archives", "Bundles", "Databases", "RunHistory", "Reporting", "Triggers", "Crypto",
     ],
     "bobbin": [
         "BobbinDaemon", "JobModel", "YamlText", "JobLanguage", "SpoolQueue", "RunJournal", "RunHistory",
-        "RunEngine", "AccessControl", "SecretStore", "Triggers", "Reporting",
+        "RunEngine", "AccessControl", "SecretStore", "Triggers", "Reporting", "Bundles", "Archives",
         "LinuxSystem", "ArgumentParser",
     ],
 ]
@@ -106,6 +107,8 @@ private func sourceLines() throws -> [SourceLine] {
             "LinuxSystem/Recorder.swift",
             // The damaged index is set aside; it is no spool file.
             "BobbinDaemon/Indexer.swift",
+            // Bundles, and whole sites that are made of them.
+            "Bundles/BundleWriter.swift", "BobbinDaemon/Restore.swift", "BobbinDaemon/RestoredFiles.swift",
         ]
         for line in try sourceLines()
         where line.text.contains(".rename(") || line.text.contains(".renameReplacing(") {

@@ -62,6 +62,15 @@ final class TestSite {
         let made = try Program.call(["init", path])
         guard made.code == 0 else { throw Trouble("init: \(made.both)") }
         try Disk.write(configuration, to: "\(path)/ops/orchestrator.yaml")
+        try furnish()
+    }
+    /// A site that is there already; `book`: what lies in it.
+    init(adopting path: String, book: [String: Int]) throws {
+        self.path = path
+        self.book = book
+        try furnish()
+    }
+    private func furnish() throws {
         for name in ["outside", "gates"] { try Disk.makeDirectory("\(path)/\(name)") }
         try Disk.write("", to: effects)
         try Disk.write(

@@ -1,0 +1,118 @@
+// What this is: the making of a bundle of a site, from the refusal to the sentence "ok, verified".
+// Owns: the name of a bundle, what its manifest says of the site, what a bundle with secrets needs first.
+// Never: opens a secret; takes a lock of a runner.
+// On failure: BundleProblem or SystemError; what was begun is removed, the bundles of before are as they were.
+import Archives
+import Bundles
+import JobModel
+import LinuxSystem
+import SecretStore
+import SpoolQueue
+
+public struct Backup {
+    public struct Options: Sendable {
+        /// All of them: what is in flight as well.
+        public var classes: Set<BundleClass>?
+        public var packing = Packing.zstd
+        /// A directory; nil: ops/backups.
+        public var folder: String?
+        public init() {}
+    }
+    public struct Made: Sendable {
+        public var path: String
+        public var manifest: BundleManifest
+        public var size: Int
+        public var waiting: Int
+    }
+    /// What may be taken alone: what is in flight means nothing without the rest.
+    public static let alone: [BundleClass] = [
+        .config, .secrets, .results, .logs, .approvals, .audit, .history, .reports,
+    ]
+    private let site: Site
+    public init(_ site: Site) { self.site = site }
+
+    public func folder(_ named: String?) throws -> Directory {
+        if let named { return try Directory.open(named) }
+        let folder = try site.spool.site.directory("ops").makeDirectory(SpoolName.backups, mode: 0o700)
+        // A bundle holds what only this account may read.
+        if try folder.status().mode & 0o077 != 0 { try folder.setMode(0o700) }
+        return folder
+    }
+
+    /// `progress`: files and bytes so far; `checking`: all is packed, and is now read back.
+    public func create(
+        _ options: Options, progress: @escaping BundleWriter.Progress = { _, _ in }, checking: () -> Void = {}
+    ) throws -> Made {
+        let classes = options.classes ?? Set(BundleClass.allCases)
+        if classes.contains(.secrets) { try checkSecrets() }
+        let folder = try folder(options.folder)
+        _ = try BundleWriter.removeLeftovers(in: folder)
+        let now = Timestamp(nanoseconds: Clocks.wall)
+        let writer = try BundleWriter(
+            in: folder, options.packing, threads: Host.processors, progress: progress)
+        do {
+            let cut = try BackupCut(site, writer, bundles: folder, classes: classes)
+            try cut.take()
+            var manifest = BundleManifest(
+                id: Identities.fresh().text, takenAt: now, spool: site.spool.id, host: Host.name,
+                epoch: Restored.read(site.spool.state)?.epoch ?? 0, program: Version.text)
+            manifest.inFlight = cut.inFlight
+            manifest.leftOut = cut.leftOut
+            let name = try Backup.name(now, options, in: folder)
+            manifest = try writer.finish(manifest, as: name, checking: checking)
+            let size = try folder.status(name).size
+            return Made(path: "\(folder.path)/\(name)", manifest: manifest, size: size, waiting: cut.waiting)
+        } catch {
+            // The first error is the one to tell; what stays is removed by the next bundle.
+            try? writer.abandon()
+            throw error
+        }
+    }
+
+    /// `bobbin_20261129_020000.tar.zst`: the stamp of the guides, UTC.
+    static func name(_ now: Timestamp, _ options: Options, in folder: Directory) throws -> String {
+        let digits = now.rfc3339.prefix(19).filter { $0.isNumber }
+        let what = options.classes.map { "_" + $0.map(\.rawValue).sorted().joined(separator: "-") } ?? ""
+        let stem = "\(Backup.prefix)\(digits.prefix(8))_\(digits.suffix(6))\(what)"
+        let ending = options.packing.ending
+        for number in 1...1_000 {
+            let name = number == 1 ? stem + ending : "\(stem)_\(number)\(ending)"
+            if try folder.statusIfPresent(name) == nil { return name }
+        }
+        throw BundleProblem("E-BACKUP", "there are a thousand bundles of this second")
+    }
+    static let prefix = "bobbin_"
+
+    /// Secrets are age files, and their key is in no bundle: with a lost machine both would be lost, unless somebody else
+    /// can open them.
+    private func checkSecrets() throws {
+        let directory = try site.spool.site.directory(SpoolName.secrets)
+        let files = SecretFiles(directory)
+        let rows = try files.rows()
+        guard !rows.isEmpty else { return }
+        let recipients = try files.recipients().compactMap(\.text)
+        let settings = try site.configuration().secrets
+        // Without an identity of its own none of the recipients is this site's.
+        let own =
+            (try? IdentityFile.read(
+                IdentityFile.path(configured: settings.identity), outside: nil, isPrivate: false)) ?? []
+        let others = Set(recipients).subtracting(own.compactMap { $0.recipient?.text })
+        guard !others.isEmpty else {
+            throw BundleProblem(
+                "E-BACKUP-RECOVERY",
+                "the secrets of this site can be opened on this machine only: with it they would be lost, bundle or not",
+                whatToDo:
+                    "Make a second key and keep it elsewhere: bobbin secrets keygen --output FILE (it is added to secrets/recipients.txt), then bobbin secrets rotate. Or leave them out: --without secrets."
+            )
+        }
+        for row in rows {
+            guard let bytes = try files.bytes(row.name), AgeFile.recipientCount(bytes) < recipients.count
+            else { continue }
+            throw BundleProblem(
+                "E-BACKUP-RECOVERY",
+                "secrets/\(row.name.text).age was written before secrets/recipients.txt had all its \(recipients.count) recipients",
+                whatToDo:
+                    "bobbin secrets rotate writes all of them anew, for those of now. Or: --without secrets.")
+        }
+    }
+}

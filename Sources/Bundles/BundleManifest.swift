@@ -1,0 +1,233 @@
+// What this is: the first entry of a bundle, which says all that is in it.
+// Owns: its text: a line of JSON (id, instant, spool, epoch, what was in flight …), then a line for each file in the
+//   archive's order: SHA-256, class, mode, size, time in nanoseconds, path with `%XX` for odd bytes.
+// Never: trusts a text that it reads: each line must be one that it would have written.
+// On failure: BundleProblem E-ARCH with the line.
+import JobModel
+
+/// What kind of a thing a file is: what is restored alone, and how often it is backed up.
+public enum BundleClass: String, CaseIterable, Sendable {
+    /// ops/ and templates/.
+    case config
+    /// secrets/, as the age files they are.
+    case secrets
+    /// Drops that wait, events, what control/ holds back.
+    case work
+    /// Runs in flight, and what runners and triggers remember.
+    case journal
+    /// done/, failed/, rejected/.
+    case results
+    /// What runs and runners said.
+    case logs
+    case approvals
+    case audit
+    case history
+    case reports
+    /// A drop that became a run while the bundle was made: the run is in it as well, and this is not brought back.
+    case taken
+}
+
+public struct BundleManifest: Sendable {
+    public static let name = "MANIFEST"
+    static let version = 1
+    /// No manifest of ours is longer; about five million files.
+    static let longest = 1 << 30
+
+    public struct Row: Hashable, Sendable {
+        public var path: String
+        public var kind: BundleClass
+        public var mode: UInt32
+        public var size: Int
+        /// Nanoseconds since 1970.
+        public var modified: Int64
+        public var hash: ContentHash
+
+        public init(
+            path: String, kind: BundleClass, mode: UInt32, size: Int, modified: Int64, hash: ContentHash
+        ) {
+            self.path = path
+            self.kind = kind
+            self.mode = mode
+            self.size = size
+            self.modified = modified
+            self.hash = hash
+        }
+    }
+    public struct Flight: Hashable, Sendable {
+        public var run: String, job: String, state: String
+        public init(run: String, job: String, state: String) {
+            self.run = run
+            self.job = job
+            self.state = state
+        }
+    }
+
+    public var id: String
+    public var takenAt: Timestamp
+    public var spool: String
+    public var host: String
+    /// How often this site was restored before.
+    public var epoch: Int
+    public var program: String
+    public var inFlight: [Flight] = []
+    /// Files that were not taken, and why.
+    public var leftOut: [String: String] = [:]
+    public var rows: [Row] = []
+
+    public init(id: String, takenAt: Timestamp, spool: String, host: String, epoch: Int, program: String) {
+        self.id = id
+        self.takenAt = takenAt
+        self.spool = spool
+        self.host = host
+        self.epoch = epoch
+        self.program = program
+    }
+
+    /// Of all files, unpacked.
+    public var bytes: Int { rows.reduce(0) { $0 + $1.size } }
+    public func count(_ kind: BundleClass) -> Int { rows.count { $0.kind == kind } }
+
+    // MARK: text
+
+    public var header: ValueMap {
+        [
+            "bobbin_bundle": .int(BundleManifest.version), "id": .string(id),
+            "taken_at": .string(takenAt.rfc3339),
+            "spool": .string(spool), "host": .string(host), "epoch": .int(epoch), "bobbin": .string(program),
+            "files": .int(rows.count), "bytes": .int(bytes),
+            "in_flight": .list(
+                inFlight.map {
+                    .map(["run": .string($0.run), "job": .string($0.job), "state": .string($0.state)])
+                }),
+            "left_out": .map(
+                leftOut.sorted { $0.key < $1.key }.reduce(into: ValueMap()) { $0[$1.key] = .string($1.value) }
+            ),
+        ]
+    }
+    public var text: [UInt8] {
+        var out = JSONText.bytes(.map(header))
+        out.append(0x0A)
+        out.reserveCapacity(out.count + rows.count * 200)
+        for row in rows { BundleManifest.write(row, &out) }
+        return out
+    }
+    private static func write(_ row: Row, _ out: inout [UInt8]) {
+        row.hash.write(&out)
+        out += " \(row.kind.rawValue) \(String(row.mode, radix: 8)) \(row.size) \(row.modified) ".utf8
+        for byte in row.path.utf8 {
+            if byte > 0x20, byte != UInt8(ascii: "%"), byte != 0x7F {
+                out.append(byte)
+            } else {
+                out += BundleManifest.percent(byte)
+            }
+        }
+        out.append(0x0A)
+    }
+    private static func percent(_ byte: UInt8) -> [UInt8] {
+        let digits = Array("0123456789ABCDEF".utf8)
+        return [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+    }
+
+    public init(_ bytes: [UInt8]) throws(BundleProblem) {
+        var lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
+        guard lines.count >= 2, lines.removeLast().isEmpty else {
+            throw .arch("the manifest is cut off")
+        }
+        let head = try BundleManifest.head(Array(lines.removeFirst()))
+        self = try BundleManifest.fields(head)
+        rows.reserveCapacity(lines.count)
+        var paths = Set<String>(minimumCapacity: lines.count)
+        for (index, line) in lines.enumerated() {
+            guard let row = BundleManifest.row(line) else {
+                throw .arch("line \(index + 2) of the manifest is none that bobbin writes")
+            }
+            if let trouble = BundlePath.trouble(row.path) {
+                throw .arch("line \(index + 2) of the manifest, \(BundleProblem.shown(row.path)): \(trouble)")
+            }
+            guard paths.insert(row.path).inserted else {
+                throw .arch(
+                    "line \(index + 2) of the manifest, \(BundleProblem.shown(row.path)): it is there twice")
+            }
+            rows.append(row)
+        }
+        try BundleManifest.checkFolders(paths)
+        guard head["files"]?.intValue == rows.count, head["bytes"]?.intValue == self.bytes else {
+            throw .arch("the manifest does not have the files that its first line counts")
+        }
+    }
+
+    /// Nothing is a file and the directory of another.
+    private static func checkFolders(_ paths: Set<String>) throws(BundleProblem) {
+        var seen: Set<String> = []
+        for path in paths {
+            var folder = BundlePath.split(path).folder
+            while !folder.isEmpty, seen.insert(folder).inserted {
+                guard !paths.contains(folder) else {
+                    throw .arch("\(BundleProblem.shown(folder)) is a file and a directory in the manifest")
+                }
+                folder = BundlePath.split(folder).folder
+            }
+        }
+    }
+    private static func head(_ line: [UInt8]) throws(BundleProblem) -> ValueMap {
+        // Whatever is wrong with the JSON: it is not what we write.
+        guard let map = (try? JSONReader.read(line))?.mapValue, let version = map["bobbin_bundle"]?.intValue
+        else {
+            throw .arch("this is no bundle of bobbin: its manifest does not begin as one")
+        }
+        guard version == BundleManifest.version else {
+            throw BundleProblem(
+                "E-FORMAT",
+                "this bundle has format \(version), this program knows format \(BundleManifest.version)",
+                whatToDo: "Use the version of bobbin that wrote it, or a newer one.")
+        }
+        return map
+    }
+    private static func fields(_ map: ValueMap) throws(BundleProblem) -> BundleManifest {
+        guard let id = map["id"]?.stringValue,
+            let taken = map["taken_at"]?.stringValue.flatMap(Timestamp.init(rfc3339:)),
+            let spool = map["spool"]?.stringValue, let host = map["host"]?.stringValue,
+            let epoch = map["epoch"]?.intValue, (0...1_000_000).contains(epoch),
+            let program = map["bobbin"]?.stringValue
+        else { throw .arch("the first line of the manifest lacks something") }
+        var manifest = BundleManifest(
+            id: id, takenAt: taken, spool: spool, host: host, epoch: epoch, program: program)
+        manifest.inFlight = (map["in_flight"]?.listValue ?? []).compactMap(\.mapValue).map {
+            Flight(
+                run: $0["run"]?.stringValue ?? "", job: $0["job"]?.stringValue ?? "",
+                state: $0["state"]?.stringValue ?? "")
+        }
+        let left: ValueMap = map["left_out"]?.mapValue ?? [:]
+        for entry in left.entries { manifest.leftOut[entry.key] = entry.value.text }
+        return manifest
+    }
+
+    private static func row(_ line: ArraySlice<UInt8>) -> Row? {
+        let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
+        func number<Whole: FixedWidthInteger>(_ part: ArraySlice<UInt8>, radix: Int = 10) -> Whole? {
+            Whole(String(decoding: part, as: UTF8.self), radix: radix)
+        }
+        guard parts.count == 6, let hash = ContentHash(parts[0]),
+            let kind = BundleClass(rawValue: String(decoding: parts[1], as: UTF8.self)),
+            let mode: UInt32 = number(parts[2], radix: 8), mode <= 0o777,
+            let size: Int = number(parts[3]), (0...(1 << 50)).contains(size),
+            let modified: Int64 = number(parts[4]), let path = path(parts[5])
+        else { return nil }
+        return Row(path: path, kind: kind, mode: mode, size: size, modified: modified, hash: hash)
+    }
+    private static func path(_ bytes: ArraySlice<UInt8>) -> String? {
+        var out: [UInt8] = [], rest = bytes
+        out.reserveCapacity(bytes.count)
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                out.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let odd = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            else { return nil }
+            out.append(odd)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: out, as: UTF8.self)
+    }
+}

@@ -1,0 +1,205 @@
+// What this is: the making of a bundle: files are packed as they come, the manifest is written when all of them are known,
+//   and stands before them all the same.
+// Owns: a working directory of its own, hidden, beside the bundles; the order: packed, synced, read back whole, renamed, synced.
+// Never: gives a bundle its name before every byte of it was read back; replaces one.
+// On failure: BundleProblem or SystemError; `abandon` (and the next bundle's beginning) removes what was begun.
+import Archives
+import JobModel
+import LinuxSystem
+
+public final class BundleWriter {
+    /// What is to be known while it goes on: files and bytes so far.
+    public typealias Progress = (Int, Int) -> Void
+    static let ending = ".tmp"
+    /// More than this is packed as it is read; the rest is read whole first.
+    private static let atOnce = 1 << 20
+
+    private let folder: Directory
+    public let workName: String
+    private let work: Directory
+    private let body: OpenFile
+    private let tar: TarWriter
+    private let packing: Packing
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BundleWriter.atOnce, alignment: 16)
+    public private(set) var rows: [BundleManifest.Row] = []
+    private var bytes = 0
+    private let progress: Progress
+
+    /// `folder`: where the bundle will be.
+    public init(in folder: Directory, _ packing: Packing, threads: Int, progress: @escaping Progress) throws {
+        self.folder = folder
+        self.packing = packing
+        self.progress = progress
+        workName = ".\(Host.processID)-\(Clocks.nonce())\(BundleWriter.ending)"
+        work = try folder.makeDirectory(workName, mode: 0o700)
+        let body = try work.create("body", mode: 0o600)
+        self.body = body
+        do throws(ArchiveError) {
+            tar = try TarWriter(packing, threads: threads) { bytes throws(SystemError) in
+                try body.append(bytes)
+            }
+        } catch { throw BundleProblem.failed("the packing cannot begin", error) }
+    }
+    deinit { buffer.deallocate() }
+
+    /// Removes what dead makers left in a directory of bundles. Returns how many.
+    public static func removeLeftovers(in folder: Directory) throws -> Int {
+        var count = 0
+        for name in try folder.names() where name.hasPrefix(".") && name.hasSuffix(ending) {
+            guard let maker = name.dropFirst().split(separator: "-").first.flatMap({ Int32($0) }),
+                !Host.exists("/proc/\(maker)")
+            else { continue }
+            try folder.removeTree(name)
+            count += 1
+        }
+        return count
+    }
+    public func abandon() throws { try folder.removeTree(workName) }
+    /// For what has to be made before it can be packed.
+    public var workDirectory: Directory { work }
+
+    // MARK: packing
+
+    /// Packs what a file holds now; what is appended to it meanwhile is not taken. `wholeLines`: nor is a last line without an end.
+    @discardableResult
+    public func add(_ path: String, _ kind: BundleClass, _ file: OpenFile, wholeLines: Bool = false) throws
+        -> Int
+    {
+        let status = try file.status()
+        let size = wholeLines ? try lineEnd(file, status.size) : status.size
+        if size <= buffer.count {
+            let read = try fill(file, size)
+            return try add(path, kind, read, mode: status.mode, modified: status.modified)
+        }
+        return try stream(path, kind, file, size, status)
+    }
+    @discardableResult
+    public func add(_ path: String, _ kind: BundleClass, bytes: [UInt8], mode: UInt32, modified: Int64) throws
+        -> Int
+    {
+        try bytes.withUnsafeBytes { try add(path, kind, $0, mode: mode, modified: modified) }
+    }
+    /// Says of what was packed that it is something else.
+    public func mark(_ row: Int, as kind: BundleClass) { rows[row].kind = kind }
+
+    private func add(
+        _ path: String, _ kind: BundleClass, _ content: UnsafeRawBufferPointer, mode: UInt32, modified: Int64
+    )
+        throws -> Int
+    {
+        var hash = ContentHash.Running()
+        hash.update(content)
+        try pack(path) { () throws(ArchiveError) in
+            try tar.begin(path, size: content.count, mode: BundleWriter.safe(mode), modified: modified)
+            if !content.isEmpty { try tar.write(content) }
+            try tar.end()
+        }
+        return note(path, kind, content.count, BundleWriter.safe(mode), modified, hash.end())
+    }
+    private func stream(
+        _ path: String, _ kind: BundleClass, _ file: OpenFile, _ size: Int, _ status: FileStatus
+    )
+        throws -> Int
+    {
+        let mode = BundleWriter.safe(status.mode)
+        try pack(path) { () throws(ArchiveError) in
+            try tar.begin(path, size: size, mode: mode, modified: status.modified)
+        }
+        var hash = ContentHash.Running(), done = 0
+        while done < size {
+            let count = min(size - done, try file.read(into: buffer, from: done))
+            guard count > 0 else {
+                throw BundleProblem(
+                    "E-BACKUP", "\(BundleProblem.shown(path)) became shorter while it was packed",
+                    whatToDo:
+                        "Say it again; a file that is cut while a backup runs cannot be told from a damaged one."
+                )
+            }
+            let piece = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+            hash.update(piece)
+            try pack(path) { () throws(ArchiveError) in try tar.write(piece) }
+            done += count
+            bytes += count
+            progress(rows.count, bytes)
+        }
+        bytes -= size
+        try pack(path) { () throws(ArchiveError) in try tar.end() }
+        return note(path, kind, size, mode, status.modified, hash.end())
+    }
+    private func note(
+        _ path: String, _ kind: BundleClass, _ size: Int, _ mode: UInt32, _ modified: Int64,
+        _ hash: ContentHash
+    ) -> Int {
+        rows.append(.init(path: path, kind: kind, mode: mode, size: size, modified: modified, hash: hash))
+        bytes += size
+        progress(rows.count, bytes)
+        return rows.count - 1
+    }
+    private func pack(_ path: String, _ body: () throws(ArchiveError) -> Void) throws {
+        do throws(ArchiveError) { try body() } catch {
+            if case .file(let error) = error { throw error }
+            throw BundleProblem.failed("\(BundleProblem.shown(path)) cannot be packed", error)
+        }
+    }
+    /// No rights for groups and others to write, and none beyond rights.
+    private static func safe(_ mode: UInt32) -> UInt32 { mode & 0o755 }
+
+    private func fill(_ file: OpenFile, _ size: Int) throws -> UnsafeRawBufferPointer {
+        var count = 0
+        while count < size {
+            let got = try file.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer[count..<size]), from: count)
+            // It became shorter: what is there is what it holds.
+            guard got > 0 else { break }
+            count += got
+        }
+        return UnsafeRawBufferPointer(rebasing: buffer[..<count])
+    }
+    private func lineEnd(_ file: OpenFile, _ size: Int) throws -> Int {
+        var end = size
+        while end > 0 {
+            let start = max(0, end - buffer.count)
+            let piece = try file.read(upTo: end - start, from: start)
+            if let last = piece.lastIndex(of: 0x0A) { return start + last + 1 }
+            end = start
+        }
+        return 0
+    }
+
+    // MARK: the end
+
+    /// Puts the manifest before the rest, reads all of it back, and only then gives it its name.
+    public func finish(_ manifest: BundleManifest, as name: String, checking: () -> Void) throws
+        -> BundleManifest
+    {
+        try pack("the end") { () throws(ArchiveError) in try tar.finish() }
+        var manifest = manifest
+        manifest.rows = rows
+        let text = manifest.text
+        let piece: [UInt8]
+        do throws(ArchiveError) {
+            piece = try TarWriter.piece(
+                BundleManifest.name, text, packing, modified: manifest.takenAt.nanoseconds)
+        } catch { throw BundleProblem.failed("the manifest cannot be packed", error) }
+        let whole = try work.create("bundle", mode: 0o600)
+        try whole.append(piece)
+        var offset = 0
+        while true {
+            let count = try body.read(into: buffer, from: offset)
+            guard count > 0 else { break }
+            try whole.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            offset += count
+        }
+        try work.remove("body")
+        try whole.sync()
+        checking()
+        let read = try BundleReader.verify(work.openForReading("bundle"), progress: progress)
+        guard read.text == text else {
+            throw BundleProblem("E-BACKUP", "the manifest was read back otherwise than it was written")
+        }
+        try work.rename("bundle", to: folder, name)
+        try folder.sync()
+        try abandon()
+        return manifest
+    }
+}

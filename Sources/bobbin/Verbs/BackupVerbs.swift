@@ -1,0 +1,395 @@
+// What this is: backup create, ls, show, verify, restore: bundles, made and brought back.
+// Owns: what is told about a bundle; the progress on a terminal.
+// Never: brings anything back without having said where; asks questions: `--dry-run` answers them before.
+// On failure: 65 for a bundle that is none or was changed; what it was about is in the sentence.
+import Archives
+import ArgumentParser
+import BobbinDaemon
+import Bundles
+import Glibc
+import JobModel
+import LinuxSystem
+import SpoolQueue
+import YamlText
+
+struct BackupVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup",
+        abstract: "Bundles of a site: make them while it works, prove them, bring them back.",
+        discussion: """
+              bobbin backup create                     everything, into ops/backups/
+              bobbin backup restore FILE --to DIR      beside this site; without --to in its place
+            """,
+        subcommands: [Create.self, List.self, Show.self, Verify.self, RestoreVerb.self])
+
+    struct Create: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "create",
+            abstract: "Make a bundle, read it back, and only then say that it is there.",
+            discussion: """
+                  bobbin backup create
+                  bobbin backup create --only config --only secrets --to /mnt/usb
+                Runs go on meanwhile; those in flight are listed in it. Its name appears when every byte was read back and compared.
+                """)
+        @Option(help: ArgumentHelp("Only this class of files (again for more).", valueName: "class"))
+        var only: [String] = []
+        @Option(help: ArgumentHelp("Everything but this class: secrets, logs, reports.", valueName: "class"))
+        var without: [String] = []
+        @Option(
+            help: ArgumentHelp("Directory; without it ops/backups.", valueName: "dir"), completion: .directory
+        )
+        var to: String?
+        @Option(help: "zstd, gzip or none.") var packing: Packing = .zstd
+        @OptionGroup var site: SiteOption
+        @OptionGroup var json: JSONFlag
+
+        private static let droppable: [BundleClass] = [.secrets, .logs, .reports]
+        private func classes() throws -> Set<BundleClass>? {
+            guard only.isEmpty || without.isEmpty else {
+                throw ValidationError("--only or --without, not both")
+            }
+            if !only.isEmpty { return try Set(only.map { try BackupText.read($0, Backup.alone, "--only") }) }
+            guard !without.isEmpty else { return nil }
+            return try Set(BundleClass.allCases)
+                .subtracting(without.map { try BackupText.read($0, Create.droppable, "--without") })
+        }
+        func validate() throws { _ = try classes() }
+
+        func run() throws {
+            let site = try site.openOwn()
+            var options = Backup.Options()
+            options.classes = try classes()
+            options.packing = packing
+            options.folder = try to.map { try SiteFinder.absolute($0) }
+            let line = ProgressLine("packed")
+            let made = try Backup(site).create(options, progress: line.show) { line.begin("checked") }
+            line.end()
+            if json.json {
+                return Terminal.print(json: .map(BackupText.fields(made.manifest, made.path, made.size)))
+            }
+            let manifest = made.manifest
+            print("\(Terminal.escape(made.path)): ok, verified")
+            print(
+                "  \(manifest.rows.count) files, \(BackupText.size(manifest.bytes)), packed \(BackupText.size(made.size))"
+            )
+            if !manifest.inFlight.isEmpty || made.waiting > 0 {
+                print("  in flight: \(manifest.inFlight.count) runs, \(made.waiting) drops wait")
+            }
+            for line in BackupText.leftOut(manifest) { Terminal.complain(line) }
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "ls", abstract: "The bundles there are, newest first.",
+            discussion: "  bobbin backup ls --in /mnt/usb")
+        @Option(
+            name: .customLong("in"),
+            help: ArgumentHelp("Directory; without it ops/backups.", valueName: "dir"), completion: .directory
+        )
+        var folder: String?
+        @OptionGroup var site: SiteOption
+        @OptionGroup var json: JSONFlag
+        func run() throws {
+            let bundles = try BackupList(
+                folder.map { try Directory.open($0) } ?? Backup(site.openOwn()).folder(nil))
+            if json.json {
+                return Terminal.print(
+                    json: .list(
+                        bundles.rows.map {
+                            .map(BackupText.fields($0.manifest, $0.path, $0.size, files: false))
+                        }))
+            }
+            for (name, why) in bundles.troubled { Terminal.complain("\(Terminal.escape(name)): \(why)") }
+            if bundles.rows.isEmpty { return print("no bundles yet: bobbin backup create") }
+            for row in bundles.rows {
+                let age = Terminal.age(Terminal.now.since(row.manifest.takenAt))
+                print(
+                    "\(Terminal.escape(row.name))  \(age) ago  \(BackupText.size(row.size))  \(row.manifest.rows.count) files, \(row.manifest.inFlight.count) runs in flight"
+                )
+            }
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "show", abstract: "What a bundle says of itself: its manifest.",
+            discussion:
+                "  bobbin backup show FILE --files\nOnly the manifest is read; `verify` reads the rest.")
+        @Argument(help: "The bundle.", completion: .file()) var file: String
+        @Flag(help: "Each file: hash, class, size, path.") var files = false
+        @OptionGroup var json: JSONFlag
+        func run() throws {
+            let manifest = try Restore(file).manifest()
+            if json.json {
+                return Terminal.print(json: .map(BackupText.fields(manifest, file, nil, files: files)))
+            }
+            for line in BackupText.lines(manifest) { print(line) }
+            guard files else { return }
+            for row in manifest.rows {
+                print("\(row.hash.text)  \(row.kind.rawValue)  \(row.size)  \(Terminal.escape(row.path))")
+            }
+        }
+    }
+
+    struct Verify: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "verify",
+            abstract: "Read every byte of bundles and compare it with their manifests.",
+            discussion: "  bobbin backup verify ops/backups/*.tar.zst")
+        @Argument(help: "Bundles.", completion: .file()) var files: [String]
+        func run() throws {
+            var code = Exit.ok
+            for file in files {
+                let line = ProgressLine("checked")
+                do {
+                    let manifest = try Restore(file, progress: line.show).verify()
+                    line.end()
+                    print(
+                        "\(Terminal.escape(file)): ok, \(manifest.rows.count) files, \(BackupText.size(manifest.bytes)), taken at \(manifest.takenAt.rfc3339)"
+                    )
+                } catch {
+                    line.end()
+                    Terminal.complain("\(Terminal.escape(file)): \(error)")
+                    code = Exit.malformed
+                }
+            }
+            if code != Exit.ok { throw ExitCode(code) }
+        }
+    }
+
+    struct RestoreVerb: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "restore", abstract: "Bring a bundle back: checked whole first, then in one step.",
+            discussion: """
+                  bobbin backup restore FILE --dry-run             what would change
+                  bobbin backup restore FILE                       this site, which nobody may be working on
+                  bobbin backup restore FILE --to /srv/other       a site of its own
+                  bobbin backup restore FILE --only config         files, on a site that works
+                  bobbin backup restore FILE --only templates/deploy.yaml
+                Runs that were unfinished are held, queues with drops in them are paused: they may have run since. What was there
+                before is kept in before-restore.TIME/.
+                """)
+        @Argument(help: "The bundle.", completion: .file()) var file: String?
+        @Option(help: ArgumentHelp("A new directory for the site.", valueName: "dir"), completion: .directory)
+        var to: String?
+        @Option(help: ArgumentHelp("Only these classes or paths (again for more).", valueName: "class|path"))
+        var only: [String] = []
+        @Flag(name: .customLong("dry-run"), help: "Say what would change, and change nothing.") var dryRun =
+            false
+        @Flag(name: .customLong("continue"), help: "Go on where a restore was cut off behind its exchange.")
+        var goesOn = false
+        @OptionGroup var site: SiteOption
+        @OptionGroup var json: JSONFlag
+
+        private func extent() throws -> Restore.Extent {
+            guard !only.isEmpty else { return .everything }
+            let classes = only.compactMap(BundleClass.init(rawValue:))
+            for kind in classes where !Backup.alone.contains(kind) {
+                throw ValidationError(
+                    "\(kind.rawValue) comes back with everything else only: what is in flight means nothing alone"
+                )
+            }
+            let paths = only.filter { BundleClass(rawValue: $0) == nil }
+            for path in paths where !path.contains("/") {
+                _ = try BackupText.read(path, Backup.alone, "--only")
+            }
+            return .only(Set(classes), paths)
+        }
+        func validate() throws {
+            _ = try extent()
+            if goesOn { return }
+            if file == nil { throw ValidationError("which bundle? bobbin backup ls shows them") }
+            if to != nil, !only.isEmpty || dryRun {
+                throw ValidationError("--to makes a whole site: without --only and --dry-run")
+            }
+        }
+
+        func run() throws {
+            if goesOn { return try goOn() }
+            guard let file else { return }
+            let line = ProgressLine("read")
+            let restore = try Restore(file, progress: line.show)
+            let done: Restore.Done
+            do {
+                if let to {
+                    done = try restore.make(at: to)
+                } else {
+                    let site = try place()
+                    if dryRun { return try tell(restore.preview(extent(), in: site), line) }
+                    let extent = try extent()
+                    done =
+                        try extent == .everything ? restore.replace(site) : restore.putBack(extent, in: site)
+                }
+            } catch {
+                line.end()
+                throw error
+            }
+            line.end()
+            tell(done, file)
+        }
+        private func place() throws -> Directory {
+            let path = try SiteFinder.find(option: site.site)
+            let directory = try Directory.open(path)
+            guard try Host.mayAct(as: directory.status().uid) else {
+                throw SpoolProblem(
+                    "E-ACCESS", "this is the business of the site's own account",
+                    whatToDo: "Ask whoever runs the site.")
+            }
+            return directory
+        }
+        private func goOn() throws {
+            print(try Restore.goOn(place()) ? "the restore is finished" : "there is no restore to go on with")
+        }
+        private func tell(_ found: (BundleManifest, RestorePreview), _ line: ProgressLine) throws {
+            line.end()
+            let (manifest, preview) = found
+            if json.json {
+                let differences = preview.differences.map { difference -> Value in
+                    .map(["kind": .string(difference.kind.rawValue), "path": .string(difference.path)])
+                }
+                return Terminal.print(
+                    json: .map([
+                        "bundle": .string(manifest.id), "taken_at": .string(manifest.takenAt.rfc3339),
+                        "same": .int(preview.same), "in_flight": .int(manifest.inFlight.count),
+                        "differences": .list(differences),
+                    ]))
+            }
+            for difference in preview.differences {
+                let word =
+                    switch difference.kind {
+                    case .new: "comes back"
+                    case .changed: "is changed"
+                    case .gone: "goes      "
+                    case .lost: "lost run  "
+                    }
+                print("\(word)  \(Terminal.escape(difference.path))")
+            }
+            print(
+                "\(preview.differences.count) differences, \(preview.same) files are the same; taken at \(manifest.takenAt.rfc3339)"
+            )
+            if only.isEmpty, !manifest.inFlight.isEmpty {
+                print("\(manifest.inFlight.count) runs that were in flight would be held")
+            }
+            print("the bundle is whole; nothing was changed")
+        }
+        private func tell(_ done: Restore.Done, _ file: String) {
+            let manifest = done.manifest
+            let place = to ?? "this site"
+            if json.json {
+                var fields = BackupText.fields(manifest, file, nil, files: false)
+                fields["restored_files"] = .int(done.files)
+                fields["held"] = .int(done.spool?.held ?? 0)
+                fields["paused"] = .list((done.spool?.paused ?? []).map { .string($0.text) })
+                fields["kept"] = done.before.map(Value.string) ?? .null
+                return Terminal.print(json: .map(fields))
+            }
+            print(
+                "\(Terminal.escape(place)): restored \(done.files) files, as of \(manifest.takenAt.rfc3339)")
+            if let spool = done.spool {
+                if spool.held > 0 {
+                    print(
+                        "  \(spool.held) runs were unfinished and are held: they may have run since. bobbin status; bobbin release RUN or cancel RUN"
+                    )
+                }
+                if spool.askedAnew > 0 {
+                    print(
+                        "  \(spool.askedAnew) questions are asked anew; answers to the old ones do not count")
+                }
+                for queue in spool.paused {
+                    print(
+                        "  queue \(queue) is paused: what waits there may have run. Look, then: bobbin resume \(queue)"
+                    )
+                }
+            }
+            if let before = done.before {
+                print("  what was there before: \(before)/ (remove it when all is well)")
+            }
+        }
+    }
+}
+
+extension Packing: ExpressibleByArgument {}
+
+/// Bundles as people see them.
+enum BackupText {
+    static func read(_ word: String, _ known: [BundleClass], _ option: String) throws -> BundleClass {
+        if let kind = BundleClass(rawValue: word), known.contains(kind) { return kind }
+        let words = known.map(\.rawValue)
+        let near = NearestName.find(word, in: words).map { "; did you mean \($0)?" } ?? ""
+        throw ValidationError("\(option) \(word): one of \(words.joined(separator: ", "))\(near)")
+    }
+    /// In the units of `ls -h`.
+    static func size(_ bytes: Int) -> String {
+        var value = Double(bytes), unit = 0
+        let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+        while value >= 1024, unit < units.count - 1 {
+            value /= 1024
+            unit += 1
+        }
+        let tenths = (value * 10).rounded()
+        return unit == 0 ? "\(bytes) B" : "\(Int(tenths) / 10).\(Int(tenths) % 10) \(units[unit])"
+    }
+    static func fields(_ manifest: BundleManifest, _ path: String, _ size: Int?, files: Bool = false)
+        -> ValueMap
+    {
+        var fields = manifest.header
+        fields["path"] = .string(path)
+        if let size { fields["packed_bytes"] = .int(size) }
+        if files {
+            fields["rows"] = .list(
+                manifest.rows.map {
+                    .map([
+                        "path": .string($0.path), "class": .string($0.kind.rawValue), "bytes": .int($0.size),
+                        "sha256": .string($0.hash.text), "mode": .string(String($0.mode, radix: 8)),
+                    ])
+                })
+        }
+        return fields
+    }
+    static func lines(_ manifest: BundleManifest) -> [String] {
+        var lines = [
+            "bundle \(Terminal.escape(manifest.id)), taken at \(manifest.takenAt.rfc3339) on \(Terminal.escape(manifest.host)) by bobbin \(Terminal.escape(manifest.program))",
+            "spool \(Terminal.escape(manifest.spool)), restored \(manifest.epoch) times before",
+            "\(manifest.rows.count) files, \(size(manifest.bytes))",
+        ]
+        for kind in BundleClass.allCases {
+            let rows = manifest.rows.filter { $0.kind == kind }
+            if !rows.isEmpty {
+                lines.append("  \(kind.rawValue): \(rows.count), \(size(rows.reduce(0) { $0 + $1.size }))")
+            }
+        }
+        if !manifest.inFlight.isEmpty { lines.append("in flight:") }
+        for run in manifest.inFlight {
+            lines.append(
+                "  \(Terminal.escape(run.run))  \(Terminal.escape(run.job))  \(Terminal.escape(run.state))")
+        }
+        return lines + leftOut(manifest)
+    }
+    static func leftOut(_ manifest: BundleManifest) -> [String] {
+        manifest.leftOut.sorted { $0.key < $1.key }.map {
+            "left out: \(Terminal.escape($0.key)): \(Terminal.escape($0.value))"
+        }
+    }
+}
+
+/// How far it is, on a terminal; nothing where nobody looks.
+private final class ProgressLine {
+    private var word: String
+    private let isShown = isatty(2) == 1
+    private var last: Int64 = 0, begin = Clocks.monotonic
+    init(_ word: String) { self.word = word }
+    func begin(_ word: String) {
+        self.word = word
+        begin = Clocks.monotonic
+    }
+    func show(_ files: Int, _ bytes: Int) {
+        let now = Clocks.monotonic
+        guard isShown, now - last > 200_000_000 else { return }
+        last = now
+        let rate = Double(bytes) / max(0.001, Double(now - begin) / 1e9)
+        write("\r\u{1B}[K\(word) \(files) files, \(BackupText.size(bytes)), \(BackupText.size(Int(rate)))/s")
+    }
+    func end() { if isShown, last > 0 { write("\r\u{1B}[K") } }
+    private func write(_ text: String) { StandardError.write(text) }
+}

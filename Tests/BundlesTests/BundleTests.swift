@@ -1,0 +1,170 @@
+// What this is: bundles written and read back: whole, with each call failing, and by another program.
+// Owns: a folder per test.
+// Never: looks at a site.
+// On failure: the call and the blow are in the message.
+import Archives
+import Foundation
+import JobModel
+import LinuxSystem
+import TestKit
+import Testing
+
+@testable import Bundles
+
+@Suite struct BundleTests {
+    private static let head = BundleManifest(
+        id: "id", takenAt: Timestamp(seconds: 1_795_000_000), spool: "SPOOL", host: "host", epoch: 2,
+        program: "0.1")
+
+    /// Contents of every size at which something changes, and names that have to be escaped.
+    private static let files: [(String, [UInt8])] = {
+        var random = SeededRandom(seed: 7)
+        func noise(_ count: Int) -> [UInt8] {
+            (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+        }
+        return [
+            ("ops/empty", []), ("ops/one", [1]), ("ops/a name with % and spaces", noise(511)),
+            ("ops/Größe ✓.yaml", noise(512)), ("spool/deep/er/and/deeper/x", noise(513)),
+            ("spool/" + String(repeating: "long/", count: 38) + "x", noise(10)),
+            ("spool/exact", noise(1 << 20)), ("spool/above", noise((1 << 20) + 1)),
+            ("spool/large", noise(3_500_000)),
+        ]
+    }()
+
+    private func make(_ folder: Directory, _ packing: Packing = .zstd, files: [(String, [UInt8])] = files)
+        throws
+        -> BundleManifest
+    {
+        let writer = try BundleWriter(in: folder, packing, threads: 2) { _, _ in }
+        for (index, file) in files.enumerated() {
+            if index % 2 == 0 {
+                try writer.add(file.0, .config, bytes: file.1, mode: 0o600, modified: Int64(index))
+            } else {
+                let source = try folder.openForUpdate("source", mode: 0o666)
+                try source.truncate(to: 0)
+                try source.write(file.1, at: 0)
+                try writer.add(file.0, .results, source)
+            }
+        }
+        return try writer.finish(BundleTests.head, as: "bundle", checking: {})
+    }
+
+    @Test("what goes in comes out", arguments: Packing.allCases) func roundTrip(_ packing: Packing) throws {
+        let folder = try Folder(in: "/dev/shm"), stage = try folder.folder("stage")
+        let made = try make(folder.directory, packing)
+        let bundle = try folder.directory.openForReading("bundle")
+        #expect(try folder.listing() == ["bundle", "source", "stage"])
+        #expect(try BundleReader.manifest(bundle).text == made.text)
+        #expect(made.rows.map(\.mode) == [0o600, 0o644, 0o600, 0o644, 0o600, 0o644, 0o600, 0o644, 0o600])
+        let read = try BundleReader.read(
+            bundle, to: BundleStage(stage, wanted: { $0.path != "ops/one" }, check: { _ in }))
+        #expect(read.epoch == 2 && read.spool == "SPOOL" && read.rows == made.rows)
+        for (path, content) in BundleTests.files {
+            let found = FileManager.default.contents(atPath: folder.path + "/stage/" + path)
+            #expect(found.map(Array.init) == (path == "ops/one" ? nil : content), "\(path)")
+        }
+    }
+
+    @Test("the same bytes stream through tar", arguments: [Packing.gzip, .none]) func otherProgram(
+        _ packing: Packing
+    ) throws {
+        let folder = try Folder(in: "/dev/shm"), stage = try folder.folder("stage")
+        let made = try make(folder.directory, packing)
+        let answer = try BriefProcess.ask(
+            ["tar", packing == .gzip ? "-xzf" : "-xf", folder.path + "/bundle", "-C", stage.path],
+            patience: 60)
+        #expect(answer?.isGood == true)
+        for (path, content) in BundleTests.files {
+            #expect(
+                FileManager.default.contents(atPath: folder.path + "/stage/" + path).map(Array.init)
+                    == content)
+        }
+        #expect(
+            try Array(Data(contentsOf: URL(fileURLWithPath: folder.path + "/stage/MANIFEST"))) == made.text)
+    }
+
+    @Test("only whole lines of what is being written") func wholeLines() throws {
+        let folder = try Folder(in: "/dev/shm")
+        let writer = try BundleWriter(in: folder.directory, .none, threads: 1) { _, _ in }
+        for (name, text, size) in [("a", "one\ntwo", 4), ("b", "half", 0), ("c", "x\n", 2), ("d", "", 0)] {
+            try folder.put(name, text)
+            let row = try writer.add(
+                "spool/\(name)", .history, folder.directory.openForReading(name), wholeLines: true)
+            #expect(writer.rows[row].size == size)
+        }
+        let long = String(repeating: "x", count: 3 << 20)
+        try folder.put("e", "first\n" + long)
+        let row = try writer.add(
+            "spool/e", .history, folder.directory.openForReading("e"), wholeLines: true)
+        #expect(writer.rows[row].size == 6)
+        try writer.abandon()
+        #expect(try folder.listing() == ["a", "b", "c", "d", "e"])
+    }
+
+    @Test("each call of making a bundle fails: it is there whole, or not at all") func faults() throws {
+        final class World {
+            let folder: Folder
+            init() throws { folder = try Folder(in: "/dev/shm") }
+        }
+        let files = Array(BundleTests.files.prefix(4))
+        let points = try FaultLoop.run(make: { try World() }) { world in
+            _ = try make(world.folder.directory, .none, files: files)
+        } check: { world, outcome in
+            let names = try world.folder.listing()
+            // What is left over is hidden, and named after its maker.
+            for name in names where !["bundle", "source"].contains(name) {
+                guard name.hasPrefix(".\(Host.processID)-"), name.hasSuffix(".tmp") else {
+                    throw Wrong("left: \(name)")
+                }
+            }
+            if outcome.error == nil, !names.contains("bundle") { throw Wrong("told, but not there") }
+            guard names.contains("bundle") else { return }
+            let manifest = try BundleReader.verify(world.folder.directory.openForReading("bundle"))
+            guard manifest.rows.map(\.path) == files.map(\.0) else { throw Wrong("not all of it") }
+        }
+        #expect(points > 300)
+    }
+    private struct Wrong: Error, CustomStringConvertible {
+        var description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    @Test("what dead makers left is removed, what living ones have is not") func leftovers() throws {
+        let folder = try Folder(in: "/dev/shm")
+        for name in [".999999999-a.tmp", ".\(Host.processID)-b.tmp", ".x-c.tmp", "bobbin_1.tar"] {
+            _ = try folder.folder(name).create("body")
+        }
+        #expect(try BundleWriter.removeLeftovers(in: folder.directory) == 1)
+        #expect(try folder.listing() == [".\(Host.processID)-b.tmp", ".x-c.tmp", "bobbin_1.tar"])
+    }
+
+    @Test("a manifest is read as it was written, and each byte of it counts") func manifests() throws {
+        var manifest = BundleTests.head
+        manifest.inFlight = [.init(run: "r", job: "a \"job\"\n", state: "waiting (approval)")]
+        manifest.leftOut = ["ops/key": "it holds a private key"]
+        manifest.rows = [
+            .init(
+                path: "ops/ü %41", kind: .config, mode: 0o755, size: 0, modified: -5,
+                hash: ContentHash(of: [])),
+            .init(
+                path: "spool/x", kind: .taken, mode: 0, size: 1 << 40, modified: .max,
+                hash: ContentHash(of: [1])),
+        ]
+        let text = manifest.text
+        let read = try BundleManifest(text)
+        #expect(read.text == text && read.rows == manifest.rows && read.inFlight == manifest.inFlight)
+        for length in 0..<text.count {
+            #expect(throws: BundleProblem.self) { _ = try BundleManifest(Array(text.prefix(length))) }
+        }
+        // Reading is total, and what is accepted is what would be written.
+        for index in text.indices {
+            for bit in 0..<8 {
+                var other = text
+                other[index] ^= UInt8(1 << bit)
+                guard let read = try? BundleManifest(other) else { continue }
+                let again = try BundleManifest(read.text)
+                #expect(again.rows == read.rows, "byte \(index), bit \(bit)")
+            }
+        }
+    }
+}

@@ -1,0 +1,431 @@
+// What this is: bundles as an operator knows them: made while jobs run, proved, brought back in place, beside, in part; killed.
+// Owns: the check of a cut: each job in exactly one place; canary trees.
+// Never: looks into a bundle by other means than `show --json` and tar.
+// On failure: shows the places of the job, or the call at which it was killed.
+import Glibc
+import LinuxSystem
+import Testing
+import YamlText
+
+@Suite("backup", .onSites) struct BackupTests {
+    private func create(_ site: TestSite, _ options: String..., location: SourceLocation = #_sourceLocation)
+        throws -> String
+    {
+        let made = try Program.call(["backup", "create", "--site", site.path] + options)
+        try #require(
+            made.code == 0 && made.out.contains(": ok, verified\n"), "\(made.both)", sourceLocation: location)
+        return String(made.out.prefix(while: { $0 != ":" }))
+    }
+    private func json(_ outcome: Outcome) throws -> YamlNode {
+        try #require(outcome.code == 0, "\(outcome.both)")
+        return try Papers.parse(outcome.out)
+    }
+    /// Every file below, by path; what runners make anew each time is left out.
+    private func tree(_ root: String, without: (String) -> Bool = { _ in false }) -> [String: [UInt8]] {
+        var found: [String: [UInt8]] = [:]
+        func walk(_ path: String) {
+            for name in Disk.names(path.isEmpty ? root : "\(root)/\(path)") {
+                let inner = path.isEmpty ? name : "\(path)/\(name)"
+                if without(inner) { continue }
+                if let bytes = Disk.bytes("\(root)/\(inner)") { found[inner] = bytes } else { walk(inner) }
+            }
+        }
+        walk("")
+        return found
+    }
+
+    @Test("the life of a bundle: made beside running jobs, listed, proved, brought back beside and in place")
+    func life() throws {
+        try TestSite.use { site in
+            try Disk.write("a: template\n", to: "\(site.path)/templates/kept.yaml")
+            try site.up()
+            try site.drop("good.yaml", job(["log: x"]))
+            try site.drop("bad.yaml", job(["fail: x"]))
+            for name in ["good", "bad"] { try site.result(of: "\(name).yaml") }
+            try site.drop("ask.yaml", job(["human_confirm: {message: really?}"]))
+            let asked = try site.parked("ask.yaml", "approval")
+            try site.drop("run.yaml", job([site.gate("g"), "log: done"]))
+            try site.waitForEffect("g", "gate")
+            #expect(try site.bobbin("pause", "background").code == 0)
+            try site.drop("wait.yaml", job(["log: x"]), "background")
+            let bundle = try create(site)
+            let shown = try json(Program.call(["backup", "show", bundle, "--files", "--json"]))
+            #expect(shown["in_flight"]?.items?.count == 2 && shown.text("epoch") == "0")
+            #expect(try site.bobbin("backup", "ls").out.contains("2 runs in flight"))
+            #expect(try Program.call(["backup", "verify", bundle]).out.contains(": ok, "))
+            // In use: nothing of it is touched.
+            let busy = try site.bobbin("backup", "restore", bundle)
+            #expect(busy.code == 69 && busy.err.contains("the site is in use"))
+
+            // Beside it, while it works on.
+            let beside = TestSite.freshPath()
+            let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+            #expect(
+                made.code == 0 && made.out.contains("2 runs were unfinished and are held"), "\(made.both)")
+            let other = try TestSite(
+                adopting: beside,
+                book: ["good.yaml": 1, "bad.yaml": 1, "ask.yaml": 1, "run.yaml": 1, "wait.yaml": 1])
+            try TestSite.use(other) { other in try lookAround(other, asked.id, site) }
+
+            // In its place: what happened since then is gone, and kept aside.
+            try site.open(gate: "g")
+            #expect(try site.result(of: "run.yaml").state == "succeeded")
+            try site.stop()
+            try Disk.write("b: changed\n", to: "\(site.path)/templates/kept.yaml")
+            let preview = try site.bobbin("backup", "restore", bundle, "--dry-run")
+            #expect(preview.out.contains("is changed  templates/kept.yaml"), "\(preview.both)")
+            #expect(preview.out.contains("goes        spool/done/"))
+            let before = tree("\(site.path)/spool/done")
+            let back = try site.bobbin("backup", "restore", bundle)
+            #expect(back.code == 0, "\(back.both)")
+            #expect(Disk.text("\(site.path)/templates/kept.yaml") == "a: template\n")
+            let kept = try #require(Disk.names(site.path).first { $0.hasPrefix("before-restore.") })
+            #expect(tree("\(site.path)/\(kept)/spool/done") == before)
+            #expect(Disk.text("\(site.path)/\(kept)/templates/kept.yaml") == "b: changed\n")
+            // As it was: the same restore would change nothing any more.
+            let again = try site.bobbin("backup", "restore", bundle, "--dry-run")
+            #expect(again.out.hasPrefix("0 differences"), "\(again.both)")
+            let mark = try Papers.parse(Disk.text("\(site.spool)/.bobbin/restored.json") ?? "")
+            #expect(
+                mark.text("epoch") == "1"
+                    && mark.text("bundle") == bundle.split(separator: "/").last.map(String.init))
+            try site.up()
+            for name in ["ask", "run"] {
+                let run = try site.parked("\(name).yaml", "held")
+                #expect(try site.bobbin("cancel", run.id).code == 0)
+                try site.result(of: "\(name).yaml")
+            }
+            #expect(try site.bobbin("resume", "background").code == 0)
+            #expect(try site.result(of: "wait.yaml").state == "succeeded")
+            try site.stop()
+            #expect(try json(site.bobbin("runs", "--json")).items?.count == 5)
+            #expect(try json(Program.call(["backup", "show", create(site), "--json"])).text("epoch") == "1")
+        }
+    }
+
+    /// Nothing goes on by itself; what people were asked is asked anew.
+    private func lookAround(_ other: TestSite, _ asked: String, _ origin: TestSite) throws {
+        let form = try #require(Disk.text("\(origin.spool)/approvals/requests/\(asked).1.yaml"))
+        try other.up()
+        let request = "\(other.spool)/approvals/requests/\(asked).1.yaml"
+        try other.wait("the question, asked anew", in: ["\(other.spool)/approvals/requests"]) {
+            Disk.exists(request) ? () : nil
+        }
+        // An answer to the question of before counts for nothing.
+        try Disk.write(
+            form.replacing("decision:", with: "decision: approve"), to: other.outside("answer.yaml"))
+        try Disk.move(
+            other.outside("answer.yaml"), to: "\(other.spool)/approvals/responses/\(asked).1.yaml")
+        try other.wait("the old answer to be refused", in: ["\(other.spool)/approvals/closed"]) {
+            Disk.names("\(other.spool)/approvals/closed").contains { $0.hasSuffix(".verdict.yaml") }
+                ? () : nil
+        }
+        #expect(try other.bobbin("show", asked).out.contains("held"))
+        #expect(try other.bobbin("approve", "\(asked).1").code == 0)
+        let run = try other.parked("run.yaml", "held")
+        for id in [asked, run.id] { #expect(try other.bobbin("release", id).code == 0) }
+        #expect(try other.result(of: "ask.yaml").state == "succeeded")
+        // Its first step had begun, and nobody knows how it ended.
+        let unknown = try other.parked("run.yaml", "interrupted")
+        #expect(try other.bobbin("resolve", unknown.id, "--skip").code == 0)
+        #expect(try other.result(of: "run.yaml").state == "succeeded")
+        #expect(Disk.names(other.lane("background", 5)) == ["wait.yaml"])
+        #expect(try other.bobbin("resume", "background").code == 0)
+        #expect(try other.result(of: "wait.yaml").state == "succeeded")
+    }
+
+    @Test("a bundle made under load has each job exactly once") func underLoad() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.runner("second")
+            // One waits for somebody, one runs, whatever the rest does.
+            #expect(try site.bobbin("pause", "background").code == 0)
+            try site.drop("l9001.yaml", job(["log: x"]), "background")
+            try site.drop("l9002.yaml", job([site.gate("g")]))
+            try site.waitForEffect("g", "gate")
+            let count = 600
+            var bundles: [(path: String, before: Int, after: Int)] = []
+            var dropped = 0
+            func drop(_ number: Int) throws {
+                for _ in 0..<number where dropped < count {
+                    dropped += 1
+                    let steps = dropped % 3 == 0 ? ["log: x", "log: y"] : [site.effect("l\(dropped)")]
+                    try site.drop(
+                        "l\(dropped).yaml", job(steps), ["default", "high_priority"][dropped % 2],
+                        dropped % 9 + 1)
+                }
+            }
+            // Drops go on while each bundle is made: the child works, and so do we.
+            for _ in 0..<4 {
+                try drop(100)
+                let before = dropped
+                let path = site.outside("bundles")
+                if !Disk.exists("\(path)/x") { mkdir(path, 0o755) }
+                let maker = try site.launch(
+                    "backup", ["backup", "create", "--packing", "none", "--to", path])
+                while maker.isRunning, dropped < count { try drop(5) }
+                #expect(try maker.end() == 0, "\(maker.said)")
+                let name = try #require(Disk.names(path).sorted().last)
+                bundles.append(("\(path)/\(name)", before, dropped))
+            }
+            try drop(count)
+            for number in 1...count { try site.result(of: "l\(number).yaml") }
+            var held = 0, waiting = 0, done = 0
+            for (bundle, before, after) in bundles {
+                let beside = TestSite.freshPath()
+                defer { Disk.removeTree(beside) }
+                let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+                try #require(made.code == 0, "\(made.both)")
+                var places: [Int: [String]] = [:]
+                func note(_ name: String, _ place: String) {
+                    guard
+                        let number = name.split(whereSeparator: { "~.".contains($0) }).compactMap({ word in
+                            word.hasPrefix("l") ? Int(word.dropFirst()) : nil
+                        }).first
+                    else { return }
+                    places[number, default: []].append("\(place)/\(name)")
+                }
+                for (path, _) in tree("\(beside)/spool") where !path.hasPrefix(".bobbin") {
+                    let parts = path.split(separator: "/").map(String.init)
+                    let name = parts.last ?? ""
+                    switch parts[0] {
+                    case "done", "failed":
+                        if name.hasSuffix(".result.yaml") {
+                            note(name, path)
+                            done += 1
+                            // Its job lies beside it.
+                            let stem = name.dropLast(".result.yaml".count)
+                            #expect(
+                                Disk.exists("\(beside)/spool/\(parts[0])/\(parts[1])/\(stem).yaml"), "\(path)"
+                            )
+                        }
+                    case "parked":
+                        note(name, path)
+                        held += 1
+                    case "claimed":
+                        // It has ended, and its result is in the journal: the next start writes it.
+                        note(name, path)
+                        done += 1
+                    case "rejected": Issue.record("\(path)")
+                    case "runs", "log", "history", "approvals", "control", "events": continue
+                    default:
+                        note(name, path)
+                        waiting += 1
+                    }
+                }
+                #expect(places[9001]?.count == 1 && places[9001]?[0].hasPrefix("background/p5/") == true)
+                #expect(places[9002]?.count == 1 && places[9002]?[0].hasPrefix("parked/held/") == true)
+                for number in 1...after {
+                    let found = places[number] ?? []
+                    let wanted = number <= before ? found.count == 1 : found.count <= 1
+                    #expect(wanted, "l\(number) of \(before)/\(after) in \(bundle): \(found)")
+                }
+            }
+            print("bundles under load: \(done) done, \(held) held, \(waiting) waiting in \(bundles.count)")
+            #expect(held > 0 && waiting > 0 && done > 0)
+            try site.open(gate: "g")
+            #expect(try site.bobbin("resume", "background").code == 0)
+            for number in [9001, 9002] { try site.result(of: "l\(number).yaml") }
+        }
+    }
+
+    @Test("killed at any call of making a bundle: the bundles of before are there, the next is whole")
+    func killedMaking() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop("a.yaml", job(["log: x"]))
+            try site.result(of: "a.yaml")
+            let first = try create(site)
+            let folder = "\(site.path)/ops/backups"
+            let content = Disk.bytes(first)
+            var killed = 0
+            for call in stride(from: 1, through: 2_000, by: 23) {
+                let outcome = try Program.call(
+                    ["backup", "create", "--site", site.path],
+                    environment: ["BOBBIN_FAULT": "any:\(call):kill"])
+                for name in Disk.names(folder) where !name.hasPrefix(".") {
+                    #expect(
+                        try Program.call(["backup", "verify", "\(folder)/\(name)"]).code == 0,
+                        "call \(call): \(name)")
+                }
+                #expect(Disk.bytes(first) == content)
+                if outcome.code == 0 { break }
+                killed += 1
+            }
+            #expect(killed > 10)
+            _ = try create(site)
+            #expect(Disk.names(folder).allSatisfy { !$0.hasPrefix(".") }, "\(Disk.names(folder))")
+        }
+    }
+
+    @Test(
+        "killed at any call of a restore: the site is the one of before, or the restored one and finished by --continue"
+    )
+    func killedRestoring() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop("a.yaml", job(["log: x"]))
+            try site.result(of: "a.yaml")
+            try Disk.write("one\n", to: "\(site.path)/templates/t.yaml")
+            let bundle = try create(site, "--to", site.outside(""))
+            try site.drop("later.yaml", job(["log: x"]))
+            try site.result(of: "later.yaml")
+            try site.stop()
+            try Disk.write("two\n", to: "\(site.path)/templates/t.yaml")
+            func canary() -> [String: [UInt8]] {
+                tree(site.path) {
+                    $0.hasPrefix("bobbin-restore.") || $0.hasPrefix("before-restore.")
+                        || $0.hasPrefix("outside")
+                }
+            }
+            let before = canary()
+            var untouched = 0, exchanged = 0
+            for call in stride(from: 1, through: 3_000, by: 17) {
+                let outcome = try Program.call(
+                    ["backup", "restore", bundle, "--site", site.path],
+                    environment: ["BOBBIN_FAULT": "any:\(call):kill"])
+                if Disk.exists("\(site.spool)/.bobbin/restored.json") {
+                    exchanged += 1
+                    // Nobody works on half of it.
+                    if Disk.exists("\(site.spool)/.bobbin/restore-rest.json") {
+                        let refused = try site.bobbin("run", "--until-idle")
+                        #expect(refused.code == 69 && refused.err.contains("--continue"), "\(refused.both)")
+                    }
+                    #expect(try site.bobbin("backup", "restore", "--continue").code == 0)
+                    #expect(Disk.text("\(site.path)/templates/t.yaml") == "one\n")
+                    #expect(
+                        try site.bobbin("backup", "restore", bundle, "--dry-run").out.hasPrefix(
+                            "0 differences"))
+                    // Back to where it was.
+                    let kept = try #require(Disk.names(site.path).first { $0.hasPrefix("before-restore.") })
+                    Disk.removeTree(site.spool)
+                    try Disk.move("\(site.path)/\(kept)/spool", to: site.spool)
+                    try Disk.write("two\n", to: "\(site.path)/templates/t.yaml")
+                    Disk.removeTree("\(site.path)/\(kept)")
+                } else {
+                    untouched += 1
+                }
+                let now = canary()
+                #expect(now == before, "call \(call): \(Set(now.keys).symmetricDifference(before.keys))")
+                if outcome.code == 0 { break }
+            }
+            print("killed restores: \(untouched) untouched, \(exchanged) exchanged")
+            #expect(untouched > 10 && exchanged > 0)
+        }
+    }
+
+    @Test("single files and classes come back on a site that works") func only() throws {
+        try TestSite.use { site in
+            try Disk.write("one\n", to: "\(site.path)/templates/t.yaml")
+            try Disk.write("one\n", to: "\(site.path)/templates/u.yaml")
+            try site.up()
+            try site.drop("a.yaml", job(["log: x"]))
+            let result = try site.result(of: "a.yaml").path
+            let bundle = try create(site)
+            for name in ["t", "u"] { try Disk.write("two\n", to: "\(site.path)/templates/\(name).yaml") }
+            let whole = try #require(Disk.text(result))
+            Disk.remove(result)
+            let preview = try site.bobbin(
+                "backup", "restore", bundle, "--only", "templates/t.yaml", "--dry-run")
+            #expect(
+                preview.out.hasPrefix("is changed  templates/t.yaml\n1 differences, 0 files are the same"),
+                "\(preview.both)")
+            #expect(try site.bobbin("backup", "restore", bundle, "--only", "templates/t.yaml").code == 0)
+            #expect(Disk.text("\(site.path)/templates/t.yaml") == "one\n")
+            #expect(Disk.text("\(site.path)/templates/u.yaml") == "two\n")
+            #expect(try site.bobbin("backup", "restore", bundle, "--only", "results").code == 0)
+            #expect(Disk.text(result) == whole)
+            #expect(try site.bobbin("backup", "restore", bundle, "--only", "work").code == 2)
+            #expect(
+                try site.bobbin("backup", "restore", bundle, "--only", "confg").err.contains(
+                    "did you mean config?"))
+            let part = try create(site, "--only", "config", "--to", site.outside(""))
+            #expect(part.hasSuffix("_config.tar.zst"))
+            let whole2 = try site.bobbin("backup", "restore", part, "--to", TestSite.freshPath())
+            #expect(whole2.code == 69 && whole2.err.contains("--only config"))
+        }
+    }
+
+    @Test("secrets go into a bundle as age files, when somebody else can open them; keys never")
+    func secrets() throws {
+        try TestSite.use { site in
+            let key = TestSite.freshPath(), spare = TestSite.freshPath()
+            defer { for file in [key, spare] { Disk.remove(file) } }
+            let made = try Program.call(["secrets", "keygen", "--output", key, "--site", site.path])
+            try #require(made.code == 0, "\(made.both)")
+            let environment = ["BOBBIN_IDENTITY": key]
+            let set = try Program.call(
+                ["secrets", "set", "erp/key", "--site", site.path], environment: environment,
+                input: "hunter2-hunter2\n")
+            try #require(set.code == 0, "\(set.both)")
+            func make(_ options: String...) throws -> Outcome {
+                try Program.call(
+                    ["backup", "create", "--site", site.path] + options, environment: environment)
+            }
+            let refused = try make()
+            #expect(
+                refused.code == 69 && refused.err.contains("[E-BACKUP-RECOVERY]")
+                    && refused.err.contains("recipients.txt"))
+            #expect(Disk.names("\(site.path)/ops/backups") == [])
+            #expect(try make("--without", "secrets").code == 0)
+            let second = try Program.call(["secrets", "keygen", "--output", spare, "--site", site.path])
+            try #require(second.code == 0, "\(second.both)")
+            let old = try make()
+            #expect(old.code == 69 && old.err.contains("secrets rotate"), "\(old.both)")
+            #expect(
+                try Program.call(["secrets", "rotate", "--site", site.path], environment: environment).code
+                    == 0)
+            // Keys that lie about are left out, and told.
+            try Disk.write(Disk.text(spare) ?? "", to: "\(site.path)/secrets/spare.txt")
+            try Disk.write(Disk.text(spare) ?? "", to: "\(site.path)/ops/note.txt")
+            let all = try make("--packing", "none")
+            #expect(
+                all.code == 0 && all.err.contains("left out: ops/note.txt: it holds a private key"),
+                "\(all.both)")
+            #expect(all.err.contains("left out: secrets/spare.txt"))
+            let bundle = String(all.out.prefix { $0 != ":" })
+            let bytes = String(decoding: Disk.bytes(bundle) ?? [], as: UTF8.self)
+            #expect(
+                bytes.contains("secrets/erp/key.age") && !bytes.contains("AGE-SECRET-KEY")
+                    && !bytes.contains("hunter2"))
+            let beside = TestSite.freshPath()
+            defer { Disk.removeTree(beside) }
+            #expect(try Program.call(["backup", "restore", bundle, "--to", beside]).code == 0)
+            let opened = try Program.call(
+                ["secrets", "check", "--site", beside], environment: ["BOBBIN_IDENTITY": spare])
+            #expect(opened.code == 0, "\(opened.both)")
+        }
+    }
+
+    @Test("what is no bundle is refused, and says so") func noBundle() throws {
+        try TestSite.use { site in
+            let bundle = try create(site)
+            let bytes = try #require(Disk.bytes(bundle))
+            let broken = site.outside("broken.tar.zst")
+            func isElse(_ path: String) -> Bool { path.hasPrefix("outside") || path.hasSuffix("lock") }
+            let canary = tree(site.path, without: isElse)
+            for length in [0, 1, 100, bytes.count / 2, bytes.count - 40] {
+                try Disk.write(Array(bytes.prefix(length)), to: broken)
+                for verb in [
+                    ["verify", broken], ["restore", broken, "--site", site.path],
+                    ["restore", broken, "--to", TestSite.freshPath()],
+                ] {
+                    let outcome = try Program.call(["backup"] + verb)
+                    #expect(
+                        outcome.code == 65 && outcome.err.contains("[E-ARCH]"),
+                        "\(length) \(verb[0]): \(outcome.both)")
+                }
+            }
+            // Somebody else's archive.
+            let tar = try Program.call(["-cf", broken, "-C", site.path, "ops"], path: "/bin/tar")
+            try #require(tar.code == 0, "\(tar.both)")
+            let foreign = try site.bobbin("backup", "restore", broken)
+            #expect(
+                foreign.code == 65 && foreign.err.contains("this is no bundle of bobbin"), "\(foreign.both)")
+            let now = tree(site.path, without: isElse)
+            #expect(now == canary, "\(now.filter { canary[$0.key] != $0.value }.keys)")
+            let there = try site.bobbin("backup", "restore", bundle, "--to", site.path)
+            #expect(there.code == 69 && there.err.contains("not empty"))
+        }
+    }
+}
