@@ -21,6 +21,16 @@ public enum BundleReader {
     {
         try read(file, progress: progress, to: Nobody())
     }
+    /// The same for one that was just written: its manifest must be this text.
+    static func verify(
+        _ file: OpenFile, manifest: [UInt8], progress: @escaping BundleWriter.Progress
+    ) throws {
+        let walk = Walk(onlyManifest: false)
+        walk.progress = progress
+        walk.wanted = manifest
+        try read(file, walk)
+        _ = try walk.end()
+    }
     /// The same, and gives the files to somebody.
     public static func read(
         _ file: OpenFile, progress: @escaping BundleWriter.Progress = { _, _ in }, to taker: any BundleTaker
@@ -67,6 +77,8 @@ public enum BundleReader {
         var progress: BundleWriter.Progress = { _, _ in }
         /// The entry at which it is, from 1.
         var number = 0, name = ""
+        /// What the manifest must be.
+        var wanted: [UInt8]?
         private let onlyManifest: Bool
         private var text: [UInt8] = []
         private var hash = ContentHash.Running()
@@ -126,6 +138,9 @@ public enum BundleReader {
             guard number > 0 else { return }
             guard left == 0 else { throw trouble("it ends \(left) bytes too early") }
             if number == 1 {
+                guard wanted.map({ $0 == text }) ?? true else {
+                    throw trouble("it was read back otherwise than it was written")
+                }
                 let manifest = try BundleManifest(text)
                 text = []
                 self.manifest = manifest

@@ -193,10 +193,7 @@ public final class BundleWriter {
         try work.remove("body")
         try whole.sync()
         checking()
-        let read = try BundleReader.verify(work.openForReading("bundle"), progress: progress)
-        guard read.text == text else {
-            throw BundleProblem("E-BACKUP", "the manifest was read back otherwise than it was written")
-        }
+        try BundleReader.verify(work.openForReading("bundle"), manifest: text, progress: progress)
         try work.rename("bundle", to: folder, name)
         try folder.sync()
         try abandon()

@@ -5,14 +5,14 @@
 import Glibc
 
 public enum NameLocale {
+    /// Made once, and never changed or freed: any number of threads may have it.
+    nonisolated(unsafe) private static let ours = newlocale(LC_CTYPE_MASK, "C.UTF-8", nil)
+
     /// Runs `body` with C.UTF-8 as this thread's locale, whatever locale the service was started in.
     public static func utf8<Out, Failed: Error>(_ body: () throws(Failed) -> Out) throws(Failed) -> Out {
-        guard let ours = newlocale(LC_CTYPE_MASK, "C.UTF-8", nil) else { return try body() }
+        guard let ours else { return try body() }
         let before = uselocale(ours)
-        defer {
-            uselocale(before)
-            freelocale(ours)
-        }
+        defer { uselocale(before) }
         return try body()
     }
 }
