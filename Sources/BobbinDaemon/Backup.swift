@@ -6,6 +6,7 @@ import Archives
 import Bundles
 import JobModel
 import LinuxSystem
+import RunEngine
 import SecretStore
 import SpoolQueue
 
@@ -16,13 +17,24 @@ public struct Backup {
         public var packing = Packing.zstd
         /// A directory; nil: ops/backups.
         public var folder: String?
-        public init() {}
+        /// What is done with the bundle: a program and its arguments.
+        public var after: [String] = []
+
+        /// By the site's own rules.
+        public init(_ file: BackupFile) {
+            packing = file.packing
+            folder = file.folder
+            after = file.after
+            if !file.without.isEmpty { classes = Set(BundleClass.allCases).subtracting(file.without) }
+        }
     }
     public struct Made: Sendable {
         public var path: String
         public var manifest: BundleManifest
         public var size: Int
         public var waiting: Int
+        /// Why the program of `after` failed; the bundle is there.
+        public var trouble: Failure?
     }
     /// What may be taken alone: what is in flight means nothing without the rest.
     public static let alone: [BundleClass] = [
@@ -61,12 +73,33 @@ public struct Backup {
             let name = try Backup.name(now, options, in: folder)
             manifest = try writer.finish(manifest, as: name, checking: checking)
             let size = try folder.status(name).size
-            return Made(path: "\(folder.path)/\(name)", manifest: manifest, size: size, waiting: cut.waiting)
+            var made = Made(
+                path: "\(folder.path)/\(name)", manifest: manifest, size: size, waiting: cut.waiting)
+            made.trouble = handOver(made.path, options.after)
+            return made
         } catch {
             // The first error is the one to tell; what stays is removed by the next bundle.
             try? writer.abandon()
             throw error
         }
+    }
+
+    /// Runs the program of `after`, as a step of a job of its own.
+    private func handOver(_ path: String, _ after: [String]) -> Failure? {
+        guard !after.isEmpty else { return nil }
+        let text =
+            "dsl_version: \"1.1\"\nname: backup-after\ntimeout: 6h\nvariables: {arguments: []}\nsteps:\n  - run: {argv: \"{{ arguments }}\"}\n"
+        guard var spec = site.reader().read(Array(text.utf8), name: "after.yaml", stem: "after").job else {
+            return Failure("E-BACKUP", "the call of `after` could not be made a job: a mistake in Bobbin")
+        }
+        let arguments = after.map {
+            $0.replacing("{{ bundle }}", with: path).replacing("{{bundle}}", with: path)
+        }
+        spec.variables["arguments"] = .list(arguments.map(Value.string))
+        return ForegroundRun.perform(
+            spec, bytes: Array(text.utf8), name: "after.yaml", directory: site.path, runs: site.spool.runs,
+            signals: RunSignals(), progress: { _ in }
+        ).failure
     }
 
     /// `bobbin_20261129_020000.tar.zst`: the stamp of the guides, UTC.

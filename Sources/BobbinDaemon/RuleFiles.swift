@@ -1,4 +1,4 @@
-// What this is: what is wrong with the files of ops/ beside the configuration: triggers, alerts, kinds of failures.
+// What this is: what is wrong with the files of ops/ beside the configuration: triggers, alerts, kinds of failures, bundles.
 // Owns: which files these are.
 // Never: reads the configuration itself, or who may do what: those are told of elsewhere.
 // On failure: a file that cannot be read is a problem like any other.
@@ -25,6 +25,7 @@ public enum RuleFiles {
         look(WebhookFile.path) { _ = try WebhookFile.read(WebhookFile.bytes(site), queues: queues) }
         look(AlertFile.path) { _ = try AlertFile.read(AlertFile.bytes(site), queues: queues) }
         look("ops/\(FailureRuleFile.name)") { _ = try FailureRuleFile.rules(site) }
+        look(BackupFile.path) { _ = try BackupFile.read(site) }
         return problems
     }
 }

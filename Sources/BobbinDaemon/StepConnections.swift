@@ -3,6 +3,7 @@
 // Never: opens a file or reads a value itself.
 // On failure: Failure in the step's words.
 import Archives
+import Bundles
 import Databases
 import JobLanguage
 import JobModel
@@ -12,7 +13,7 @@ import StepLibrary
 enum StepConnections {
     static let ports = StepPorts(
         zip: zip, extract: extract, query: query, render: render, instant: instant, jobs: ChildJobs.ports,
-        report: report)
+        report: report, backup: backup)
 
     @Sendable private static func instant(_ text: String) -> Timestamp? {
         Instant(text)?.resolved(
@@ -41,6 +42,52 @@ enum StepConnections {
             throw Failure(
                 "E-REPORT", "the report could not be made: \(Reporter.sentence(error))",
                 whatToDo: "see `bobbin doctor`", retry: .transient)
+        }
+    }
+
+    @Sendable private static func backup(_ request: BackupRequest) throws(Failure) -> ValueMap {
+        do {
+            let site = try Site(path: request.site)
+            let file = try BackupFile.read(site)
+            var options = Backup.Options(file)
+            if !request.only.isEmpty {
+                let classes = request.only.compactMap(BundleClass.init(rawValue:)).filter(
+                    Backup.alone.contains)
+                guard classes.count == request.only.count else {
+                    throw Failure(
+                        "E-STEP-PARAM",
+                        "`only` knows \(Backup.alone.map(\.rawValue).joined(separator: ", "))", retry: .never)
+                }
+                options.classes = Set(classes)
+            }
+            let backup = Backup(site)
+            let made = try backup.create(options)
+            if let trouble = made.trouble { throw trouble }
+            var pruned: [String] = []
+            if request.prune {
+                let now = Timestamp(nanoseconds: Clocks.wall)
+                pruned = try BackupPrune(
+                    backup.folder(options.folder), spool: site.spool.id, file.keep, now: now
+                ).perform()
+            }
+            let manifest = made.manifest
+            return [
+                "path": .string(made.path), "id": .string(manifest.id), "files": .int(manifest.rows.count),
+                "bytes": .int(manifest.bytes), "packed_bytes": .int(made.size),
+                "in_flight": .int(manifest.inFlight.count),
+                "left_out": .map(
+                    manifest.leftOut.sorted { $0.key < $1.key }
+                        .reduce(into: ValueMap()) { $0[$1.key] = .string($1.value) }),
+                "pruned": .list(pruned.map(Value.string)),
+            ]
+        } catch let failure as Failure { throw failure } catch let problem as BundleProblem {
+            throw Failure(problem.code, problem.message, whatToDo: problem.whatToDo, retry: .transient)
+        } catch let problem as ConfigurationProblem {
+            throw Failure("E-CONFIG", problem.text, whatToDo: "mend it: bobbin doctor", retry: .never)
+        } catch {
+            throw Failure(
+                "E-BACKUP", "the bundle could not be made: \(error)", whatToDo: "see `bobbin doctor`",
+                retry: .transient)
         }
     }
 

@@ -19,7 +19,7 @@ public enum StepLibrary {
             SqlStep(query: ports.query), SshStep(), NotifyStep(),
             HumanConfirmStep(), AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
             WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
-            ReportStep(report: ports.report),
+            ReportStep(report: ports.report), BackupStep(make: ports.backup),
             ProgramStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
@@ -44,6 +44,8 @@ public struct StepPorts: Sendable {
     public var jobs: JobPorts
     /// The site's report of a stretch of time.
     public var report: @Sendable (ReportRequest) throws(Failure) -> ReportAnswer
+    /// Makes a bundle of the site; the outputs of the step.
+    public var backup: @Sendable (BackupRequest) throws(Failure) -> ValueMap
 
     public init(
         zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome,
@@ -53,7 +55,8 @@ public struct StepPorts: Sendable {
             @escaping @Sendable (_ text: String, _ name: String, _ values: ValueMap) throws(Failure) ->
             String,
         instant: @escaping @Sendable (String) -> Timestamp?, jobs: JobPorts,
-        report: @escaping @Sendable (ReportRequest) throws(Failure) -> ReportAnswer
+        report: @escaping @Sendable (ReportRequest) throws(Failure) -> ReportAnswer,
+        backup: @escaping @Sendable (BackupRequest) throws(Failure) -> ValueMap
     ) {
         self.zip = zip
         self.extract = extract
@@ -62,6 +65,7 @@ public struct StepPorts: Sendable {
         self.instant = instant
         self.jobs = jobs
         self.report = report
+        self.backup = backup
     }
 }
 

@@ -428,4 +428,55 @@ import YamlText
             #expect(there.code == 69 && there.err.contains("not empty"))
         }
     }
+
+    @Test("ops/backup.yaml: which are kept, what is done with a new one; the shipped template does it all")
+    func rules() throws {
+        try TestSite.use { site in
+            let tree = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+            try Disk.write(
+                try #require(Disk.text("/\(tree)/templates/backup.yaml")),
+                to: "\(site.path)/templates/backup.yaml")
+            let rules = "keep: {last: 2, days: 0, monthly: 0}\n", copies = site.outside("copies")
+            try Disk.makeDirectory(copies)
+            try Disk.write(
+                rules + "packing: none\nafter: [cp, \"{{ bundle }}\", \(copies)/]\n",
+                to: "\(site.path)/ops/backup.yaml")
+            try site.up()
+            for number in 1...3 {
+                try site.drop("b\(number).yaml", "template: backup.yaml\n")
+                let result = try site.result(of: "b\(number).yaml")
+                #expect(result.state == "succeeded", "\(result)")
+                #expect(result["outputs.path"]?.hasSuffix(".tar") == true)
+            }
+            let folder = "\(site.path)/ops/backups"
+            #expect(Disk.names(folder).count == 2 && Disk.names(copies).count == 3)
+            // Somebody else's is left alone; so is what is none.
+            let other = try TestSite()
+            defer { other.remove() }
+            let foreign = try create(other)
+            try Disk.move(foreign, to: "\(folder)/bobbin_20010101_000000.tar.zst")
+            try Disk.write("x", to: "\(folder)/bobbin_junk.tar")
+            for _ in 1...2 { _ = try create(site) }
+            let told = try site.bobbin("backup", "prune", "--dry-run")
+            let going = told.out.split(separator: "\n").filter { $0.hasPrefix("goes") }.compactMap {
+                $0.split(separator: " ").dropFirst().first.map(String.init)
+            }
+            let before = Set(Disk.names(folder))
+            #expect(going.count == 2 && told.err.contains("bobbin_junk.tar is left alone"), "\(told.both)")
+            #expect(try site.bobbin("backup", "prune").code == 0)
+            #expect(before.subtracting(Disk.names(folder)) == Set(going))
+            // The bundle is there, and that nobody has a copy is told.
+            try Disk.write(rules + "after: [\"false\"]\n", to: "\(site.path)/ops/backup.yaml")
+            let alone = try site.bobbin("backup", "create")
+            #expect(
+                alone.code == 1 && alone.out.contains("ok, verified")
+                    && alone.err.contains("`after` of ops/backup.yaml failed"))
+            try Disk.write("keep: {dayly: 3}\n", to: "\(site.path)/ops/backup.yaml")
+            let wrong = try site.bobbin("backup", "create")
+            #expect(
+                wrong.code == 65 && wrong.err.contains("ops/backup.yaml:1:")
+                    && wrong.err.contains("did you mean `daily`?"))
+            #expect(try site.bobbin("doctor").out.contains("ops/backup.yaml"))
+        }
+    }
 }

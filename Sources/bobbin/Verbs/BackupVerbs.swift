@@ -20,7 +20,7 @@ struct BackupVerb: ParsableCommand {
               bobbin backup create                     everything, into ops/backups/
               bobbin backup restore FILE --to DIR      beside this site; without --to in its place
             """,
-        subcommands: [Create.self, List.self, Show.self, Verify.self, RestoreVerb.self])
+        subcommands: [Create.self, List.self, Show.self, Verify.self, RestoreVerb.self, Prune.self])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -39,11 +39,11 @@ struct BackupVerb: ParsableCommand {
             help: ArgumentHelp("Directory; without it ops/backups.", valueName: "dir"), completion: .directory
         )
         var to: String?
-        @Option(help: "zstd, gzip or none.") var packing: Packing = .zstd
+        @Option(help: "zstd, gzip or none; without it as ops/backup.yaml says, else zstd.") var packing:
+            Packing?
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
 
-        private static let droppable: [BundleClass] = [.secrets, .logs, .reports]
         private func classes() throws -> Set<BundleClass>? {
             guard only.isEmpty || without.isEmpty else {
                 throw ValidationError("--only or --without, not both")
@@ -51,16 +51,16 @@ struct BackupVerb: ParsableCommand {
             if !only.isEmpty { return try Set(only.map { try BackupText.read($0, Backup.alone, "--only") }) }
             guard !without.isEmpty else { return nil }
             return try Set(BundleClass.allCases)
-                .subtracting(without.map { try BackupText.read($0, Create.droppable, "--without") })
+                .subtracting(without.map { try BackupText.read($0, BackupFile.droppable, "--without") })
         }
         func validate() throws { _ = try classes() }
 
         func run() throws {
             let site = try site.openOwn()
-            var options = Backup.Options()
-            options.classes = try classes()
-            options.packing = packing
-            options.folder = try to.map { try SiteFinder.absolute($0) }
+            var options = Backup.Options(try BackupFile.read(site))
+            options.classes = try classes() ?? options.classes
+            options.packing = packing ?? options.packing
+            options.folder = try to.map { try SiteFinder.absolute($0) } ?? options.folder
             let line = ProgressLine("packed")
             let made = try Backup(site).create(options, progress: line.show) { line.begin("checked") }
             line.end()
@@ -76,6 +76,14 @@ struct BackupVerb: ParsableCommand {
                 print("  in flight: \(manifest.inFlight.count) runs, \(made.waiting) drops wait")
             }
             for line in BackupText.leftOut(manifest) { Terminal.complain(line) }
+            try complain(made)
+        }
+        private func complain(_ made: Backup.Made) throws {
+            guard let trouble = made.trouble else { return }
+            Terminal.complain(
+                "the bundle is there, but `after` of ops/backup.yaml failed: \(trouble.message) [\(trouble.code)]"
+            )
+            throw ExitCode(Exit.failed)
         }
     }
 
@@ -91,8 +99,7 @@ struct BackupVerb: ParsableCommand {
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
-            let bundles = try BackupList(
-                folder.map { try Directory.open($0) } ?? Backup(site.openOwn()).folder(nil))
+            let bundles = try BackupList(BackupText.folder(folder, site))
             if json.json {
                 return Terminal.print(
                     json: .list(
@@ -108,6 +115,51 @@ struct BackupVerb: ParsableCommand {
                     "\(Terminal.escape(row.name))  \(age) ago  \(BackupText.size(row.size))  \(row.manifest.rows.count) files, \(row.manifest.inFlight.count) runs in flight"
                 )
             }
+        }
+    }
+
+    struct Prune: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "prune",
+            abstract: "Let old bundles go: those that `keep` of ops/backup.yaml does not keep.",
+            discussion:
+                "  bobbin backup prune --dry-run\nThe newest is always kept; bundles of other sites are left alone."
+        )
+        @Option(
+            name: .customLong("in"),
+            help: ArgumentHelp(
+                "Directory; without it as ops/backup.yaml says, else ops/backups.", valueName: "dir"),
+            completion: .directory)
+        var folder: String?
+        @Flag(name: .customLong("dry-run"), help: "Say which, and remove nothing.") var dryRun = false
+        @OptionGroup var site: SiteOption
+        @OptionGroup var json: JSONFlag
+        func run() throws {
+            let site = try self.site.openOwn()
+            let prune = try BackupPrune(
+                BackupText.folder(folder, self.site), spool: site.spool.id, BackupFile.read(site).keep,
+                now: Terminal.now)
+            let gone =
+                dryRun ? prune.rows.filter { !$0.verdict.isKept }.map(\.bundle.name) : try prune.perform()
+            if json.json {
+                return Terminal.print(
+                    json: .list(
+                        prune.rows.map {
+                            .map([
+                                "name": .string($0.bundle.name), "kept": .bool($0.verdict.isKept),
+                                "why": .string($0.verdict.why),
+                            ])
+                        }))
+            }
+            for (name, why) in prune.troubled {
+                Terminal.complain("\(Terminal.escape(name)) is left alone: \(why)")
+            }
+            for row in prune.rows {
+                print(
+                    "\(row.verdict.isKept ? "kept" : dryRun ? "goes" : "gone")  \(Terminal.escape(row.bundle.name))  \(row.verdict.why)"
+                )
+            }
+            print("\(gone.count) \(dryRun ? "would go" : "went"), \(prune.rows.count - gone.count) kept")
         }
     }
 
@@ -313,6 +365,11 @@ extension Packing: ExpressibleByArgument {}
 
 /// Bundles as people see them.
 enum BackupText {
+    static func folder(_ named: String?, _ site: SiteOption) throws -> Directory {
+        if let named { return try Directory.open(SiteFinder.absolute(named)) }
+        let site = try site.openOwn()
+        return try Backup(site).folder(BackupFile.read(site).folder)
+    }
     static func read(_ word: String, _ known: [BundleClass], _ option: String) throws -> BundleClass {
         if let kind = BundleClass(rawValue: word), known.contains(kind) { return kind }
         let words = known.map(\.rawValue)
