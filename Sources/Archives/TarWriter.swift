@@ -12,6 +12,8 @@ public final class TarWriter {
         var error: SystemError?
         init(_ take: @escaping (UnsafeRawBufferPointer) throws(SystemError) -> Void) { self.take = take }
     }
+    /// Names byte by byte: as text they would be brought into Unicode's composed form, and two files could have one name.
+    private static let names = "hdrcharset=BINARY"
     private let handle: OpaquePointer
     private let drain: Drain
     private var name = ""
@@ -24,6 +26,7 @@ public final class TarWriter {
         guard let handle = archive_write_new() else { throw ArchiveError.last(nil) }
         self.handle = handle
         try check(archive_write_set_format_pax_restricted(handle))
+        try check(archive_write_set_options(handle, TarWriter.names))
         try packing.add(to: handle, threads: threads)
         // Written as it comes out of the packing, without zeros behind the end.
         try check(archive_write_set_bytes_in_last_block(handle, 1))
@@ -72,7 +75,9 @@ public final class TarWriter {
     ) throws(ArchiveError) -> [UInt8] {
         // Header and padding, and a pax header where it needs one.
         let plain = try memory(bytes.count + (64 << 10)) { handle throws(ArchiveError) in
-            guard archive_write_set_format_pax_restricted(handle) == ARCHIVE_OK else { throw .last(handle) }
+            guard archive_write_set_format_pax_restricted(handle) == ARCHIVE_OK,
+                archive_write_set_options(handle, names) == ARCHIVE_OK
+            else { throw .last(handle) }
         } fill: { handle throws(ArchiveError) in
             try NameLocale.utf8 { () throws(ArchiveError) in
                 try header(handle, name, size: bytes.count, mode: 0o600, modified: modified)
@@ -91,7 +96,7 @@ public final class TarWriter {
     ) throws(ArchiveError) {
         guard let entry = archive_entry_new() else { throw ArchiveError.last(handle, entry: name) }
         defer { archive_entry_free(entry) }
-        archive_entry_set_pathname_utf8(entry, name)
+        archive_entry_set_pathname(entry, name)
         archive_entry_set_filetype(entry, UInt32(S_IFREG))
         archive_entry_set_perm(entry, mode & 0o777)
         archive_entry_set_mtime(entry, time_t(modified / 1_000_000_000), 0)

@@ -35,6 +35,9 @@ public struct Backup {
         public var waiting: Int
         /// Why the program of `after` failed; the bundle is there.
         public var trouble: Failure?
+        /// A site can be made of it.
+        public var isWhole: Bool
+        public var name: String { BundlePath.split(path).name }
     }
     /// What may be taken alone: what is in flight means nothing without the rest.
     public static let alone: [BundleClass] = [
@@ -74,7 +77,10 @@ public struct Backup {
             manifest = try writer.finish(manifest, as: name, checking: checking)
             let size = try folder.status(name).size
             var made = Made(
-                path: "\(folder.path)/\(name)", manifest: manifest, size: size, waiting: cut.waiting)
+                path: "\(folder.path)/\(name)", manifest: manifest, size: size, waiting: cut.waiting,
+                isWhole: classes.contains(.work))
+            let ended = Timestamp(nanoseconds: Clocks.wall)
+            try BackupFacts.note(made, took: ended.since(now), site.spool, now: ended)
             made.trouble = handOver(made.path, options.after)
             return made
         } catch {

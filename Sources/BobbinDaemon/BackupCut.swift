@@ -19,6 +19,20 @@ final class BackupCut {
     /// Drops that wait, but for those of claims without a record.
     private(set) var waiting = 0
 
+    /// Drops that were looked at, wherever they were.
+    private var seen: Set<Seen> = []
+    private struct Seen: Hashable {
+        var identity: FileIdentity
+        var path: String
+        init(_ identity: FileIdentity, _ path: String) {
+            self.identity = identity
+            self.path = path
+        }
+    }
+    /// What the journals know.
+    private var accepted: Set<Accepted> = []
+    private var inJournal: Set<RunID> = []
+
     private struct Drop {
         var row: Int
         var directory: Directory
@@ -42,13 +56,6 @@ final class BackupCut {
         var hash: ContentHash
     }
 
-    /// Of .bobbin/: what is made anew, what holds a lock, what is a key, and journals, which are packed as what they say.
-    private static let notState: Set<String> = [
-        SpoolName.index, SpoolName.index + "-wal", SpoolName.index + "-shm", SpoolName.lock,
-        SpoolName.recoveryLock, SpoolName.reporterLock, SpoolName.slots, SpoolName.runners, SpoolName.clock,
-        SpoolName.auditKey,
-    ]
-
     private let bundles: FileIdentity
     private let classes: Set<BundleClass>
 
@@ -67,33 +74,42 @@ final class BackupCut {
     /// What is in flight, and the results without which nobody knows whether it is.
     private func packWork() throws {
         let spool = site.spool
-        try walk(spool.state, "spool/\(SpoolName.state)", .journal, except: BackupCut.notState)
+        try walk(spool.state, "spool/\(SpoolName.state)", .journal, except: BundlePlan.notState)
         try packDrops()
-        let live = try packClaims()
-        try walk(spool.rejected, "spool/\(SpoolName.rejected)", .results)
+        try packClaims()
+        let live = try readJournals()
+        inJournal = Set(live.map(\.id))
+        accepted = Set(
+            live.map {
+                Accepted(inode: $0.acceptance.identity.inode, birth: $0.acceptance.identity.birthNanoseconds)
+            })
+        try packRejected()
         for root in ["done", "failed"] { try packResults(root) }
         try packJournal(live.filter { !ended.contains($0.id) }, live)
-        try packRequeued()
+        try lookAgain()
         try packLateJobFiles()
         settleDrops(live)
     }
 
     // MARK: drops
 
-    private func packDrops() throws {
+    /// All of them but those that were seen before.
+    private func packLanes() throws {
         let root = site.spool.root
-        for name in try ([SpoolName.inbox] + root.names().sorted()) {
-            if name == SpoolName.inbox {
-                try packLane(root.directory(name), "spool/\(name)")
-            } else if name == SpoolName.intake {
-                let intakes = try root.directory(name)
-                for account in try intakes.names().sorted() {
-                    try packLane(intakes.directory(account), "spool/\(name)/\(account)")
-                }
-            } else {
-                try forEachLane(name) { try packLane($0, $1) }
+        // Upstream first: what is re-filed meanwhile goes from these into the queues.
+        if try root.statusIfPresent(SpoolName.intake) != nil {
+            let intakes = try root.directory(SpoolName.intake)
+            for account in try intakes.names().sorted() {
+                let path = "spool/\(SpoolName.intake)/\(account)"
+                if let intake = try enter(intakes, account, path) { try packLane(intake, path) }
             }
         }
+        try packLane(root.directory(SpoolName.inbox), "spool/\(SpoolName.inbox)")
+        for name in try root.names().sorted() { try forEachLane(name) { try packLane($0, $1) } }
+    }
+    private func packDrops() throws {
+        let root = site.spool.root
+        try packLanes()
         try walk(
             root.directory(SpoolName.events), "spool/\(SpoolName.events)", .work, except: [SpoolName.closed])
         let control = site.spool.control
@@ -115,10 +131,8 @@ final class BackupCut {
             try body(directory.directory(priority.directory), "spool/\(queue)/\(priority.directory)")
         }
     }
-    private func packLane(_ lane: Directory, _ path: String, where isWanted: (String) -> Bool = { _ in true })
-        throws
-    {
-        for name in try lane.names().sorted() where DropName.judge(name) != .ignored && isWanted(name) {
+    private func packLane(_ lane: Directory, _ path: String) throws {
+        for name in try lane.names().sorted() where DropName.judge(name) != .ignored {
             try packDrop(lane, name, "\(path)/\(name)", run: nil)
         }
     }
@@ -126,6 +140,12 @@ final class BackupCut {
         guard let file = try open(lane, name, path) else { return }
         let status = try file.status()
         guard status.kind == .regular else { return leaveOut(path, "a \(status.kindName)") }
+        // The second look sees most of it again; and what has a record is a run.
+        guard !accepted.contains(Accepted(inode: status.inode, birth: status.birth)),
+            seen.insert(Seen(status.identity, path)).inserted
+        else { return }
+        // Another file by the same name.
+        let path = writer.has(path) ? freshPath(path) : path
         // Half a job could be read as a whole one.
         if run == nil, file.takeLease() == .some { return leaveOut(path, "somebody writes it") }
         file.dropLease()
@@ -137,29 +157,29 @@ final class BackupCut {
     }
 
     /// Claims come before journals: what has no record yet was a drop a moment ago, and is one again.
-    private func packClaims() throws -> [RunRecord] {
+    private func packClaims() throws {
         let known = Set(drops.map(\.identity))
         let claimed = site.spool.claimed
         for runner in try claimed.names().sorted() {
-            // A runner that was taken over meanwhile has none any more.
-            guard try claimed.statusIfPresent(runner) != nil else { continue }
-            let directory = try claimed.directory(runner)
+            guard let directory = try enter(claimed, runner, "spool/\(SpoolName.claimed)/\(runner)") else {
+                continue
+            }
             for name in try directory.names().sorted() {
                 guard let parsed = ClaimedName(name),
                     let identity = try directory.statusIfPresent(name)?.identity, !known.contains(identity)
                 else { continue }
-                try packDrop(directory, name, dropPath(parsed), run: parsed.run)
+                // Its run is in the bundle already.
+                if ended.contains(parsed.run) || inJournal.contains(parsed.run) { continue }
+                let path = "spool/\(parsed.queue)/\(parsed.priority.directory)/\(parsed.name)"
+                try packDrop(directory, name, path, run: parsed.run)
             }
         }
-        return try readJournals()
     }
-    /// As it was dropped; beside another of that name the run's id makes it its own.
-    private func dropPath(_ claim: ClaimedName) -> String {
-        let lane = "spool/\(claim.queue)/\(claim.priority.directory)"
-        let path = "\(lane)/\(claim.name)"
-        guard drops.contains(where: { writer.rows[$0.row].path == path }) else { return path }
-        return
-            "\(lane)/\(claim.name.prefix(100)).\(claim.run)\(claim.name.hasSuffix(".json") ? ".json" : ".yaml")"
+    /// Beside another file of that name it gets one of its own.
+    private func freshPath(_ path: String) -> String {
+        let (folder, name) = BundlePath.split(path)
+        let ending = name.hasSuffix(".json") ? ".json" : ".yaml"
+        return "\(folder)/\(name.prefix(100)).\(Identities.fresh())\(ending)"
     }
     private func readJournals() throws -> [RunRecord] {
         for _ in 0..<20 {
@@ -199,8 +219,9 @@ final class BackupCut {
     private func packResults(_ root: String) throws {
         let directory = try site.spool.root.directory(root)
         for day in try directory.names().sorted() where !day.hasPrefix(".") {
-            guard try directory.statusIfPresent(day)?.kind == .directory else { continue }
-            let folder = try directory.directory(day)
+            guard try directory.statusIfPresent(day)?.kind == .directory,
+                let folder = try enter(directory, day, "spool/\(root)/\(day)")
+            else { continue }
             for name in try folder.names().sorted() where !name.hasPrefix(".") {
                 let path = "spool/\(root)/\(day)/\(name)"
                 guard let row = try pack(folder, name, path, .results),
@@ -231,7 +252,7 @@ final class BackupCut {
         let work = try writer.workDirectory.makeDirectory(SpoolName.journal, mode: 0o700)
         try JournalCopy.write(inFlight, to: work, salt: Clocks.randomBits().1)
         for name in try work.names() {
-            try pack(work, name, "\(BackupCut.journalPath)/\(name)", .journal)
+            try pack(work, name, "\(BundlePlan.journalPath)/\(name)", .journal)
             try work.remove(name)
         }
         try writer.workDirectory.removeDirectory(SpoolName.journal)
@@ -248,19 +269,17 @@ final class BackupCut {
             jobFiles.insert(record.id)
         }
     }
-    /// Where a bundle has the runs in flight, as the journal of a runner that is none.
-    static let runner = "bundle"
-    static let journalPath = "spool/\(SpoolName.state)/\(SpoolName.runners)/\(runner)/\(SpoolName.journal)"
-
-    /// A job that was moved back from failed/ into a queue went against the stream, and may have been missed in both.
-    private func packRequeued() throws {
-        let known = Set(drops.map { "\($0.directory.path)/\($0.name)" })
-        for queue in try site.spool.root.names().sorted() {
-            try forEachLane(queue) { lane, path in
-                try packLane(lane, path) { name in
-                    RunID(name.prefix(RunID.length)) != nil && !known.contains("\(lane.path)/\(name)")
-                }
-            }
+    /// What went against the stream (back from failed/ into a queue, from one queue into another) may have been missed; what
+    /// a run in flight has submitted meanwhile belongs to it.
+    private func lookAgain() throws {
+        try packLanes()
+        try packClaims()
+    }
+    private func packRejected() throws {
+        for name in try site.spool.rejected.names().sorted() where !name.hasPrefix(".") {
+            let path = "spool/\(SpoolName.rejected)/\(name)"
+            guard let row = try pack(site.spool.rejected, name, path, .results) else { continue }
+            if !name.hasSuffix(FinalName.reasonEnding) { try noteMoved(site.spool.rejected, name, row) }
         }
     }
 
@@ -290,10 +309,6 @@ final class BackupCut {
 
     /// What was seen as a drop and as something later is the later.
     private func settleDrops(_ live: [RunRecord]) {
-        let accepted = Set(
-            live.map {
-                Accepted(inode: $0.acceptance.identity.inode, birth: $0.acceptance.identity.birthNanoseconds)
-            })
         let runs = Set(live.map(\.id)).union(ended)
         var refiled: [FileIdentity: Int] = [:]
         for drop in drops {
@@ -331,7 +346,7 @@ final class BackupCut {
     private func packRest() throws {
         let root = site.spool.root
         if !classes.contains(.work), classes.contains(.results) {
-            try walk(site.spool.rejected, "spool/\(SpoolName.rejected)", .results)
+            try packRejected()
             for root in ["done", "failed"] { try packResults(root) }
         }
         try walk(site.spool.approvalsClosed, "spool/approvals/\(SpoolName.closed)", .approvals)
@@ -367,7 +382,8 @@ final class BackupCut {
             switch status.kind {
             case .directory:
                 // Bundles of bundles would grow without end.
-                if status.identity == bundles { continue }
+                if status.identity == bundles || inner == "ops/\(SpoolName.backups)" { continue }
+                if name.hasPrefix("."), name.hasSuffix(".tmp") { continue }
                 if let folder = try enter(directory, name, inner) { try walk(folder, inner, kind) }
             case .regular: try pack(directory, name, inner, kind)
             default: leaveOut(inner, "a \(status.kindName)")
@@ -396,6 +412,14 @@ final class BackupCut {
             return nil
         }
         guard let file = try open(directory, name, path) else { return nil }
+        guard try file.status().kind == .regular else {
+            leaveOut(path, "a \(try file.status().kindName)")
+            return nil
+        }
+        guard BundlePlan.kind(path) == kind else {
+            leaveOut(path, "it has no place in a bundle")
+            return nil
+        }
         if kind == .config || kind == .secrets, try holdsKey(file) {
             leaveOut(path, "it holds a private key")
             return nil
@@ -417,8 +441,8 @@ final class BackupCut {
         }
     }
     private func holdsKey(_ file: OpenFile) throws -> Bool {
-        let bytes = try file.read(upTo: 64 << 10)
-        return String(decoding: bytes, as: UTF8.self).contains("AGE-SECRET-KEY-1")
+        let text = String(decoding: try file.read(upTo: 1 << 20), as: UTF8.self)
+        return text.contains("AGE-SECRET-KEY-1") || text.contains(/-----BEGIN [A-Z ]*PRIVATE KEY-----/)
     }
     private func leaveOut(_ path: String, _ why: String) { leftOut[path] = why }
 }

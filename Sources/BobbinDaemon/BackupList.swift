@@ -12,6 +12,8 @@ public struct BackupList {
         public var path: String
         public var size: Int
         public var manifest: BundleManifest
+        /// A site can be made of it.
+        public var isWhole: Bool { Restore.isWhole(manifest) }
     }
     /// Newest first.
     public private(set) var rows: [Row] = []

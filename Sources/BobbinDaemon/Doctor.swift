@@ -4,6 +4,7 @@
 //   that is whole.
 // On failure: what cannot be examined is a finding of its own; the other rules go on.
 import AccessControl
+import Bundles
 import JobModel
 import LinuxSystem
 import RunHistory
@@ -42,6 +43,7 @@ public struct Doctor {
         if let policy = examineAccess(site) { examineModes(site.spool, isShared: policy.isShared) }
         examineSecrets(site, configuration)
         examineDisk(site.spool)
+        examineBundles(site)
         examineJournals(site.spool)
         examineIndex(site.spool)
         examineAudit(site)
@@ -239,6 +241,39 @@ public struct Doctor {
         }
     }
 
+    private mutating func examineBundles(_ site: Site) {
+        examine("bundles") { doctor in
+            let file = try BackupFile.read(site)
+            let folder = try Backup(site).folder(file.folder)
+            let list = try BackupList(folder)
+            let now = Timestamp(nanoseconds: Clocks.wall)
+            for (name, why) in list.troubled {
+                doctor.add(
+                    .warning, "bundles", "\(BundleProblem.shown(name)): \(why)",
+                    "Remove it, if nobody can mend it.")
+            }
+            if let newest = list.rows.first(where: { $0.isWhole && $0.manifest.spool == site.spool.id }) {
+                let hours = now.since(newest.manifest.takenAt).milliseconds / 3_600_000
+                doctor.add(
+                    hours > 48 ? .warning : .well, "bundles", "the newest, \(newest.name), is \(hours) h old",
+                    hours > 48 ? "bobbin backup create; bobbin schedule explain nightly_backup" : "")
+            } else {
+                doctor.add(
+                    .warning, "bundles", "there is none of this site in \(folder.path)",
+                    "bobbin backup create; ops/schedules.yaml can do it every night (docs/BACKUP.md).")
+            }
+            for name in try Restore.leftovers(in: site.spool.site) {
+                doctor.add(
+                    .warning, "bundles", "\(name)/ was left by a restore that was killed",
+                    "The next restore removes it.")
+            }
+            for name in try site.spool.site.names() where name.hasPrefix(Restore.keptPrefix) {
+                doctor.add(
+                    .well, "bundles", "\(name)/ has what was there before a restore",
+                    "Remove it when all is well.")
+            }
+        }
+    }
     private mutating func examineJournals(_ spool: Spool) {
         examine("journals") { doctor in
             for runner in try spool.runners.names().sorted() {

@@ -33,6 +33,7 @@ public struct Restore {
         /// Where what was there before is now, relative to the site.
         public var before: String?
     }
+    private static let inTheMaking = "in-the-making"
     static let stagePrefix = "bobbin-restore.", keptPrefix = "before-restore."
     private let bundle: OpenFile
     private let name: String
@@ -64,7 +65,9 @@ public struct Restore {
     public func make(at path: String) throws -> Done {
         let (parent, name) = try Directory.holding(
             path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path)
+        var mode: UInt32 = 0o755
         if let status = try parent.statusIfPresent(name) {
+            mode = status.mode & 0o777
             guard status.kind == .directory, try parent.directory(name).names().isEmpty else {
                 throw BundleProblem(
                     "E-RESTORE", "\(path) is there and not empty",
@@ -75,7 +78,7 @@ public struct Restore {
         }
         var done = try staged(in: parent, .everything) { stage, _, manifest in
             let spool = try RestoredSpool(preparing: stage, manifest, name: self.name, now: now)
-            try stage.setMode(0o755)
+            try stage.setMode(mode)
             try stage.syncFileSystem()
             return spool
         } commit: { stageName in
@@ -102,6 +105,7 @@ public struct Restore {
             try Restore.keepKey(site, stage)
             let rest = RestoredFiles(
                 stage: stageName, kept: kept, files: manifest.rows.filter(Restore.isBeside).map(\.path))
+            try RestoredFiles.check(rest.files, in: site)
             try rest.write(stage.directory("\(SpoolName.spool)/\(SpoolName.state)"))
             try stage.syncFileSystem()
             return spool
@@ -109,7 +113,12 @@ public struct Restore {
             // Here, and nowhere else, the site changes.
             try site.exchange(SpoolName.spool, with: site.directory(stageName), SpoolName.spool)
             try site.sync()
-            try RestoredFiles.finish(site)
+            do { try RestoredFiles.finish(site) } catch {
+                throw BundleProblem(
+                    "E-RESTORE",
+                    "the spool is the restored one, but not all files beside it are back: \(error)",
+                    whatToDo: "Mend that, then: bobbin backup restore --continue")
+            }
         }
         done.before = kept
         return done
@@ -125,16 +134,17 @@ public struct Restore {
     public func putBack(_ extent: Extent, in site: Directory) throws -> Done {
         let kept = try keptName(site)
         try Restore.checkNothingIsUnfinished(site)
-        var done = try staged(in: site, extent) { _, _, _ in
-            nil
+        var wanted: [BundleManifest.Row] = []
+        var done = try staged(in: site, extent) { _, _, manifest in
+            wanted = manifest.rows.filter(extent.has)
+            try RestoredFiles.check(wanted.map(\.path), in: site)
+            return nil
         } commit: { stageName in
+            let stage = try site.directory(stageName)
+            let paths = wanted.map(\.path)
             try site.rename(stageName, to: site, kept)
             try site.sync()
-            let stage = try site.directory(kept)
-            let manifest = try manifest()
-            for row in manifest.rows where extent.has(row) {
-                try RestoredFiles.put(row.path, from: stage, to: site, replaces: true)
-            }
+            for path in paths { try RestoredFiles.put(path, from: stage, to: site) }
             try site.syncFileSystem()
             try RestoredFiles.tidy(kept, in: site)
         }
@@ -162,6 +172,8 @@ public struct Restore {
         try Restore.removeLeftovers(in: parent)
         let stageName = "\(Restore.stagePrefix)\(Host.processID).\(Clocks.nonce())"
         let stage = try parent.makeDirectory(stageName, mode: 0o700)
+        // While it has this, nobody misses it.
+        try stage.create(Restore.inTheMaking).sync()
         var isCommitting = false
         do {
             if extent == .everything { try Spool.layOut(stage) }
@@ -171,6 +183,8 @@ public struct Restore {
             }
             let manifest = try BundleReader.read(bundle, progress: progress, to: taker)
             let spool = try prepare(stage, stageName, manifest)
+            try stage.remove(Restore.inTheMaking)
+            try stage.sync()
             isCommitting = true
             try commit(stageName)
             return Done(manifest: manifest, files: manifest.rows.count(where: extent.has), spool: spool)
@@ -184,12 +198,18 @@ public struct Restore {
     /// Before anything is written: fits it, and is it one of ours.
     private static func check(_ manifest: BundleManifest, _ extent: Extent, room: UInt64) throws {
         for row in manifest.rows {
-            let top = row.path.split(separator: "/").first.map(String.init) ?? ""
-            guard tops.contains(top), row.path.utf8.contains(0x2F) else {
+            let kind = BundlePlan.kind(row.path)
+            guard kind == row.kind || row.kind == .taken && kind == .work else {
                 throw BundleProblem(
-                    "E-ARCH", "\(BundleProblem.shown(row.path)): no part of a site",
+                    "E-ARCH",
+                    "\(BundleProblem.shown(row.path)): \(kind == nil ? "it has no place in a bundle" : "it is no file of the class \(row.kind.rawValue)")",
                     whatToDo: "Nothing of it was used. Take another bundle: bobbin backup ls")
             }
+        }
+        guard manifest.rows.contains(where: extent.has) || extent == .everything else {
+            throw BundleProblem(
+                "E-RESTORE", "the bundle has nothing of that",
+                whatToDo: "bobbin backup show FILE --files lists what it has")
         }
         // Each file costs a block more than its bytes.
         let needed = manifest.rows.reduce(0) { extent.has($1) ? $0 + UInt64($1.size) + 4096 : $0 }
@@ -199,10 +219,7 @@ public struct Restore {
                 whatToDo: "Make room, or restore elsewhere: --to DIR on another disk.")
         }
         guard extent == .everything else { return }
-        let isWhole = manifest.rows.contains {
-            $0.path == "\(SpoolName.spool)/\(SpoolName.state)/\(SpoolName.spoolID)"
-        }
-        guard isWhole else {
+        guard isWhole(manifest) else {
             throw BundleProblem(
                 "E-RESTORE", "this bundle has only some classes of files, not a whole site",
                 whatToDo:
@@ -210,21 +227,24 @@ public struct Restore {
             )
         }
     }
-    private static let tops: Set<String> = [
-        SpoolName.spool, SpoolName.templates, SpoolName.secrets, SpoolName.reports, "ops",
-    ]
+    static func isWhole(_ manifest: BundleManifest) -> Bool {
+        let id = "\(SpoolName.spool)/\(SpoolName.state)/\(SpoolName.spoolID)"
+        return manifest.rows.contains { $0.path == id }
+    }
     private static func removeLeftovers(in parent: Directory) throws {
         for name in try leftovers(in: parent) { try parent.removeTree(name) }
     }
     /// Staging directories of ours whose makers have died.
-    public static func leftovers(in parent: Directory) throws -> [String] {
+    static func leftovers(in parent: Directory) throws -> [String] {
         try parent.names().filter { name in
             let parts = name.dropFirst(stagePrefix.count).split(separator: ".")
             guard name.hasPrefix(stagePrefix), parts.count == 2, let maker = Int32(parts[0]),
                 parts[1].utf8.count == 32,
                 !Host.exists("/proc/\(maker)"), let status = try parent.statusIfPresent(name)
             else { return false }
-            return status.kind == .directory && status.mode & 0o077 == 0 && status.uid == ProcessSetup.uid
+            // Behind the exchange it would be the only copy of what was there before.
+            return try status.kind == .directory && status.mode & 0o077 == 0 && status.uid == ProcessSetup.uid
+                && parent.statusIfPresent("\(name)/\(inTheMaking)") != nil
         }
     }
     /// Of a restore that was cut off behind its exchange the staging directory has the only copy of what was there before.

@@ -33,8 +33,12 @@ public struct RestorePreview: Sendable {
             paths.insert(row.path)
             let known = try RestorePreview.hash(row.path, in: site)
             if known == row.hash { same += 1; continue }
-            // Of an audit log the one that is there stays.
-            if known != nil, row.kind == .audit, extent == .everything { continue }
+            // What only grows stays as it is.
+            if known != nil, BundlePlan.isGrowing(row.path),
+                !row.path.hasPrefix(SpoolName.spool) || extent != .everything
+            {
+                continue
+            }
             differences.append(Difference(kind: known == nil ? .new : .changed, path: row.path))
         }
         if extent == .everything, try site.statusIfPresent(SpoolName.spool) != nil {
@@ -45,6 +49,11 @@ public struct RestorePreview: Sendable {
             }
             try findLost(manifest, root)
         }
+        try RestoredFiles.check(
+            manifest.rows.filter {
+                extent.has($0) && (extent != .everything || !$0.path.hasPrefix(SpoolName.spool + "/"))
+            }
+            .map(\.path), in: site)
         differences.sort { ($0.path, $0.kind.rawValue) < ($1.path, $1.kind.rawValue) }
     }
 

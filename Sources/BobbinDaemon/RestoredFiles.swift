@@ -31,7 +31,7 @@ struct RestoredFiles {
             throw BundleProblem(
                 "E-RESTORE", "\(state.path)/\(name) cannot be read",
                 whatToDo:
-                    "The spool is the restored one. Put the files of ops/, templates/ and secrets/ back by hand from before-restore.*, then remove it."
+                    "The spool is the restored one. Put the files of ops/, templates/ and secrets/ back by hand from \(Restore.stagePrefix)… or \(Restore.keptPrefix)… beside it, then remove it."
             )
         }
         // From here on it has what was there before, and a name that says so.
@@ -39,9 +39,7 @@ struct RestoredFiles {
         if try site.statusIfPresent(kept) != nil {
             let stage = try site.directory(kept)
             for file in files {
-                // An audit log only grows: one that is there knows more than that of a bundle.
-                let isLog = file.text.hasPrefix("ops/\(SpoolName.audit)/")
-                try put(file.text, from: stage, to: site, replaces: !isLog)
+                try put(file.text, from: stage, to: site)
             }
             try site.syncFileSystem()
         }
@@ -50,9 +48,39 @@ struct RestoredFiles {
         try tidy(kept, in: site)
         return true
     }
+    /// What stands in the way of these files; better known before anything is changed.
+    static func check(_ paths: [String], in site: Directory) throws {
+        var folders: Set<String> = []
+        for path in paths {
+            let (folder, name) = BundlePath.split(path)
+            if folders.insert(folder).inserted { try checkFolder(folder, in: site) }
+            guard let status = try site.statusIfPresent(path), status.kind != .regular else { continue }
+            throw inTheWay("\(folder)/\(name)", status.kindName)
+        }
+    }
+    private static func checkFolder(_ path: String, in site: Directory) throws {
+        var directory = site, sofar = ""
+        for part in path.split(separator: "/").map(String.init) {
+            sofar += (sofar.isEmpty ? "" : "/") + part
+            guard let status = try directory.statusIfPresent(part) else { break }
+            guard status.kind == .directory else { throw inTheWay(sofar, status.kindName) }
+            directory = try directory.directory(part)
+        }
+        guard directory.isWritable else {
+            throw BundleProblem(
+                "E-RESTORE", "\(directory.path) may not be written by this account",
+                whatToDo: "Nothing was changed.")
+        }
+    }
+    private static func inTheWay(_ path: String, _ kind: String) -> BundleProblem {
+        BundleProblem(
+            "E-RESTORE",
+            "\(BundleProblem.shown(path)) of the site is a \(kind), and the bundle has something else there",
+            whatToDo: "Move it away, or leave it out (--only). Nothing was changed.")
+    }
     /// Puts one file in its place at once; what was there has a second name by then. Done again, it changes nothing: what was
     /// put is not in the stage any more.
-    static func put(_ path: String, from stage: Directory, to site: Directory, replaces: Bool) throws {
+    static func put(_ path: String, from stage: Directory, to site: Directory) throws {
         let (folder, name) = BundlePath.split(path)
         let source = try make(folder, in: stage)
         guard try source.statusIfPresent(name) != nil else { return }
@@ -60,7 +88,8 @@ struct RestoredFiles {
         guard let old = try target.statusIfPresent(name) else {
             return try source.rename(name, to: target, name)
         }
-        guard replaces, old.kind == .regular else { return }
+        // What is only appended to knows more where it is, and may be held open by somebody who writes on.
+        guard !BundlePlan.isGrowing(path), old.kind == .regular else { return }
         let kept = try make("\(was)/\(folder)", in: stage)
         if try kept.statusIfPresent(name) == nil { try target.link(name, to: kept, name) }
         try source.renameReplacing(name, to: target, name)

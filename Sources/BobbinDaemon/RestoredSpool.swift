@@ -22,15 +22,16 @@ public struct RestoredSpool: Sendable {
     init(preparing site: Directory, _ manifest: BundleManifest, name: String, now: Timestamp) throws {
         let root = try site.directory(SpoolName.spool), state = try root.directory(SpoolName.state)
         try holdRuns(root, state, now)
-        try pauseQueues(root, manifest, name)
+        try settleKeys(root, manifest)
+        try pauseQueues(site, root, manifest, name)
         try Restored(bundle: name, takenAt: manifest.takenAt, restoredAt: now, epoch: manifest.epoch + 1)
             .write(state)
     }
 
     private mutating func holdRuns(_ root: Directory, _ state: Directory, _ now: Timestamp) throws {
         let runners = try state.directory(SpoolName.runners)
-        guard try runners.statusIfPresent(BackupCut.runner) != nil else { return }
-        let packed = try runners.directory(BackupCut.runner),
+        guard try runners.statusIfPresent(BundlePlan.runner) != nil else { return }
+        let packed = try runners.directory(BundlePlan.runner),
             journal = try packed.directory(SpoolName.journal)
         let replay = try Replay.read(journal)
         let records = replay.live.values.sorted { $0.id < $1.id }.map { hold($0, now) }
@@ -40,7 +41,7 @@ public struct RestoredSpool: Sendable {
         for record in records { try putJob(record, root) }
         for name in replay.segments { try journal.removeIfPresent(name) }
         try packed.removeDirectory(SpoolName.journal)
-        try runners.removeDirectory(BackupCut.runner)
+        try runners.removeDirectory(BundlePlan.runner)
     }
     private mutating func hold(_ record: RunRecord, _ now: Timestamp) -> RunRecord {
         var record = record
@@ -74,12 +75,14 @@ public struct RestoredSpool: Sendable {
         try file.append(record.acceptance.snapshot)
     }
 
-    private mutating func pauseQueues(_ root: Directory, _ manifest: BundleManifest, _ name: String) throws {
-        var queues: Set<QueueName> = []
+    /// All of them, also those without drops: schedules, events and inbox/ bring work of their own.
+    private mutating func pauseQueues(
+        _ site: Directory, _ root: Directory, _ manifest: BundleManifest, _ name: String
+    ) throws {
+        var queues = Set(try RestoredSpool.configured(site))
         for row in manifest.rows where row.kind == .work {
             let parts = row.path.split(separator: "/").map(String.init)
-            guard parts.count > 2, parts[0] == SpoolName.spool else { continue }
-            if [SpoolName.control, SpoolName.events].contains(parts[1]) { continue }
+            guard parts.count > 2, ![SpoolName.control, SpoolName.events].contains(parts[1]) else { continue }
             waiting += 1
             if let queue = QueueName(parts[1]), parts.count == 4, parts[1] != SpoolName.intake {
                 queues.insert(queue)
@@ -87,6 +90,7 @@ public struct RestoredSpool: Sendable {
         }
         let control = try root.directory(SpoolName.control)
         for queue in queues.sorted(by: { $0.text < $1.text }) {
+            paused.append(queue)
             let file = ControlFile.pause(queue).name
             guard try control.statusIfPresent(file) == nil else { continue }
             let text = """
@@ -95,7 +99,49 @@ public struct RestoredSpool: Sendable {
 
                 """
             try control.create(file).append(Array(text.utf8))
-            paused.append(queue)
+        }
+    }
+    private static func configured(_ site: Directory) throws -> [QueueName] {
+        guard try site.statusIfPresent(SpoolName.configuration) != nil else {
+            return Configuration.standard.queues.map(\.name)
+        }
+        let (folder, name) = BundlePath.split(SpoolName.configuration)
+        let bytes = try site.directory(folder).openForReading(name).read(upTo: 1 << 20)
+        // With mistakes no runner starts; mended, it has perhaps other queues than these.
+        return ((try? Configuration.read(bytes, name: SpoolName.configuration)) ?? .standard).queues.map(
+            \.name)
+    }
+
+    /// A key that was taken by a run which the bundle knows no more as one in flight is what its result says.
+    private func settleKeys(_ root: Directory, _ manifest: BundleManifest) throws {
+        let once = "\(SpoolName.spool)/\(SpoolName.state)/\(SpoolName.once)/"
+        let keys = manifest.rows.filter { $0.path.hasPrefix(once) }
+        guard !keys.isEmpty else { return }
+        var results: [String: String] = [:]
+        for row in manifest.rows where row.kind == .results && row.path.hasSuffix(FinalName.resultEnding) {
+            results[String(BundlePath.split(row.path).name.prefix(RunID.length))] = row.path
+        }
+        let flying = Set(manifest.inFlight.map(\.run))
+        let state = try root.directory(SpoolName.state)
+        for row in keys {
+            let (folder, name) = BundlePath.split(
+                String(row.path.dropFirst(SpoolName.spool.count + SpoolName.state.count + 2)))
+            let directory = try state.directory(folder)
+            let bytes = try directory.openForReading(name).read(upTo: 4_096)
+            let words = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).map(
+                String.init)
+            guard words.count == 2, !flying.contains(words[0]) else { continue }
+            var ended: RunRecord?
+            if let path = results[words[0]] {
+                let place = BundlePath.split(String(path.dropFirst(SpoolName.spool.count + 1)))
+                ended = ResultFile.read(
+                    try root.directory(place.folder).openForReading(place.name).read(upTo: ResultFile.largest)
+                )
+            }
+            try directory.remove(name)
+            guard let ended, ended.finalState == .succeeded, let at = ended.endedAt else { continue }
+            try directory.create(name, mode: 0o600).append(
+                Array("\(words[0]) \(words[1]) \(at.rfc3339)\n".utf8))
         }
     }
 }

@@ -76,6 +76,12 @@ public final class Runner {
         let spool = site.spool
         let log = DaemonLog(spool.log, echo: options.echo)
         let recoveryLock = try Runner.waitForRecoveryLock(spool)
+        // Whoever had the lock may have been a restore: then ours is the spool of before.
+        guard try spool.isInItsPlace() else {
+            throw SpoolProblem(
+                "E-RUNNING", "the spool was replaced while this runner waited for it",
+                whatToDo: "Start it again.")
+        }
         let (home, lock) = try Runner.takePlace(options.name, spool)
         self.lock = lock
         let journalDirectory = try home.makeDirectory(SpoolName.journal, mode: 0o700)

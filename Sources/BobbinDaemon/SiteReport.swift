@@ -193,6 +193,8 @@ extension Metrics {
         facts = try history.facts(
             ["access.denied", "approval.*", "trigger.*", "secret.*", "control.*", "alert.*"], since: since,
             until: until)
+        let year = until.adding(.seconds(-366 * 86_400))
+        backups = try history.facts([BackupFacts.made, BackupFacts.drill], since: year, until: until)
         totals = try history.totals()
         factCounts = try history.factCounts()
         waits = try history.waits(since: since, until: until)

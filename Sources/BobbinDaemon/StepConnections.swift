@@ -13,7 +13,7 @@ import StepLibrary
 enum StepConnections {
     static let ports = StepPorts(
         zip: zip, extract: extract, query: query, render: render, instant: instant, jobs: ChildJobs.ports,
-        report: report, backup: backup)
+        report: report, backup: backup, drill: drill)
 
     @Sendable private static func instant(_ text: String) -> Timestamp? {
         Instant(text)?.resolved(
@@ -46,7 +46,7 @@ enum StepConnections {
     }
 
     @Sendable private static func backup(_ request: BackupRequest) throws(Failure) -> ValueMap {
-        do {
+        try bundling { () throws in
             let site = try Site(path: request.site)
             let file = try BackupFile.read(site)
             var options = Backup.Options(file)
@@ -80,6 +80,29 @@ enum StepConnections {
                         .reduce(into: ValueMap()) { $0[$1.key] = .string($1.value) }),
                 "pruned": .list(pruned.map(Value.string)),
             ]
+        }
+    }
+    @Sendable private static func drill(_ path: String, _ named: String?) throws(Failure) -> ValueMap {
+        try bundling { () throws in
+            let site = try Site(path: path)
+            let found = try BackupDrill.perform(site, named)
+            if let trouble = found.trouble {
+                throw Failure(
+                    "E-BACKUP-DRILL", "\(found.bundle): \(trouble)",
+                    whatToDo: "bobbin backup drill; bobbin backup create",
+                    retry: .never)
+            }
+            return [
+                "path": .string(found.bundle), "files": .int(found.files),
+                "restore_seconds": .double(Double(found.restored.milliseconds) / 1000),
+                "recovery_seconds": .double(Double(found.recovered.milliseconds) / 1000),
+            ]
+        }
+    }
+    /// The words of bundles in those of steps.
+    private static func bundling(_ body: () throws -> ValueMap) throws(Failure) -> ValueMap {
+        do {
+            return try body()
         } catch let failure as Failure { throw failure } catch let problem as BundleProblem {
             throw Failure(problem.code, problem.message, whatToDo: problem.whatToDo, retry: .transient)
         } catch let problem as ConfigurationProblem {

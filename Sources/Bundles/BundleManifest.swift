@@ -84,7 +84,15 @@ public struct BundleManifest: Sendable {
     }
 
     /// Of all files, unpacked.
-    public var bytes: Int { rows.reduce(0) { $0 + $1.size } }
+    public var bytes: Int {
+        var sum = 0
+        for row in rows {
+            let (next, isTooMuch) = sum.addingReportingOverflow(row.size)
+            if isTooMuch { return .max }
+            sum = next
+        }
+        return sum
+    }
     public func count(_ kind: BundleClass) -> Int { rows.count { $0.kind == kind } }
 
     // MARK: text
@@ -123,6 +131,12 @@ public struct BundleManifest: Sendable {
         }
         out.append(0x0A)
     }
+    private static func line(_ row: Row) -> ArraySlice<UInt8> {
+        var out: [UInt8] = []
+        out.reserveCapacity(200)
+        write(row, &out)
+        return out.dropLast()
+    }
     private static func percent(_ byte: UInt8) -> [UInt8] {
         let digits = Array("0123456789ABCDEF".utf8)
         return [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
@@ -136,15 +150,15 @@ public struct BundleManifest: Sendable {
         let head = try BundleManifest.head(Array(lines.removeFirst()))
         self = try BundleManifest.fields(head)
         rows.reserveCapacity(lines.count)
-        var paths = Set<String>(minimumCapacity: lines.count)
+        var paths = Set<[UInt8]>(minimumCapacity: lines.count)
         for (index, line) in lines.enumerated() {
-            guard let row = BundleManifest.row(line) else {
+            guard let row = BundleManifest.row(line), BundleManifest.line(row).elementsEqual(line) else {
                 throw .arch("line \(index + 2) of the manifest is none that bobbin writes")
             }
             if let trouble = BundlePath.trouble(row.path) {
                 throw .arch("line \(index + 2) of the manifest, \(BundleProblem.shown(row.path)): \(trouble)")
             }
-            guard paths.insert(row.path).inserted else {
+            guard paths.insert(Array(row.path.utf8)).inserted else {
                 throw .arch(
                     "line \(index + 2) of the manifest, \(BundleProblem.shown(row.path)): it is there twice")
             }
@@ -157,15 +171,17 @@ public struct BundleManifest: Sendable {
     }
 
     /// Nothing is a file and the directory of another.
-    private static func checkFolders(_ paths: Set<String>) throws(BundleProblem) {
-        var seen: Set<String> = []
+    private static func checkFolders(_ paths: Set<[UInt8]>) throws(BundleProblem) {
+        var seen: Set<[UInt8]> = []
         for path in paths {
-            var folder = BundlePath.split(path).folder
-            while !folder.isEmpty, seen.insert(folder).inserted {
+            var folder = path
+            while let slash = folder.lastIndex(of: 0x2F) {
+                folder = Array(folder[..<slash])
+                guard seen.insert(folder).inserted else { break }
                 guard !paths.contains(folder) else {
-                    throw .arch("\(BundleProblem.shown(folder)) is a file and a directory in the manifest")
+                    let name = String(decoding: folder, as: UTF8.self)
+                    throw .arch("\(BundleProblem.shown(name)) is a file and a directory in the manifest")
                 }
-                folder = BundlePath.split(folder).folder
             }
         }
     }

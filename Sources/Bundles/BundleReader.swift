@@ -11,6 +11,8 @@ public enum BundleReader {
     public static func manifest(_ file: OpenFile) throws -> BundleManifest {
         let walk = Walk(onlyManifest: true)
         try read(file, walk)
+        // One without files ends behind it.
+        if walk.manifest == nil { try walk.finishEntry() }
         guard let manifest = walk.manifest else { throw BundleProblem.arch("the archive is empty") }
         return manifest
     }
@@ -134,7 +136,7 @@ public enum BundleReader {
                 progress(number - 2, self.bytes)
             }
         }
-        private func finishEntry() throws {
+        func finishEntry() throws {
             guard number > 0 else { return }
             guard left == 0 else { throw trouble("it ends \(left) bytes too early") }
             if number == 1 {

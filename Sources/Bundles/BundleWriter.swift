@@ -22,6 +22,11 @@ public final class BundleWriter {
     private let packing: Packing
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BundleWriter.atOnce, alignment: 16)
     public private(set) var rows: [BundleManifest.Row] = []
+    /// By their bytes: names that only look the same are two names.
+    private var paths: Set<[UInt8]> = []
+    public func has(_ path: String) -> Bool { paths.contains(Array(path.utf8)) }
+    /// What was not as it should be, by path.
+    public private(set) var notes: [String: String] = [:]
     private var bytes = 0
     private let progress: Progress
 
@@ -46,8 +51,11 @@ public final class BundleWriter {
     public static func removeLeftovers(in folder: Directory) throws -> Int {
         var count = 0
         for name in try folder.names() where name.hasPrefix(".") && name.hasSuffix(ending) {
-            guard let maker = name.dropFirst().split(separator: "-").first.flatMap({ Int32($0) }),
-                !Host.exists("/proc/\(maker)")
+            // Nothing but what is surely ours: others keep their files in such a directory as well.
+            let parts = name.dropFirst().dropLast(ending.count).split(separator: "-")
+            guard parts.count == 2, let maker = Int32(parts[0]), parts[1].utf8.count == 32,
+                !Host.exists("/proc/\(maker)"), let status = try folder.statusIfPresent(name),
+                status.kind == .directory, status.mode & 0o077 == 0, status.uid == ProcessSetup.uid
             else { continue }
             try folder.removeTree(name)
             count += 1
@@ -87,6 +95,7 @@ public final class BundleWriter {
     )
         throws -> Int
     {
+        try claim(path)
         var hash = ContentHash.Running()
         hash.update(content)
         try pack(path) { () throws(ArchiveError) in
@@ -101,19 +110,19 @@ public final class BundleWriter {
     )
         throws -> Int
     {
+        try claim(path)
         let mode = BundleWriter.safe(status.mode)
         try pack(path) { () throws(ArchiveError) in
             try tar.begin(path, size: size, mode: mode, modified: status.modified)
         }
         var hash = ContentHash.Running(), done = 0
         while done < size {
-            let count = min(size - done, try file.read(into: buffer, from: done))
-            guard count > 0 else {
-                throw BundleProblem(
-                    "E-BACKUP", "\(BundleProblem.shown(path)) became shorter while it was packed",
-                    whatToDo:
-                        "Say it again; a file that is cut while a backup runs cannot be told from a damaged one."
-                )
+            var count = min(size - done, try file.read(into: buffer, from: done))
+            if count == 0 {
+                // Its length is in the archive already. A log may be cut by whoever rotates it.
+                notes[path] = "it became shorter while it was packed: from byte \(done) on there are zeros"
+                count = min(size - done, buffer.count)
+                buffer.initializeMemory(as: UInt8.self, repeating: 0)
             }
             let piece = UnsafeRawBufferPointer(rebasing: buffer[..<count])
             hash.update(piece)
@@ -134,6 +143,15 @@ public final class BundleWriter {
         bytes += size
         progress(rows.count, bytes)
         return rows.count - 1
+    }
+    private func claim(_ path: String) throws {
+        if let trouble = BundlePath.trouble(path) {
+            throw BundleProblem("E-BACKUP", "\(BundleProblem.shown(path)): \(trouble)")
+        }
+        guard paths.insert(Array(path.utf8)).inserted else {
+            throw BundleProblem(
+                "E-BACKUP", "\(BundleProblem.shown(path)) would be in the bundle twice: a mistake in Bobbin")
+        }
     }
     private func pack(_ path: String, _ body: () throws(ArchiveError) -> Void) throws {
         do throws(ArchiveError) { try body() } catch {
@@ -175,6 +193,7 @@ public final class BundleWriter {
         try pack("the end") { () throws(ArchiveError) in try tar.finish() }
         var manifest = manifest
         manifest.rows = rows
+        manifest.leftOut.merge(notes) { known, _ in known }
         let text = manifest.text
         let piece: [UInt8]
         do throws(ArchiveError) {

@@ -44,6 +44,8 @@ public final class Directory: Sendable {
         }
         return Directory(fd: fd, path: label(relative))
     }
+    /// Whether this account may make names in it.
+    public var isWritable: Bool { faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0 }
     public func setMode(_ mode: UInt32) throws(SystemError) {
         _ = try SystemCalls.plain("fchmod", path) { Int(fchmod(fd, mode)) }
     }

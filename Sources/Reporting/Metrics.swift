@@ -90,6 +90,8 @@ public struct Metrics: Sendable {
     /// Of the last minute, divided by the processors.
     public var loadPerProcessor: Double?
     public var alerts: [Alert] = []
+    /// Bundles that were made and drills, of a year.
+    public var backups: [HistoryFact] = []
     /// The windows ended before now, and what is so now is left out.
     public var isPast = false
     /// How long it took the reporter to gather all this; nil where somebody else asked.
@@ -221,6 +223,8 @@ public struct Metrics: Sendable {
         "queue_depth_current", "paused_runs_current", "interrupted_runs_current", "queues", "runners_alive",
         "disk_free_bytes", "disk_free_ratio", "inodes_free_ratio", "host_memory_used_ratio",
         "host_load_per_cpu", "alerts", "alerts_firing", "report_duration_seconds",
+        "backup_age_seconds", "backup_bytes", "backup_drill_age_seconds", "backup_drill_failed",
+        "backup_recovery_seconds",
     ]
     private static func renamed(_ map: ValueMap) -> ValueMap {
         ValueMap(
@@ -316,6 +320,7 @@ public struct Metrics: Sendable {
         map["inodes_free_ratio"] = number(inodesFreeRatio)
         map["host_memory_used_ratio"] = number(memoryUsedRatio)
         map["host_load_per_cpu"] = number(loadPerProcessor)
+        map.merge(backupFields)
         map["alerts"] = .list(alerts.map { .map($0.fields) })
         map["report_duration_seconds"] = took.map { .double(Double($0.milliseconds) / 1000) } ?? .null
         map["alerts_firing"] = .int(alerts.count { $0.state.level != nil })

@@ -87,6 +87,24 @@ extension Metrics {
                 "bobbin_report_duration_seconds", "How long it took to gather these numbers.",
                 Double(took.milliseconds) / 1000)
         }
+        for (name, help, key) in [
+            (
+                "bobbin_backup_age_seconds", "Since the newest bundle of the site was made.",
+                "backup_age_seconds"
+            ),
+            ("bobbin_backup_bytes", "Size of the newest bundle.", "backup_bytes"),
+            (
+                "bobbin_backup_drill_age_seconds", "Since a bundle was last brought back as a drill.",
+                "backup_drill_age_seconds"
+            ),
+            ("bobbin_backup_drill_failed", "Whether the last drill failed.", "backup_drill_failed"),
+            (
+                "bobbin_backup_recovery_seconds", "What the last drill took until a job had run.",
+                "backup_recovery_seconds"
+            ),
+        ] {
+            if let value = backupFields[key]?.doubleValue { text.single(name, help, value) }
+        }
         text.family("bobbin_build_info", "gauge", "The version, as a label.")
         text.value("bobbin_build_info", ["version": version], 1)
         text.single("bobbin_schedules_enabled", "Schedules that are switched on.", Double(schedules.enabled))

@@ -353,5 +353,9 @@ public final class Spool: Sendable {
         }
         return changed
     }
+    /// Whether the name leads to the directory that is held.
+    public func isInItsPlace() throws(SystemError) -> Bool {
+        try site.statusIfPresent(SpoolName.spool)?.identity == root.status().identity
+    }
     public func finalRoots() -> [Directory] { [done, failed] }
 }

@@ -1,5 +1,5 @@
-// What this is: the step `backup`: a bundle of the site, made and proved, then those let go that the rules do not keep.
-// Owns: its table entry.
+// What this is: the steps `backup` (a bundle of the site, made and proved; old ones go) and `backup_drill` (the newest, tried).
+// Owns: their table entries.
 // Never: packs (the roof does, through a port); makes a bundle for somebody else's step: it has everybody's files in it.
 // On failure: E-BACKUP with the sentence of `bobbin backup create`; the bundles of before are there.
 import JobModel
@@ -44,5 +44,30 @@ struct BackupStep: StepAction {
             BackupRequest(
                 site: context.baseDirectory, only: (arguments["only"]?.listValue ?? []).map(\.text),
                 prune: arguments.flag("prune")))
+    }
+}
+
+struct BackupDrillStep: StepAction {
+    static let table = StepType(
+        "backup_drill",
+        "Brings the newest bundle back into a scratch site, runs a job there, and removes it, as `bobbin backup drill` does.",
+        parameters: [Parameter("path", .text, "the bundle; absent: the newest of the site")],
+        outputs: [
+            ("path", "the bundle"), ("files", "how many came back"),
+            ("restore_seconds", "until the site was in its place"),
+            ("recovery_seconds", "until the job had run"),
+        ],
+        example: "backup_drill: {}", effect: .writesFiles)
+    var type: StepType { BackupDrillStep.table }
+    let drill: @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap
+
+    func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
+        guard !context.actsForAnother else {
+            throw Failure(
+                "E-ACCESS", "a bundle has everybody's files in it, and this step acts for one of them",
+                whatToDo: "let a schedule of the site drop this job", retry: .never)
+        }
+        try context.checkpoint()
+        return try drill(context.baseDirectory, arguments.optionalText("path"))
     }
 }

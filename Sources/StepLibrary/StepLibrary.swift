@@ -20,6 +20,7 @@ public enum StepLibrary {
             HumanConfirmStep(), AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
             WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
             ReportStep(report: ports.report), BackupStep(make: ports.backup),
+            BackupDrillStep(drill: ports.drill),
             ProgramStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
@@ -46,6 +47,8 @@ public struct StepPorts: Sendable {
     public var report: @Sendable (ReportRequest) throws(Failure) -> ReportAnswer
     /// Makes a bundle of the site; the outputs of the step.
     public var backup: @Sendable (BackupRequest) throws(Failure) -> ValueMap
+    /// Brings a bundle back into a scratch site; the outputs of the step.
+    public var drill: @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap
 
     public init(
         zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome,
@@ -56,7 +59,8 @@ public struct StepPorts: Sendable {
             String,
         instant: @escaping @Sendable (String) -> Timestamp?, jobs: JobPorts,
         report: @escaping @Sendable (ReportRequest) throws(Failure) -> ReportAnswer,
-        backup: @escaping @Sendable (BackupRequest) throws(Failure) -> ValueMap
+        backup: @escaping @Sendable (BackupRequest) throws(Failure) -> ValueMap,
+        drill: @escaping @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap
     ) {
         self.zip = zip
         self.extract = extract
@@ -66,6 +70,7 @@ public struct StepPorts: Sendable {
         self.jobs = jobs
         self.report = report
         self.backup = backup
+        self.drill = drill
     }
 }
 

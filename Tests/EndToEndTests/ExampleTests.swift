@@ -133,6 +133,8 @@ import YamlText
                 job([
                     "sql: {database: data/ledger.db, query: \"CREATE TABLE entries (day TEXT, n INTEGER)\", write: true, create: true}",
                     "zip_folder: {folder: in, out: in/delivery.zip}",
+                    // For the drill, which needs one.
+                    "backup: {}",
                 ]))
             #expect(try site.result(of: "ledger.yaml").state == "succeeded")
             let examples = try ofSteps(site) + ofDocuments(site)

@@ -20,7 +20,9 @@ struct BackupVerb: ParsableCommand {
               bobbin backup create                     everything, into ops/backups/
               bobbin backup restore FILE --to DIR      beside this site; without --to in its place
             """,
-        subcommands: [Create.self, List.self, Show.self, Verify.self, RestoreVerb.self, Prune.self])
+        subcommands: [
+            Create.self, List.self, Show.self, Verify.self, RestoreVerb.self, Prune.self, Drill.self,
+        ])
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -115,6 +117,39 @@ struct BackupVerb: ParsableCommand {
                     "\(Terminal.escape(row.name))  \(age) ago  \(BackupText.size(row.size))  \(row.manifest.rows.count) files, \(row.manifest.inFlight.count) runs in flight"
                 )
             }
+        }
+    }
+
+    struct Drill: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "drill",
+            abstract: "Bring a bundle back into a scratch site, run a job there, remove it.",
+            discussion:
+                "  bobbin backup drill\nThe newest bundle, or one that is named. What came of it is in the report and in the metrics."
+        )
+        @Argument(help: "The bundle.", completion: .file()) var file: String?
+        @OptionGroup var site: SiteOption
+        @OptionGroup var json: JSONFlag
+        func run() throws {
+            let found = try BackupDrill.perform(site.openOwn(), file.map { try SiteFinder.absolute($0) })
+            if json.json {
+                Terminal.print(
+                    json: .map([
+                        "bundle": .string(found.bundle), "files": .int(found.files),
+                        "restore_seconds": .double(Double(found.restored.milliseconds) / 1000),
+                        "recovery_seconds": .double(Double(found.recovered.milliseconds) / 1000),
+                        "ok": .bool(found.trouble == nil),
+                        "trouble": found.trouble.map(Value.string) ?? .null,
+                    ]))
+            } else if let trouble = found.trouble {
+                Terminal.complain(
+                    "\(Terminal.escape(found.bundle)): the drill failed: \(Terminal.escape(trouble))")
+            } else {
+                print(
+                    "\(Terminal.escape(found.bundle)): ok, \(found.files) files back in \(ResultFile.brief(found.restored)), a job had run after \(ResultFile.brief(found.recovered))"
+                )
+            }
+            if found.trouble != nil { throw ExitCode(Exit.failed) }
         }
     }
 
@@ -219,7 +254,7 @@ struct BackupVerb: ParsableCommand {
                   bobbin backup restore FILE --to /srv/other       a site of its own
                   bobbin backup restore FILE --only config         files, on a site that works
                   bobbin backup restore FILE --only templates/deploy.yaml
-                Runs that were unfinished are held, queues with drops in them are paused: they may have run since. What was there
+                Runs that were unfinished are held, and queues are paused: what waits may have run since. What was there
                 before is kept in before-restore.TIME/.
                 """)
         @Argument(help: "The bundle.", completion: .file()) var file: String?
@@ -283,7 +318,7 @@ struct BackupVerb: ParsableCommand {
         private func place() throws -> Directory {
             let path = try SiteFinder.find(option: site.site)
             let directory = try Directory.open(path)
-            guard try Host.mayAct(as: directory.status().uid) else {
+            guard try directory.status().uid == ProcessSetup.uid else {
                 throw SpoolProblem(
                     "E-ACCESS", "this is the business of the site's own account",
                     whatToDo: "Ask whoever runs the site.")
@@ -348,11 +383,10 @@ struct BackupVerb: ParsableCommand {
                     print(
                         "  \(spool.askedAnew) questions are asked anew; answers to the old ones do not count")
                 }
-                for queue in spool.paused {
-                    print(
-                        "  queue \(queue) is paused: what waits there may have run. Look, then: bobbin resume \(queue)"
-                    )
-                }
+                let names = spool.paused.map(\.text).joined(separator: " ")
+                print(
+                    "  all queues are paused\(spool.waiting > 0 ? ", \(spool.waiting) drops wait and may have run" : ""). Look, then: bobbin resume \(names)"
+                )
             }
             if let before = done.before {
                 print("  what was there before: \(before)/ (remove it when all is well)")
