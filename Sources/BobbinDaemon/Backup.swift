@@ -73,6 +73,7 @@ public struct Backup {
                 epoch: Restored.read(site.spool.state)?.epoch ?? 0, program: Version.text)
             manifest.inFlight = cut.inFlight
             manifest.leftOut = cut.leftOut
+            manifest.modes = cut.modes
             let name = try Backup.name(now, options, in: folder)
             manifest = try writer.finish(manifest, as: name, checking: checking)
             let size = try folder.status(name).size
@@ -86,7 +87,12 @@ public struct Backup {
         } catch {
             // The first error is the one to tell; what stays is removed by the next bundle.
             try? writer.abandon()
-            throw error
+            guard let error = error as? SystemError, error.isFull else { throw error }
+            throw BundleProblem(
+                "E-BACKUP", "there is no room for the bundle in \(folder.path): \(error)",
+                whatToDo:
+                    "It needs room for itself twice while it is made. Make some (bobbin backup prune), or --to a directory elsewhere."
+            )
         }
     }
 

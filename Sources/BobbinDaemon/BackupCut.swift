@@ -15,6 +15,7 @@ final class BackupCut {
     private let site: Site
     private let writer: BundleWriter
     private(set) var leftOut: [String: String] = [:]
+    private(set) var modes: [String: UInt32] = [:]
     private(set) var inFlight: [BundleManifest.Flight] = []
     /// Drops that wait, but for those of claims without a record.
     private(set) var waiting = 0
@@ -364,6 +365,14 @@ final class BackupCut {
         if try ops.statusIfPresent(SpoolName.audit)?.kind == .directory {
             try walk(ops.directory(SpoolName.audit), "ops/\(SpoolName.audit)", .audit)
         }
+        for name in [SpoolName.spool, "ops", SpoolName.templates, SpoolName.secrets, SpoolName.reports] {
+            try noteMode(name, top.status(name))
+        }
+        for name in try root.names() {
+            guard let status = try root.statusIfPresent(name), status.kind == .directory else { continue }
+            noteMode("\(SpoolName.spool)/\(name)", status)
+            try forEachLane(name) { lane, path in noteMode(path, try lane.status()) }
+        }
         try walk(ops, "ops", .config, except: [SpoolName.audit])
         try walk(top.directory(SpoolName.templates), SpoolName.templates, .config)
         try walk(top.directory(SpoolName.secrets), SpoolName.secrets, .secrets)
@@ -381,6 +390,7 @@ final class BackupCut {
             guard let status = try directory.statusIfPresent(name) else { continue }
             switch status.kind {
             case .directory:
+                noteMode(inner, status)
                 // Bundles of bundles would grow without end.
                 if status.identity == bundles || inner == "ops/\(SpoolName.backups)" { continue }
                 if name.hasPrefix("."), name.hasSuffix(".tmp") { continue }
@@ -391,6 +401,11 @@ final class BackupCut {
         }
     }
 
+    /// What is not for everybody must not become so by a restore.
+    private func noteMode(_ path: String, _ status: FileStatus) {
+        guard status.mode & 0o777 != 0o755, BundlePath.trouble(path) == nil else { return }
+        modes[path] = status.mode & 0o777
+    }
     private func enter(_ directory: Directory, _ name: String, _ path: String) throws -> Directory? {
         do throws(SystemError) { return try directory.directory(name) } catch {
             if error.isMissing { return nil }

@@ -42,7 +42,11 @@ public struct Restore {
     /// `path`: of the bundle.
     public init(_ path: String, progress: @escaping BundleWriter.Progress = { _, _ in }) throws {
         let (folder, name) = try Directory.holding(path)
-        bundle = try folder.openForReading(name)
+        do throws(SystemError) { bundle = try folder.openForReading(name) } catch {
+            guard error.isMissing else { throw error }
+            throw BundleProblem(
+                "E-RESTORE", "there is no bundle \(path)", whatToDo: "bobbin backup ls shows them")
+        }
         guard try bundle.status().kind == .regular else {
             throw BundleProblem("E-ARCH", "\(path) is a \(try bundle.status().kindName), not a bundle")
         }
@@ -182,6 +186,7 @@ public struct Restore {
                 try Restore.check(manifest, extent, room: room)
             }
             let manifest = try BundleReader.read(bundle, progress: progress, to: taker)
+            try Restore.setModes(manifest, in: stage)
             let spool = try prepare(stage, stageName, manifest)
             try stage.remove(Restore.inTheMaking)
             try stage.sync()
@@ -193,6 +198,13 @@ public struct Restore {
             // commit the directory has another name, or is what has to be put back by hand.
             if !isCommitting { try? parent.removeTree(stageName) }
             throw error
+        }
+    }
+    private static func setModes(_ manifest: BundleManifest, in stage: Directory) throws {
+        for (path, mode) in manifest.modes {
+            // One without files is not there.
+            guard try stage.statusIfPresent(path)?.kind == .directory else { continue }
+            try stage.directory(path).setMode(mode & 0o755 | 0o700)
         }
     }
     /// Before anything is written: fits it, and is it one of ours.

@@ -84,7 +84,7 @@ struct RestoredFiles {
         let (folder, name) = BundlePath.split(path)
         let source = try make(folder, in: stage)
         guard try source.statusIfPresent(name) != nil else { return }
-        let target = try make(folder, in: site)
+        let target = try make(folder, in: site, as: stage)
         guard let old = try target.statusIfPresent(name) else {
             return try source.rename(name, to: target, name)
         }
@@ -110,11 +110,15 @@ struct RestoredFiles {
     }
     /// What files beside the spool were before.
     private static let was = "was"
-    private static func make(_ path: String, in root: Directory) throws -> Directory {
-        var directory = root
+    /// `model`: where a directory of that path has the mode that a new one gets.
+    private static func make(_ path: String, in root: Directory, as model: Directory? = nil) throws
+        -> Directory
+    {
+        var directory = root, sofar = ""
         for part in path.split(separator: "/") {
-            directory = try directory.makeDirectory(
-                String(part), mode: part == SpoolName.secrets ? 0o700 : 0o755)
+            sofar += (sofar.isEmpty ? "" : "/") + part
+            let mode = try model?.statusIfPresent(sofar)?.mode ?? (part == SpoolName.secrets ? 0o700 : 0o755)
+            directory = try directory.makeDirectory(String(part), mode: mode & 0o777)
         }
         return directory
     }

@@ -72,6 +72,8 @@ public struct BundleManifest: Sendable {
     public var inFlight: [Flight] = []
     /// Files that were not taken, and why.
     public var leftOut: [String: String] = [:]
+    /// Of directories that are not for everybody to read (0755), by path.
+    public var modes: [String: UInt32] = [:]
     public var rows: [Row] = []
 
     public init(id: String, takenAt: Timestamp, spool: String, host: String, epoch: Int, program: String) {
@@ -106,6 +108,10 @@ public struct BundleManifest: Sendable {
             "in_flight": .list(
                 inFlight.map {
                     .map(["run": .string($0.run), "job": .string($0.job), "state": .string($0.state)])
+                }),
+            "modes": .map(
+                modes.sorted { $0.key < $1.key }.reduce(into: ValueMap()) {
+                    $0[$1.key] = .string(String($1.value, radix: 8))
                 }),
             "left_out": .map(
                 leftOut.sorted { $0.key < $1.key }.reduce(into: ValueMap()) { $0[$1.key] = .string($1.value) }
@@ -212,6 +218,15 @@ public struct BundleManifest: Sendable {
             Flight(
                 run: $0["run"]?.stringValue ?? "", job: $0["job"]?.stringValue ?? "",
                 state: $0["state"]?.stringValue ?? "")
+        }
+        let modes: ValueMap = map["modes"]?.mapValue ?? [:]
+        for entry in modes.entries {
+            guard BundlePath.trouble(entry.key) == nil, let mode = UInt32(entry.value.text, radix: 8),
+                mode <= 0o777
+            else {
+                throw .arch("the first line of the manifest has a mode that is none")
+            }
+            manifest.modes[entry.key] = mode
         }
         let left: ValueMap = map["left_out"]?.mapValue ?? [:]
         for entry in left.entries { manifest.leftOut[entry.key] = entry.value.text }

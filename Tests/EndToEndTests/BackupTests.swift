@@ -598,6 +598,8 @@ import YamlText
         try TestSite.use { site in
             try Disk.makeDirectory("\(site.path)/templates/sub")
             try Disk.write("one\n", to: "\(site.path)/templates/sub/t.yaml")
+            chmod("\(site.path)/templates/sub", 0o750)
+            chmod(site.spool, 0o700)
             try Disk.makeDirectory("\(site.path)/ops/audit")
             try Disk.write("{}\n", to: "\(site.path)/ops/audit/x.jsonl")
             let bundle = try create(site, "--to", site.outside(""))
@@ -620,6 +622,19 @@ import YamlText
                 #expect(Disk.text("\(site.path)/ops/audit/x.jsonl") == "{}\n{}\n")
             }
             #expect(Disk.text("\(site.path)/templates/sub/t.yaml") == "one\n")
+            // What was not for everybody is not.
+            let beside = TestSite.freshPath()
+            defer { Disk.removeTree(beside) }
+            #expect(try Program.call(["backup", "restore", bundle, "--to", beside]).code == 0)
+            for root in [site.path, beside] {
+                for (path, mode) in [
+                    ("templates/sub", 0o750), ("spool", 0o700), ("secrets", 0o700), ("ops", 0o755),
+                ] {
+                    var status = stat()
+                    stat("\(root)/\(path)", &status)
+                    #expect(status.st_mode & 0o777 == mode_t(mode), "\(root)/\(path)")
+                }
+            }
             let nothing = try site.bobbin("backup", "restore", bundle, "--only", "templates/none.yaml")
             #expect(nothing.code == 69 && nothing.err.contains("the bundle has nothing of that"))
             Disk.remove("\(site.path)/ops/audit/x.jsonl")

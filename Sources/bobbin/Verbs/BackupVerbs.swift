@@ -62,7 +62,7 @@ struct BackupVerb: ParsableCommand {
             var options = Backup.Options(try BackupFile.read(site))
             options.classes = try classes() ?? options.classes
             options.packing = packing ?? options.packing
-            options.folder = try to.map { try SiteFinder.absolute($0) } ?? options.folder
+            options.folder = try to.map { try BackupText.path($0) } ?? options.folder
             let line = ProgressLine("packed")
             let made = try Backup(site).create(options, progress: line.show) { line.begin("checked") }
             line.end()
@@ -399,8 +399,16 @@ extension Packing: ExpressibleByArgument {}
 
 /// Bundles as people see them.
 enum BackupText {
+    static func path(_ named: String) throws -> String {
+        guard let path = Host.realPath(named) else {
+            throw BundleProblem(
+                "E-BACKUP", "there is no directory \(Terminal.escape(named))",
+                whatToDo: "Make it first: mkdir")
+        }
+        return path
+    }
     static func folder(_ named: String?, _ site: SiteOption) throws -> Directory {
-        if let named { return try Directory.open(SiteFinder.absolute(named)) }
+        if let named { return try Directory.open(path(named)) }
         let site = try site.openOwn()
         return try Backup(site).folder(BackupFile.read(site).folder)
     }
