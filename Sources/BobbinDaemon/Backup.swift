@@ -33,7 +33,7 @@ public struct Backup {
         public var manifest: BundleManifest
         public var size: Int
         public var waiting: Int
-        /// Why the program of `after` failed; the bundle is there.
+        /// What did not work besides: the bundle is there.
         public var trouble: Failure?
         /// A site can be made of it.
         public var isWhole: Bool
@@ -81,8 +81,16 @@ public struct Backup {
                 path: "\(folder.path)/\(name)", manifest: manifest, size: size, waiting: cut.waiting,
                 isWhole: classes.contains(.work))
             let ended = Timestamp(nanoseconds: Clocks.wall)
-            try BackupFacts.note(made, took: ended.since(now), site.spool, now: ended)
-            made.trouble = handOver(made.path, options.after)
+            do throws(SystemError) {
+                try BackupFacts.note(made, took: ended.since(now), site.spool, now: ended)
+            } catch {
+                made.trouble = Failure("E-BACKUP", "spool/\(SpoolName.history)/ has no line of it: \(error)")
+            }
+            if let failure = handOver(made.path, options.after) {
+                made.trouble = Failure(
+                    failure.code, "`after` of \(BackupFile.path) failed: \(failure.message)",
+                    whatToDo: failure.whatToDo)
+            }
             return made
         } catch {
             // The first error is the one to tell; what stays is removed by the next bundle.

@@ -1,5 +1,5 @@
 // What this is: a consistent cut of a site while it works: what is packed, in which order, and what is in flight.
-// Owns: which file is of which class; the order of reading (docs/BACKUP.md, section 2), and what follows from it.
+// Owns: the order of reading (docs/BACKUP.md, section 2), and what follows from it; which file is of which class BundlePlan says.
 // Never: stops, slows or asks a runner; packs a key.
 // On failure: SystemError or BundleProblem; what vanishes while it is looked at is looked for where it went.
 import Bundles

@@ -150,7 +150,7 @@ public struct Restore {
             try site.sync()
             for path in paths { try RestoredFiles.put(path, from: stage, to: site) }
             try site.syncFileSystem()
-            try RestoredFiles.tidy(kept, in: site)
+            try RestoredFiles.tidy(kept, in: site, hasOldSpool: false)
         }
         done.before = kept
         return done

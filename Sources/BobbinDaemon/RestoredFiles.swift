@@ -45,7 +45,7 @@ struct RestoredFiles {
         }
         try state.remove(name)
         try state.sync()
-        try tidy(kept, in: site)
+        try tidy(kept, in: site, hasOldSpool: true)
         return true
     }
     /// What stands in the way of these files; better known before anything is changed.
@@ -95,12 +95,11 @@ struct RestoredFiles {
         try source.renameReplacing(name, to: target, name)
     }
     /// In the end there is only what was there before, under its own names. Cut off here, it is only less tidy.
-    static func tidy(_ kept: String, in site: Directory) throws {
+    /// `hasOldSpool`: `spool` there is the one of before, however damaged, and not what was staged.
+    static func tidy(_ kept: String, in site: Directory, hasOldSpool: Bool) throws {
         guard try site.statusIfPresent(kept) != nil else { return }
         let folder = try site.directory(kept)
-        let hasSpool =
-            try folder.statusIfPresent("\(SpoolName.spool)/\(SpoolName.state)/\(SpoolName.spoolID)") != nil
-        for name in try folder.names() where name != was && !(name == SpoolName.spool && hasSpool) {
+        for name in try folder.names() where name != was && !(name == SpoolName.spool && hasOldSpool) {
             try folder.removeTree(name)
         }
         guard try folder.statusIfPresent(was) != nil else { return }

@@ -1,5 +1,5 @@
 // What this is: what makes a spool out of a bundle's files fit to be worked on: nothing of it begins by itself.
-// Owns: holding what was unfinished, asking anew what people were asked, pausing queues with drops in them, the mark.
+// Owns: holding what was unfinished, asking anew what people were asked, settling keys, pausing all queues, the mark.
 // Never: drops a run; lets an answer count that was given to the questions of before.
 // On failure: JournalDamage or SystemError; the spool is in nobody's place yet.
 import Bundles

@@ -171,6 +171,8 @@ public struct BundleManifest: Sendable {
             rows.append(row)
         }
         try BundleManifest.checkFolders(paths)
+        // Whoever adds to the sum must not meet the end of numbers.
+        guard self.bytes <= 1 << 60 else { throw .arch("the manifest has more bytes than any disk") }
         guard head["files"]?.intValue == rows.count, head["bytes"]?.intValue == self.bytes else {
             throw .arch("the manifest does not have the files that its first line counts")
         }

@@ -547,7 +547,6 @@ import YamlText
         "what moves while a bundle is made is in it: between queues, sent back, submitted by a run in flight")
     func moving() throws {
         try TestSite.use { site in
-            // Nobody works: what is in inbox/ stays there, too.
             try site.up()
             for queue in ["default", "high_priority", "background"] {
                 #expect(try site.bobbin("pause", queue).code == 0)
@@ -560,6 +559,8 @@ import YamlText
             let folder = site.outside("b")
             try Disk.makeDirectory(folder)
             let maker = try site.launch("backup", ["backup", "create", "--packing", "none", "--to", folder])
+            // It has begun, and reads while they move.
+            try site.wait("the maker to begin", in: [folder]) { Disk.names(folder).isEmpty ? nil : () }
             for number in 1...count {
                 try Disk.move(
                     "\(site.lane("high_priority", 5))/m\(number).yaml",
@@ -635,6 +636,13 @@ import YamlText
                     #expect(status.st_mode & 0o777 == mode_t(mode), "\(root)/\(path)")
                 }
             }
+            // A spool that has lost its memory is kept like any other.
+            try Disk.makeDirectory("\(site.spool)/done/2001-01-01")
+            try Disk.write("mine\n", to: "\(site.spool)/done/2001-01-01/mine.yaml")
+            Disk.removeTree("\(site.spool)/.bobbin")
+            let lost = try Program.call(["backup", "restore", bundle, "--site", site.path, "--json"])
+            let aside = try #require(json(lost).text("kept"))
+            #expect(Disk.text("\(site.path)/\(aside)/spool/done/2001-01-01/mine.yaml") == "mine\n")
             let nothing = try site.bobbin("backup", "restore", bundle, "--only", "templates/none.yaml")
             #expect(nothing.code == 69 && nothing.err.contains("the bundle has nothing of that"))
             Disk.remove("\(site.path)/ops/audit/x.jsonl")

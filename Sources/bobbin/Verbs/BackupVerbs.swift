@@ -83,7 +83,7 @@ struct BackupVerb: ParsableCommand {
         private func complain(_ made: Backup.Made) throws {
             guard let trouble = made.trouble else { return }
             Terminal.complain(
-                "the bundle is there, but `after` of ops/backup.yaml failed: \(trouble.message) [\(trouble.code)]"
+                "the bundle is there, but \(trouble.message) [\(trouble.code)]"
             )
             throw ExitCode(Exit.failed)
         }
