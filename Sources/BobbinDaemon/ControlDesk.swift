@@ -180,7 +180,9 @@ final class ControlDesk {
     private func cancel(_ record: RunRecord) -> (String, String) {
         core.scheduler.signals(of: record.id).raise(.cancel)
         if case .waiting = record.state {
-            return wakeUp(record, .resumed(at: now)) { core.scheduler.urgent(record.id) } ?? (
+            return wakeUp(record, .resumed(at: now), where: { _ in true }) {
+                core.scheduler.urgent(record.id)
+            } ?? (
                 "done", "cancelled while it waited"
             )
         }
@@ -196,14 +198,14 @@ final class ControlDesk {
         switch record.state {
         case .waiting(let wait) where wait.reason == .held: return ("refused", "the run is held already")
         case .waiting(let wait) where wait.reason.endsByItself:
-            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
+            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt), again: true)
             return (
                 "done",
                 wait.reason == .retry
                     ? "held instead of its next attempt" : "held; it waited (\(wait.reason.rawValue))"
             )
         case .waiting(let wait) where wait.reason == .approval:
-            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
+            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt), again: true)
             return ("done", "held; its questions can still be answered, and it stays until it is released")
         case .waiting(let wait):
             return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
@@ -214,11 +216,13 @@ final class ControlDesk {
     }
 
     private func release(_ record: RunRecord) -> (String, String) {
-        guard case .waiting(let wait) = record.state, [.held, .retry, .rate, .target].contains(wait.reason)
-        else {
+        let fits: (Wait.Reason) -> Bool = { [.held, .retry, .rate, .target].contains($0) }
+        guard case .waiting(let wait) = record.state, fits(wait.reason) else {
             return ("refused", "the run is not held: it is \(record.state.text)")
         }
-        return wakeUp(record, .resumed(at: now)) { core.makeReady(record) } ?? ("done", "released")
+        return wakeUp(record, .resumed(at: now), where: fits) { core.makeReady(record) } ?? (
+            "done", "released"
+        )
     }
 
     private func resolve(_ record: RunRecord, _ name: String, _ directory: Directory) -> (String, String) {
@@ -231,7 +235,9 @@ final class ControlDesk {
                 "say what to do: the file's text must be retry, skip or fail (bobbin resolve RUN --retry|--skip|--fail)"
             )
         }
-        return wakeUp(record, .resolved(resolution, at: now)) { core.makeReady(record) } ?? (
+        return wakeUp(record, .resolved(resolution, at: now), where: { $0 == .interrupted }) {
+            core.makeReady(record)
+        } ?? (
             "done", "resolved: \(resolution.rawValue)"
         )
     }
@@ -243,10 +249,14 @@ final class ControlDesk {
         return Resolution(rawValue: text.split(separator: ":").last.map { String($0).trimmed } ?? text)
     }
 
-    private func wakeUp(_ record: RunRecord, _ event: RunEvent, then: () -> Void) -> (String, String)? {
-        do { try core.unpark(record, with: event) } catch {
-            return ("failed", "the job's file cannot be moved: \(error)")
-        }
+    private func wakeUp(
+        _ record: RunRecord, _ event: RunEvent, where fits: (Wait.Reason) -> Bool, then: () -> Void
+    ) -> (String, String)? {
+        do {
+            guard try core.aside.unpark(record.id, where: fits, with: event) else {
+                return ("refused", "the run waits no more: look at it, and ask again")
+            }
+        } catch { return ("failed", "the job's file cannot be moved: \(error)") }
         then()
         return nil
     }

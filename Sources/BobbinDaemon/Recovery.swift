@@ -122,7 +122,7 @@ struct Recovery {
     private func goOn(_ record: RunRecord) {
         switch record.state {
         case .ended: core.publish(record.id, 0)
-        case .waiting(let wait): core.post(.parked(record.id, wait))
+        case .waiting: core.post(.parked(record.id))
         case .queued, .running:
             core.makeReady(record)
         }

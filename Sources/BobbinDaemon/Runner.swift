@@ -377,11 +377,12 @@ public final class Runner {
             switch message {
             case .arriving(let candidate, let key, let why, let span):
                 drops.stillArriving(candidate, key, why: why, lookAgainIn: span)
-            case .parked(let run, let wait):
-                // A step that asks people may have a time of its own.
-                parked[run] = wait.reason.endsByItself || wait.reason == .approval ? wait.until : nil
+            case .parked(let run):
                 // The message may be older than what has become of the run.
+                parked[run] = nil
                 if let record = core.journal.record(run), case .waiting(let wait) = record.state {
+                    // A step that asks people may have a time of its own.
+                    if wait.reason.endsByItself || wait.reason == .approval { parked[run] = wait.until }
                     if wait.reason == .key { core.gate.enqueue(record) }
                     if wait.reason == .held { giveUpKey(of: record) }
                     // Its child may have ended while it went aside.
@@ -434,17 +435,12 @@ public final class Runner {
     /// Ends a wait that is over. A run that waits for something else by now stays where it is.
     @discardableResult
     private func resume(_ run: RunID, where fits: (Wait.Reason) -> Bool) -> Bool {
-        guard let record = core.journal.record(run), case .waiting(let wait) = record.state else {
-            parked[run] = nil
-            return false
-        }
-        guard fits(wait.reason) else { return false }
-        parked[run] = nil
         let now = Timestamp(nanoseconds: Clocks.wall)
         do {
-            try core.unpark(record, with: .resumed(at: now))
-            core.makeReady(record)
-            return true
+            let resumed = try core.aside.unpark(run, where: fits, with: .resumed(at: now))
+            parked[run] = nil
+            if resumed, let record = core.journal.record(run) { core.makeReady(record) }
+            return resumed
         } catch {
             core.diskTrouble("resuming \(run)", error)
             parked[run] = now.adding(.seconds(5))

@@ -15,7 +15,7 @@ import SpoolQueue
 /// What workers tell the main loop.
 enum Message: Sendable {
     case arriving(Candidate, LaneKey, why: String, lookAgainIn: Span)
-    case parked(RunID, Wait)
+    case parked(RunID)
     /// A step of it asks people, while others of it may still be at work.
     case asks(RunID)
     /// It has its concurrency key now.
@@ -31,6 +31,7 @@ final class RunnerCore: Sendable {
     let scheduler: Scheduler
     let log: DaemonLog
     let claimed: Directory
+    let aside: Aside
     let surroundings: RunSurroundings
     let remains: Remains
     let pressure: Pressure
@@ -71,6 +72,7 @@ final class RunnerCore: Sendable {
         self.journal = journal
         self.log = log
         self.claimed = claimed
+        aside = Aside(journal: journal, spool: site.spool, claimed: claimed)
         let waker = try Waker()
         let mail = Monitor<[Message]>([])
         self.waker = waker
@@ -257,22 +259,9 @@ final class RunnerCore: Sendable {
     }
     func publish(_ run: RunID, _ sequence: Journal.Sequence) { publisher.with { $0?.add(run, sequence) } }
 
-    /// Puts a run aside without slot or thread; durable before its file moves.
-    func park(_ run: RunID, _ wait: Wait) {
-        guard let record = journal.record(run) else { return }
-        let before = record.state
-        journal.waitUntilDurable(journal.append(.parked(wait), of: run))
-        do {
-            let name = ClaimedName(record.acceptance)
-            if case .waiting(let old) = before {
-                if old.reason != wait.reason, try Move(site.spool).unpark(name, from: old.reason, to: claimed)
-                {
-                    try Move(site.spool).park(name, from: claimed, wait.reason)
-                }
-            } else {
-                try Move(site.spool).park(name, from: claimed, wait.reason)
-            }
-        } catch {
+    /// Puts a run aside without slot or thread. `again`: one that waits already, for something else.
+    func park(_ run: RunID, _ wait: Wait, again: Bool = false) {
+        do { guard try aside.park(run, wait, again: again) else { return } } catch {
             // The journal says where the run is; its file follows at the next start.
             diskTrouble("parking \(run)", error)
         }
@@ -281,7 +270,7 @@ final class RunnerCore: Sendable {
         log.info(
             "runner", "waits (\(wait.reason.rawValue))\(wait.until.map { " until \($0.rfc3339)" } ?? "")",
             run: run)
-        post(.parked(run, wait))
+        post(.parked(run))
     }
 
     /// A hold or cancel that came while the run was on its way aside. True: the run is elsewhere now.
@@ -289,12 +278,13 @@ final class RunnerCore: Sendable {
         let now = Timestamp(nanoseconds: Clocks.wall)
         switch pending {
         case .hold where wait.reason.endsByItself || wait.reason == .approval:
-            park(run, Wait(.held, since: now, nextAttempt: wait.nextAttempt))
+            // Called up meanwhile: it is held before its next step.
+            scheduler.signals(of: run).raise(.hold)
+            park(run, Wait(.held, since: now, nextAttempt: wait.nextAttempt), again: true)
             return true
         case .cancel:
-            guard let record = journal.record(run) else { return false }
             scheduler.signals(of: run).raise(.cancel)
-            do { try unpark(record, with: .resumed(at: now)) } catch {
+            do { _ = try aside.unpark(run, where: { _ in true }, with: .resumed(at: now)) } catch {
                 diskTrouble("resuming \(run)", error)
                 return false
             }
@@ -311,18 +301,6 @@ final class RunnerCore: Sendable {
             // The journal keeps it; the next start tries again.
             diskTrouble("the slots of queue \(key.queue)", error)
         }
-    }
-
-    /// Ends a wait: the file returns to the claims and the run is queued.
-    func unpark(_ record: RunRecord, with event: RunEvent) throws {
-        guard case .waiting(let wait) = record.state else { return }
-        let name = ClaimedName(record.acceptance)
-        if try !Move(site.spool).unpark(name, from: wait.reason, to: claimed),
-            try claimed.statusIfPresent(name.text) == nil
-        {
-            try AtomicFile.write(record.acceptance.snapshot, to: name.text, in: claimed)
-        }
-        journal.append(event, of: record.id)
     }
 
     // MARK: telling

@@ -170,6 +170,8 @@ final class StartGate: Sendable {
     func enqueue(_ record: RunRecord) {
         guard let key = record.acceptance.terms.concurrencyKey else { return }
         let digest = StartGate.digest(key)
+        // It came while the run was on its way aside, or could not be used then.
+        if keys.holder(digest) == record.id { return callUp(record.id) }
         join(digest, record.id)
         callNext(digest)
     }

@@ -29,11 +29,11 @@ enum SystemCalls {
     ) throws(SystemError) -> Int32 {
         #if DEBUG || SEAM
             var isInterrupted = false
-            if let errno = Faults.strike(name) {
+            if let errno = Faults.strike(name, subject()) {
                 if errno != EINTR { throw SystemError("\(name)", subject(), errno: errno) }
                 isInterrupted = true
             }
-            defer { Faults.strikeAfter(name) }
+            defer { Faults.strikeAfter(name, subject()) }
         #endif
         while true {
             #if DEBUG || SEAM
@@ -57,11 +57,11 @@ enum SystemCalls {
     ) throws(SystemError) -> Int {
         #if DEBUG || SEAM
             var isInterrupted = false
-            if let errno = Faults.strike(name) {
+            if let errno = Faults.strike(name, subject()) {
                 if errno != EINTR { throw SystemError("\(name)", subject(), errno: errno) }
                 isInterrupted = true
             }
-            defer { Faults.strikeAfter(name) }
+            defer { Faults.strikeAfter(name, subject()) }
         #endif
         while true {
             #if DEBUG || SEAM
@@ -117,13 +117,17 @@ enum SystemCalls {
     /// Faults on demand, for tests that drive the debug binary: BOBBIN_FAULT="renameat2:3:28" makes the third
     /// renameat2 fail with errno 28, "renameat2:3+:28" the third and all later ones; "fdatasync:2:kill" ends the
     /// process by SIGKILL before the second fdatasync, "fdatasync:2:killafter" right after it. `any` is every call.
+    /// "renameat2@parked/key:1:late" makes the first call whose subject has that text a second late: what others do
+    /// meanwhile is then sure to come between.
     /// Errno 4 (EINTR) is what the kernel does to any call: it is made again here, and nobody may notice.
     /// BOBBIN_SHORT=1 lets each write and read do half of what it was asked for.
     enum Faults {
         static let isShort = getenv("BOBBIN_SHORT") != nil
-        private enum Blow { case errno(Int32), killBefore, killAfter }
+        private enum Blow { case errno(Int32), killBefore, killAfter, late }
         private struct Plan {
             var call: String
+            /// Nil: every subject.
+            var subject: String?
             var count: Int
             var isLasting: Bool
             var blow: Blow
@@ -136,31 +140,37 @@ enum SystemCalls {
                 switch parts[2] {
                 case "kill": .killBefore
                 case "killafter": .killAfter
+                case "late": .late
                 default: Int32(parts[2]).map(Blow.errno)
                 }
+            let call = parts[0].split(separator: "@", maxSplits: 1).map(String.init)
             return blow.map {
-                Plan(call: parts[0], count: count, isLasting: parts[1].hasSuffix("+"), blow: $0)
+                Plan(
+                    call: call[0], subject: call.count > 1 ? call[1] : nil, count: count,
+                    isLasting: parts[1].hasSuffix("+"), blow: $0)
             }
         }()
         private static let seen = Counter()
 
-        private static func isDue(_ plan: Plan, _ name: StaticString) -> Bool {
+        private static func isDue(_ plan: Plan, _ name: StaticString, _ subject: () -> String) -> Bool {
             guard plan.call == "any" || plan.call == "\(name)" else { return false }
+            if let text = plan.subject, !subject().contains(text) { return false }
             let number = seen.increment()
             return number == plan.count || plan.isLasting && number > plan.count
         }
-        static func strike(_ name: StaticString) -> Int32? {
+        static func strike(_ name: StaticString, _ subject: @autoclosure () -> String) -> Int32? {
             if let errno = ThreadFaults.strike() { return errno }
             guard let plan else { return nil }
             switch plan.blow {
-            case .errno(let errno): return isDue(plan, name) ? errno : nil
-            case .killBefore: if isDue(plan, name) { kill(getpid(), SIGKILL) }
+            case .errno(let errno): return isDue(plan, name, subject) ? errno : nil
+            case .killBefore: if isDue(plan, name, subject) { kill(getpid(), SIGKILL) }
+            case .late: if isDue(plan, name, subject) { usleep(1_000_000) }
             case .killAfter: break
             }
             return nil
         }
-        static func strikeAfter(_ name: StaticString) {
-            guard let plan, case .killAfter = plan.blow, isDue(plan, name) else { return }
+        static func strikeAfter(_ name: StaticString, _ subject: @autoclosure () -> String) {
+            guard let plan, case .killAfter = plan.blow, isDue(plan, name, subject) else { return }
             kill(getpid(), SIGKILL)
         }
     }

@@ -235,6 +235,53 @@ import Testing
         }
     }
 
+    /// A run that the journal has aside, and whose file is still among the claims for a second.
+    private func onItsWay(_ site: TestSite, _ second: String) throws -> Found {
+        try site.up(["BOBBIN_FAULT": "renameat2@parked/key:1:late"])
+        _ = try site.gate("g")
+        try site.drop("first.yaml", keyed("first", ["run: [\"\(site.path)/gate\", g]"]))
+        try site.waitForEffect("g", "gate")
+        try site.drop("second.yaml", second)
+        let claimed = try site.wait("the claim of second.yaml", in: ["\(site.spool)/claimed/*"]) {
+            site.find("second.yaml", [.claimed]).first
+        }
+        try site.wait("its wait", in: []) {
+            try site.bobbin("show", claimed.id).out.contains("key") ? () : nil
+        }
+        return claimed
+    }
+
+    @Test("called up before its file has gone aside: it works, and its file is not aside")
+    func calledOnItsWay() throws {
+        try TestSite.use { site in
+            _ = try onItsWay(site, keyed("second", ["run: [\"\(site.path)/gate\", h]"]))
+            _ = try site.gate("h")
+            try site.open(gate: "g")
+            try site.waitForEffect("h", "gate")
+            // Long enough for the late rename in any case: it is behind it that things are wrong.
+            try site.drop("behind.yaml", job(["{sleep: 1200ms}"]))
+            try site.result(of: "behind.yaml")
+            #expect(site.find("second.yaml", [.parked]).isEmpty)
+            #expect(site.find("second.yaml", [.claimed]).count == 1)
+            try site.open(gate: "h")
+            #expect(try site.result(of: "second.yaml").state == "succeeded")
+        }
+    }
+
+    @Test("held before its file has gone aside: the file lies where the run is") func heldOnItsWay() throws {
+        try TestSite.use { site in
+            let second = try onItsWay(site, keyed("second", ["log: x"]))
+            #expect(try site.bobbin("hold", second.id).code == 0)
+            try site.parked("second.yaml", "held")
+            try site.drop("behind.yaml", job(["{sleep: 1200ms}"]))
+            try site.result(of: "behind.yaml")
+            #expect(site.find("second.yaml", [.parked, .claimed]).count == 1)
+            #expect(try site.bobbin("release", second.id).code == 0)
+            try site.open(gate: "g")
+            #expect(try site.result(of: "second.yaml").state == "succeeded")
+        }
+    }
+
     @Test("a rate: two at once, the third waits for its turn and takes no slot") func rate() throws {
         try TestSite.use { site in
             let runner = try site.up()
