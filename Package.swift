@@ -96,7 +96,7 @@ let package = Package(
                 "LinuxSystem",
                 "SpoolQueue", "TestKit", "Triggers", "YamlText",
             ]),
-        tests("EndToEndTests", ["JobModel", "LinuxSystem", "YamlText"], exclude: ["Shared"]),
+        tests("EndToEndTests", ["Bundles", "JobModel", "LinuxSystem", "YamlText"], exclude: ["Shared"]),
     ],
     swiftLanguageModes: [.v6]
 )

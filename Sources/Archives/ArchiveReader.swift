@@ -28,6 +28,25 @@ public enum ArchiveReader {
         _ file: OpenFile, _ formats: Formats = .any, entry: (Entry) -> Bool,
         piece: (UnsafeRawBufferPointer) -> Bool
     ) throws(ArchiveError) {
+        try reading(formats, entry, piece) { (handle) throws(ArchiveError) in
+            do throws(SystemError) { try file.rewind() } catch { throw ArchiveError.file(error) }
+            return archive_read_open_fd(handle, file.fd, 64 << 10)
+        }
+    }
+    /// The same of an archive, or a piece of one, that is in memory.
+    public static func read(
+        _ bytes: UnsafeRawBufferPointer, _ formats: Formats = .any, entry: (Entry) -> Bool,
+        piece: (UnsafeRawBufferPointer) -> Bool
+    ) throws(ArchiveError) {
+        try reading(formats, entry, piece) { (handle) throws(ArchiveError) in
+            archive_read_open_memory(handle, bytes.baseAddress, bytes.count)
+        }
+    }
+
+    private static func reading(
+        _ formats: Formats, _ entry: (Entry) -> Bool, _ piece: (UnsafeRawBufferPointer) -> Bool,
+        open: (OpaquePointer) throws(ArchiveError) -> Int32
+    ) throws(ArchiveError) {
         try NameLocale.utf8 { () throws(ArchiveError) in
             guard let handle = archive_read_new() else { throw ArchiveError.last(nil) }
             defer { archive_read_free(handle) }
@@ -45,10 +64,7 @@ public enum ArchiveReader {
             guard supports.allSatisfy({ $0 == ARCHIVE_OK || $0 == ARCHIVE_WARN }) else {
                 throw ArchiveError.last(handle)
             }
-            do throws(SystemError) { try file.rewind() } catch { throw ArchiveError.file(error) }
-            guard archive_read_open_fd(handle, file.fd, 64 << 10) == ARCHIVE_OK else {
-                throw ArchiveError.last(handle)
-            }
+            guard try open(handle) == ARCHIVE_OK else { throw ArchiveError.last(handle) }
             try entries(handle, entry, piece)
         }
     }

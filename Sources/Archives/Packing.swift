@@ -31,7 +31,7 @@ public enum Packing: String, CaseIterable, Sendable {
     }
 
     /// Packs bytes to a whole piece in memory.
-    func packed(_ bytes: [UInt8]) throws(ArchiveError) -> [UInt8] {
+    public func packed(_ bytes: [UInt8]) throws(ArchiveError) -> [UInt8] {
         if self == .none { return bytes }
         // Incompressible bytes become a little longer; both packings add less than this.
         return try memory(bytes.count + bytes.count / 64 + (64 << 10)) { handle throws(ArchiveError) in

@@ -12,8 +12,6 @@ public final class TarWriter {
         var error: SystemError?
         init(_ take: @escaping (UnsafeRawBufferPointer) throws(SystemError) -> Void) { self.take = take }
     }
-    /// Names byte by byte: as text they would be brought into Unicode's composed form, and two files could have one name.
-    private static let names = "hdrcharset=BINARY"
     private let handle: OpaquePointer
     private let drain: Drain
     private var name = ""
@@ -26,7 +24,6 @@ public final class TarWriter {
         guard let handle = archive_write_new() else { throw ArchiveError.last(nil) }
         self.handle = handle
         try check(archive_write_set_format_pax_restricted(handle))
-        try check(archive_write_set_options(handle, TarWriter.names))
         try packing.add(to: handle, threads: threads)
         // Written as it comes out of the packing, without zeros behind the end.
         try check(archive_write_set_bytes_in_last_block(handle, 1))
@@ -55,9 +52,7 @@ public final class TarWriter {
     public func begin(_ name: String, size: Int, mode: UInt32, modified: Int64) throws(ArchiveError) {
         self.name = name
         do throws(ArchiveError) {
-            try NameLocale.utf8 { () throws(ArchiveError) in
-                try TarWriter.header(handle, name, size: size, mode: mode, modified: modified)
-            }
+            try TarWriter.header(handle, name, size: size, mode: mode, modified: modified)
         } catch { throw drain.error.map { .file($0) } ?? error }
     }
     public func write(_ bytes: UnsafeRawBufferPointer) throws(ArchiveError) {
@@ -68,25 +63,43 @@ public final class TarWriter {
     public func end() throws(ArchiveError) { try check(archive_write_finish_entry(handle)) }
     public func finish() throws(ArchiveError) { try check(archive_write_close(handle)) }
 
-    /// One entry as a piece of its own: what comes behind it in the file goes on as the same archive. So a first entry can be
-    /// made last, when everything is known that it tells.
-    public static func piece(
-        _ name: String, _ bytes: [UInt8], _ packing: Packing, modified: Int64
-    ) throws(ArchiveError) -> [UInt8] {
-        // Header and padding, and a pax header where it needs one.
-        let plain = try memory(bytes.count + (64 << 10)) { handle throws(ArchiveError) in
+    /// A small file that is in memory.
+    public struct Small: Sendable {
+        public var name: String
+        public var bytes: [UInt8]
+        public var mode: UInt32
+        /// Nanoseconds since 1970; tar keeps whole seconds.
+        public var modified: Int64
+        public init(_ name: String, _ bytes: [UInt8], mode: UInt32, modified: Int64) {
+            self.name = name
+            self.bytes = bytes
+            self.mode = mode
+            self.modified = modified
+        }
+    }
+    /// Entries as a piece of its own, packed by itself: what comes behind it in the file goes on as the same archive, up to the
+    /// piece that `isLast`. So a first entry can be made last, when everything is known that it tells, and one piece can be
+    /// read without those before it.
+    public static func piece(_ entries: [Small], _ packing: Packing, isLast: Bool = false)
+        throws(ArchiveError) -> [UInt8]
+    {
+        // For each its header, its padding and, where it needs one, a pax header.
+        let room = entries.reduce(64 << 10) { $0 + $1.bytes.count + 4 * $1.name.utf8.count + 4096 }
+        let plain = try memory(room) { handle throws(ArchiveError) in
             guard archive_write_set_format_pax_restricted(handle) == ARCHIVE_OK,
-                archive_write_set_options(handle, names) == ARCHIVE_OK
+                archive_write_set_bytes_in_last_block(handle, 1) == ARCHIVE_OK
             else { throw .last(handle) }
         } fill: { handle throws(ArchiveError) in
-            try NameLocale.utf8 { () throws(ArchiveError) in
-                try header(handle, name, size: bytes.count, mode: 0o600, modified: modified)
+            for entry in entries {
+                try header(
+                    handle, entry.name, size: entry.bytes.count, mode: entry.mode, modified: entry.modified)
+                guard
+                    entry.bytes.withUnsafeBytes({ archive_write_data(handle, $0.baseAddress, $0.count) })
+                        == entry.bytes.count,
+                    archive_write_finish_entry(handle) == ARCHIVE_OK
+                else { throw .last(handle, entry: entry.name) }
             }
-            guard
-                bytes.withUnsafeBytes({ archive_write_data(handle, $0.baseAddress, $0.count) })
-                    == bytes.count,
-                archive_write_finish_entry(handle) == ARCHIVE_OK
-            else { throw .last(handle, entry: name) }
+            if isLast, archive_write_close(handle) != ARCHIVE_OK { throw .last(handle) }
         }
         return try packing.packed(plain)
     }
@@ -101,7 +114,10 @@ public final class TarWriter {
         archive_entry_set_perm(entry, mode & 0o777)
         archive_entry_set_mtime(entry, time_t(modified / 1_000_000_000), 0)
         archive_entry_set_size(entry, Int64(size))
-        guard archive_write_header(handle, entry) == ARCHIVE_OK else {
+        // Not in the locale of names: as text they would be brought into Unicode's composed form, and two files could have one
+        // name. What is no ASCII then has a header that says `hdrcharset=BINARY` and goes byte by byte, with a warning.
+        let code = archive_write_header(handle, entry)
+        guard code == ARCHIVE_OK || code == ARCHIVE_WARN && !name.utf8.allSatisfy({ $0 < 0x80 }) else {
             throw ArchiveError.last(handle, entry: name)
         }
     }

@@ -58,6 +58,8 @@ public struct Backup {
     public func create(
         _ options: Options, progress: @escaping BundleWriter.Progress = { _, _ in }, checking: () -> Void = {}
     ) throws -> Made {
+        let lock = try Prune.lock(site.spool, patience: Backup.patience)
+        defer { withExtendedLifetime(lock) {} }
         let classes = options.classes ?? Set(BundleClass.allCases)
         if classes.contains(.secrets) { try checkSecrets() }
         let folder = try folder(options.folder)
@@ -135,6 +137,8 @@ public struct Backup {
         throw BundleProblem("E-BACKUP", "there are a thousand bundles of this second")
     }
     static let prefix = "bobbin_"
+    /// A clean-up, or another bundle, may be at work; what it moves would be missed.
+    private static let patience = Span.seconds(1800)
 
     /// Secrets are age files, and their key is in no bundle: with a lost machine both would be lost, unless somebody else
     /// can open them.

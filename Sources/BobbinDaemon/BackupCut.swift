@@ -220,6 +220,10 @@ final class BackupCut {
     private func packResults(_ root: String) throws {
         let directory = try site.spool.root.directory(root)
         for day in try directory.names().sorted() where !day.hasPrefix(".") {
+            if PackedDay.day(of: day) != nil {
+                _ = try pack(directory, day, "spool/\(root)/\(day)", .results)
+                continue
+            }
             guard try directory.statusIfPresent(day)?.kind == .directory,
                 let folder = try enter(directory, day, "spool/\(root)/\(day)")
             else { continue }
@@ -261,8 +265,8 @@ final class BackupCut {
             .init(run: $0.id.text, job: $0.acceptance.jobName, state: $0.state.text)
         }
         for record in live where ended.contains(record.id) && !jobFiles.contains(record.id) {
-            guard let found = FinalFiles(site.spool).find(record.id) else { continue }
-            let place = found.directory.path.split(separator: "/").suffix(2).joined(separator: "/")
+            guard let directory = FinalFiles(site.spool).find(record.id)?.directory else { continue }
+            let place = directory.path.split(separator: "/").suffix(2).joined(separator: "/")
             _ = try writer.add(
                 "spool/\(place)/\(FinalName.job(record.acceptance))", .results,
                 bytes: record.acceptance.snapshot,
@@ -287,11 +291,13 @@ final class BackupCut {
     /// A result comes before its job file, which may have followed since.
     private func packLateJobFiles() throws {
         for run in ended.subtracting(jobFiles).sorted() {
-            guard let found = FinalFiles(site.spool).find(run) else { continue }
-            let place = found.directory.path.split(separator: "/").suffix(2).joined(separator: "/")
+            guard let found = FinalFiles(site.spool).find(run), let directory = found.directory else {
+                continue
+            }
+            let place = directory.path.split(separator: "/").suffix(2).joined(separator: "/")
             if let name = found.jobFile {
-                if let row = try pack(found.directory, name, "spool/\(place)/\(name)", .results) {
-                    try noteMoved(found.directory, name, row)
+                if let row = try pack(directory, name, "spool/\(place)/\(name)", .results) {
+                    try noteMoved(directory, name, row)
                 }
                 continue
             }
@@ -456,8 +462,28 @@ final class BackupCut {
         }
     }
     private func holdsKey(_ file: OpenFile) throws -> Bool {
-        let text = String(decoding: try file.read(upTo: 1 << 20), as: UTF8.self)
-        return text.contains("AGE-SECRET-KEY-1") || text.contains(/-----BEGIN [A-Z ]*PRIVATE KEY-----/)
+        try BackupCut.holdsKey(file.read(upTo: 1 << 20))
+    }
+    private static let ageKey = Array("AGE-SECRET-KEY-1".utf8), pemBegin = Array("-----BEGIN ".utf8)
+    private static let pemEnd = Array("PRIVATE KEY-----".utf8)
+    /// Of age, or `-----BEGIN … PRIVATE KEY-----` with capital letters and spaces between.
+    static func holdsKey(_ bytes: [UInt8]) -> Bool {
+        let (ageKey, pemBegin, pemEnd) = (ageKey, pemBegin, pemEnd)
+        return bytes.withUnsafeBufferPointer { bytes in
+            func stands(_ word: [UInt8], _ at: Int) -> Bool {
+                at + word.count <= bytes.count && bytes[at..<(at + word.count)].elementsEqual(word)
+            }
+            for index in bytes.indices {
+                if bytes[index] == ageKey[0], stands(ageKey, index) { return true }
+                guard bytes[index] == pemBegin[0], stands(pemBegin, index) else { continue }
+                var at = index + pemBegin.count
+                while at < bytes.count, bytes[at] == 0x20 || (0x41...0x5A).contains(bytes[at]) {
+                    if stands(pemEnd, at) { return true }
+                    at += 1
+                }
+            }
+            return false
+        }
     }
     private func leaveOut(_ path: String, _ why: String) { leftOut[path] = why }
 }

@@ -20,7 +20,7 @@ enum BundlePlan {
         "\(SpoolName.spool)/\(SpoolName.state)/\(SpoolName.runners)/\(runner)/\(SpoolName.journal)"
 
     static func kind(_ path: String) -> BundleClass? {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count > 1 else { return nil }
         switch parts[0] {
         case "ops":
@@ -29,17 +29,20 @@ enum BundlePlan {
         case SpoolName.templates: return .config
         case SpoolName.secrets: return .secrets
         case SpoolName.reports: return .reports
-        case SpoolName.spool: return parts.count > 2 ? kind(inSpool: Array(parts.dropFirst()), path) : nil
+        case SpoolName.spool: return parts.count > 2 ? kind(inSpool: parts.dropFirst(), path) : nil
         default: return nil
         }
     }
-    private static func kind(inSpool parts: [String], _ path: String) -> BundleClass? {
+    private static func kind(inSpool all: ArraySlice<Substring>, _ path: String) -> BundleClass? {
+        let parts = Array(all)
         switch parts[0] {
         case SpoolName.state:
             if path.hasPrefix(journalPath + "/"), parts.count == 5 { return .journal }
-            let isLock = parts.last == SpoolName.lock || parts.last?.hasSuffix(".lock") == true
-            return notState.contains(parts[1]) || isLock ? nil : .journal
-        case "done", "failed": return parts.count == 3 ? .results : nil
+            let last = parts.last ?? ""
+            let isLock = last == SpoolName.lock || last.hasSuffix(".lock")
+            return notState.contains(String(parts[1])) || isLock ? nil : .journal
+        case "done", "failed":
+            return parts.count == 3 || PackedDay.day(of: String(parts[1])) != nil ? .results : nil
         case SpoolName.rejected: return .results
         case SpoolName.runs, SpoolName.log: return .logs
         case SpoolName.history: return .history
@@ -50,7 +53,8 @@ enum BundlePlan {
         case SpoolName.intake: return parts.count == 3 ? .work : nil
         case SpoolName.claimed, SpoolName.parked: return nil
         default:
-            let isLane = QueueName(parts[0]) != nil && Priority.all.contains { $0.directory == parts[1] }
+            let isLane =
+                QueueName(parts[0]) != nil && Priority.all.contains { $0.directory == String(parts[1]) }
             return isLane && parts.count == 3 ? .work : nil
         }
     }

@@ -310,7 +310,7 @@ final class ControlDesk {
         guard !core.access.isShared else {
             return (
                 "refused",
-                "on a shared site a job is dropped again by who wants it: bobbin submit \(found.directory.path)/\(found.jobFile ?? "")"
+                "on a shared site a job is dropped again by who wants it: bobbin submit \(found.jobPath)"
             )
         }
         do {

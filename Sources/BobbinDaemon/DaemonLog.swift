@@ -10,7 +10,13 @@ import YamlText
 public final class DaemonLog: Sendable {
     public enum Level: String, Sendable { case info, warn, error }
     private let directory: Directory
-    private let file: Monitor<OpenFile?>
+    private let file: Monitor<Current?>
+    private struct Current {
+        var file: OpenFile
+        var lookedAt: Int64
+    }
+    /// How often it is looked whether the log was set aside: what is written meanwhile goes to the old one.
+    private static let lookEvery = Span.seconds(1).nanoseconds
     private let echo: Bool
 
     /// With `echo`, warnings and errors are shown on standard error as well.
@@ -42,8 +48,18 @@ public final class DaemonLog: Sendable {
         let bytes = Array(lines.map(\.1).joined().utf8)
         let failed = file.with { file -> Bool in
             do {
-                if file == nil { file = try directory.openForAppending(SpoolName.logFile) }
-                try file?.append(bytes)
+                let now = Clocks.monotonic
+                if let known = file, now - known.lookedAt >= DaemonLog.lookEvery {
+                    // Set aside, or moved by logrotate: the next line belongs to a new one.
+                    let there = try directory.statusIfPresent(SpoolName.logFile)?.identity
+                    file =
+                        try known.file.status().identity == there
+                        ? Current(file: known.file, lookedAt: now) : nil
+                }
+                if file == nil {
+                    file = Current(file: try directory.openForAppending(SpoolName.logFile), lookedAt: now)
+                }
+                try file?.file.append(bytes)
                 return false
             } catch {
                 file = nil

@@ -262,6 +262,14 @@ public struct Doctor {
                     .warning, "bundles", "there is none of this site in \(folder.path)",
                     "bobbin backup create; ops/schedules.yaml can do it every night (docs/BACKUP.md).")
             }
+            for root in site.spool.finalRoots() + [site.spool.runs] {
+                for name in try root.names() where PackedDay.day(of: name) != nil {
+                    // Its table only: to read all of every day would take minutes.
+                    do { _ = try PackedDay(name, in: root) } catch let problem as BundleProblem {
+                        doctor.add(.wrong, "bundles", problem.message, problem.whatToDo)
+                    }
+                }
+            }
             for name in try Restore.leftovers(in: site.spool.site) {
                 doctor.add(
                     .warning, "bundles", "\(name)/ was left by a restore that was killed",

@@ -4,6 +4,7 @@
 // On failure: a damaged index is moved aside and rebuilt from the results; any other trouble is logged, and the
 //   missing runs are found by the next comparison.
 import AccessControl
+import Bundles
 import JobModel
 import LinuxSystem
 import RunHistory
@@ -20,6 +21,11 @@ public enum IndexFiles {
         var unread: [String] = []
         for root in spool.finalRoots() {
             for day in try root.names().sorted() where onlyDays?(day) ?? true {
+                if PackedDay.day(of: day) != nil {
+                    added += try reconcile(history, packed: day, root, &unread)
+                    continue
+                }
+                guard PackedDay.isDay(day) else { continue }
                 let directory = try root.directory(day)
                 let results = try directory.names().filter {
                     $0.hasSuffix(FinalName.resultEnding) && !$0.hasPrefix(".")
@@ -40,6 +46,33 @@ public enum IndexFiles {
             }
         }
         return (added, unread)
+    }
+
+    private static func reconcile(
+        _ history: RunHistory, packed name: String, _ root: Directory, _ unread: inout [String]
+    ) throws -> Int {
+        do {
+            let packed = try PackedDay(name, in: root)
+            let runs = Set(try packed.rows().filter { $0.path.hasSuffix(FinalName.resultEnding) }.map(\.run))
+            let missing = Set(try history.missing(from: runs.sorted()))
+            guard !missing.isEmpty else { return 0 }
+            var (records, added): ([RunRecord], Int) = ([], 0)
+            try packed.forEach { file in
+                guard file.name.hasSuffix(FinalName.resultEnding), let record = ResultFile.read(file.bytes)
+                else { return }
+                guard missing.contains(record.id) else { return }
+                records.append(record)
+                guard records.count == 500 else { return }
+                try history.add(records)
+                added += records.count
+                records = []
+            }
+            try history.add(records)
+            return added + records.count
+        } catch is BundleProblem {
+            unread.append("\(root.path)/\(name)")
+            return 0
+        }
     }
 
     /// A new index beside the old one's place, filled from the result files.

@@ -26,6 +26,7 @@ public enum RuleFiles {
         look(AlertFile.path) { _ = try AlertFile.read(AlertFile.bytes(site), queues: queues) }
         look("ops/\(FailureRuleFile.name)") { _ = try FailureRuleFile.rules(site) }
         look(BackupFile.path) { _ = try BackupFile.read(site) }
+        look(RetentionFile.path) { _ = try RetentionFile.read(site) }
         return problems
     }
 }

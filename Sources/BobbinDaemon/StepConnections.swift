@@ -13,7 +13,7 @@ import StepLibrary
 enum StepConnections {
     static let ports = StepPorts(
         zip: zip, extract: extract, query: query, render: render, instant: instant, jobs: ChildJobs.ports,
-        report: report, backup: backup, drill: drill)
+        report: report, backup: backup, drill: drill, prune: prune)
 
     @Sendable private static func instant(_ text: String) -> Timestamp? {
         Instant(text)?.resolved(
@@ -99,6 +99,24 @@ enum StepConnections {
             ]
         }
     }
+    @Sendable private static func prune(
+        _ path: String, _ only: [String], _ checkpoint: () throws(Failure) -> Void
+    ) throws(Failure) -> ValueMap {
+        try bundling { () throws in
+            let kinds = only.compactMap(RetentionClass.init(rawValue:))
+            guard kinds.count == only.count else {
+                throw Failure(
+                    "E-STEP-PARAM",
+                    "`only` knows \(RetentionClass.allCases.map(\.rawValue).joined(separator: ", "))",
+                    retry: .never)
+            }
+            let done = try Prune.perform(
+                Site(path: path), only: Set(kinds.isEmpty ? RetentionClass.allCases : kinds),
+                // A job has time; a person at a terminal is told.
+                patience: .seconds(1800), checkpoint: { try checkpoint() })
+            return done.fields
+        }
+    }
     /// The words of bundles in those of steps.
     private static func bundling(_ body: () throws -> ValueMap) throws(Failure) -> ValueMap {
         do {
@@ -109,7 +127,7 @@ enum StepConnections {
             throw Failure("E-CONFIG", problem.text, whatToDo: "mend it: bobbin doctor", retry: .never)
         } catch {
             throw Failure(
-                "E-BACKUP", "the bundle could not be made: \(error)", whatToDo: "see `bobbin doctor`",
+                "E-BACKUP", "it could not be done: \(error)", whatToDo: "see `bobbin doctor`",
                 retry: .transient)
         }
     }

@@ -198,7 +198,10 @@ public final class BundleWriter {
         let piece: [UInt8]
         do throws(ArchiveError) {
             piece = try TarWriter.piece(
-                BundleManifest.name, text, packing, modified: manifest.takenAt.nanoseconds)
+                [
+                    TarWriter.Small(
+                        BundleManifest.name, text, mode: 0o600, modified: manifest.takenAt.nanoseconds)
+                ], packing)
         } catch { throw BundleProblem.failed("the manifest cannot be packed", error) }
         let whole = try work.create("bundle", mode: 0o600)
         try whole.append(piece)

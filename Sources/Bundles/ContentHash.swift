@@ -17,6 +17,7 @@ public struct ContentHash: Hashable, Sendable {
         public func end() -> ContentHash { ContentHash(state.finalize()) }
     }
     public init(of bytes: [UInt8]) { self.init(SHA256.hash(data: bytes)) }
+    public init(of bytes: ArraySlice<UInt8>) { self.init(SHA256.hash(data: bytes)) }
 
     private init(_ digest: SHA256Digest) {
         words = digest.withUnsafeBytes { raw in

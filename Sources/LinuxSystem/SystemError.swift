@@ -47,6 +47,8 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var isMissing: Bool { errno == ENOENT }
     public var isExisting: Bool { errno == EEXIST }
+    /// Of a directory that is to go; some file systems say the other.
+    public var isNotEmpty: Bool { errno == ENOTEMPTY || errno == EEXIST }
     /// No room, no inodes or over quota: the state of the disk, not of the job.
     public var isFull: Bool { errno == ENOSPC || errno == EDQUOT }
     /// No memory, no descriptors, no processes.

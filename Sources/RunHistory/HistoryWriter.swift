@@ -20,7 +20,11 @@ struct HistoryWriter {
             database, "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         wait = try RowStatement(database, "INSERT INTO waits VALUES (?, ?, ?, ?, ?, ?, ?)")
         tag = try RowStatement(database, "INSERT INTO tags VALUES (?, ?) ON CONFLICT DO NOTHING")
-        removals = try [
+        removals = try HistoryWriter.removals(database)
+    }
+    /// What takes a run out of every table.
+    static func removals(_ database: Database) throws -> [RowStatement] {
+        try [
             "DELETE FROM runs WHERE id = ?", "DELETE FROM attempts WHERE run = ?",
             "DELETE FROM steps WHERE run = ?", "DELETE FROM waits WHERE run = ?",
             "DELETE FROM tags WHERE run = ?",

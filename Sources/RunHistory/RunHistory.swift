@@ -1,6 +1,6 @@
 // What this is: the memory of ended runs, an SQLite file that can always be made anew from the result files.
 // Owns: the connection and its settings; one per RunHistory, calls wait for each other.
-// Never: is the truth of anything; is written by anybody but the leader; knows of runs that have not ended.
+// Never: is the truth of anything; is added to by anybody but the leader; knows of runs that have not ended.
 // On failure: HistoryDamage when the file is no usable history, else a Failure; a failed add changes nothing.
 
 import GRDB
@@ -41,6 +41,22 @@ public final class RunHistory: Sendable {
         }
     }
 
+    /// Opens to forget runs in it; nil where the leader has still to make it, or to bring it up to date: two who do that at one
+    /// time get into each other's way.
+    public static func pruner(path: String) throws -> RunHistory? {
+        try translated(path, .opening) {
+            var configuration = configuration(readonly: false)
+            // The mode is the file's own; setting it would be a write.
+            configuration.journalMode = .default
+            let database = try DatabaseQueue(path: path, configuration: configuration)
+            let isReady = try database.read { connection in
+                try refuseNewer(connection, path)
+                return try Schema.migrator.hasCompletedMigrations(connection)
+            }
+            return isReady ? RunHistory(path: path, reading: database) : nil
+        }
+    }
+
     /// The file and its companions, which are moved or deleted together, with nobody writing.
     public static func files(of path: String) -> [String] { [path, path + "-wal", path + "-shm"] }
 
@@ -50,6 +66,8 @@ public final class RunHistory: Sendable {
         configuration.foreignKeysEnabled = false
         configuration.busyMode = .timeout(5)
         if readonly { return configuration }
+        // While retention shortens the file nobody else can write; that takes as long as the file is large.
+        configuration.busyMode = .timeout(120)
         configuration.journalMode = .wal
         configuration.prepareDatabase { database in
             // After a power cut the last batches may be missing (never half there): the next start adds them.
@@ -100,6 +118,31 @@ public final class RunHistory: Sendable {
             for run in runs { try writer.add(run) }
             try writer.finish()
         }
+    }
+
+    /// Forgets runs whose files are gone. What they have added to the totals stays: a counter of all that ever ran.
+    public func forget(_ runs: [RunID]) throws {
+        try write { database in
+            let removals = try HistoryWriter.removals(database)
+            for run in runs { for removal in removals { try removal.execute { $0.add(run.text) } } }
+        }
+    }
+
+    /// Gives the disk what deleted rows had, where that is worth it, and lets SQLite look anew at how its tables are filled.
+    /// Returns how many bytes the file is shorter.
+    public func tidy() throws -> Int {
+        let (pages, free, size) = try read { database in
+            (
+                try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0,
+                try Int.fetchOne(database, sql: "PRAGMA freelist_count") ?? 0,
+                try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 0
+            )
+        }
+        try write { try $0.execute(sql: "PRAGMA optimize") }
+        // A fifth of it empty; below a megabyte nobody gains anything.
+        guard free * 5 > pages, free * size > 1 << 20 else { return 0 }
+        try translated(path, .writing) { try database.vacuum() }
+        return free * size
     }
 
     /// Forgets every run.

@@ -64,6 +64,8 @@ public enum SpoolName {
     public static let history = "history"
     public static let reports = "reports"
     public static let reporterLock = "reporter.lock"
+    /// Held while old files are packed or removed, and while a bundle is made.
+    public static let retentionLock = "retention.lock"
     public static let alerts = "alerts"
     public static let journal = "journal"
     public static let orders = "orders"

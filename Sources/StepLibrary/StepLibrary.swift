@@ -20,7 +20,7 @@ public enum StepLibrary {
             HumanConfirmStep(), AssertStep(), FailStep(), SetStep(), LogStep(), LogEventStep(), SleepStep(),
             WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
             ReportStep(report: ports.report), BackupStep(make: ports.backup),
-            BackupDrillStep(drill: ports.drill),
+            BackupDrillStep(drill: ports.drill), PruneStep(prune: ports.prune),
             ProgramStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
@@ -49,6 +49,10 @@ public struct StepPorts: Sendable {
     public var backup: @Sendable (BackupRequest) throws(Failure) -> ValueMap
     /// Brings a bundle back into a scratch site; the outputs of the step.
     public var drill: @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap
+    /// Lets old files of the site go; asks the last between two files whether to go on. The outputs of the step.
+    public var prune:
+        @Sendable (_ site: String, _ only: [String], _ checkpoint: () throws(Failure) -> Void) throws(Failure)
+            -> ValueMap
 
     public init(
         zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome,
@@ -60,7 +64,10 @@ public struct StepPorts: Sendable {
         instant: @escaping @Sendable (String) -> Timestamp?, jobs: JobPorts,
         report: @escaping @Sendable (ReportRequest) throws(Failure) -> ReportAnswer,
         backup: @escaping @Sendable (BackupRequest) throws(Failure) -> ValueMap,
-        drill: @escaping @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap
+        drill: @escaping @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap,
+        prune:
+            @escaping @Sendable (_ site: String, _ only: [String], _ checkpoint: () throws(Failure) -> Void)
+            throws(Failure) -> ValueMap
     ) {
         self.zip = zip
         self.extract = extract
@@ -71,6 +78,7 @@ public struct StepPorts: Sendable {
         self.report = report
         self.backup = backup
         self.drill = drill
+        self.prune = prune
     }
 }
 

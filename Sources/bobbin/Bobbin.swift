@@ -56,7 +56,7 @@ struct Bobbin: ParsableCommand {
                     ReportVerb.self, MetricsVerb.self, AlertsVerb.self, ClustersVerb.self, ClusterVerb.self,
                     ReporterVerb.self,
                 ]),
-            CommandGroup(name: "Bundles", subcommands: [BackupVerb.self]),
+            CommandGroup(name: "Bundles", subcommands: [BackupVerb.self, PruneVerb.self]),
             CommandGroup(name: "Time", subcommands: [ScheduleVerb.self, CronVerb.self, TriggersVerb.self]),
             CommandGroup(
                 name: "Insides",

@@ -31,18 +31,28 @@ struct LogReader {
     }
 
     private func printNew(_ run: RunID, _ offsets: inout [String: Int]) throws {
-        guard try site.spool.runs.statusIfPresent(run.text) != nil else { return }
-        let directory = try site.spool.runs.directory(run.text)
+        guard let directory = try RunLogs(site.spool).folder(run) else {
+            guard offsets.isEmpty else { return }
+            let logs = try RunLogs(site.spool).packed(run)
+            for log in logs.sorted(by: { LogReader.inOrder($0.name, $1.name) }) where !log.bytes.isEmpty {
+                offsets[log.name] = log.bytes.count
+                head(log.name)
+                show(log.bytes)
+            }
+            return
+        }
         for name in try directory.names().filter({ $0.hasSuffix(".log") }).sorted(by: LogReader.inOrder) {
             let offset = offsets[name] ?? 0
             let bytes = try directory.openForReading(name).read(upTo: 16 << 20, from: offset)
             guard !bytes.isEmpty else { continue }
-            if offset == 0 {
-                StandardOutput.write(Array((Terminal.paint("== \(name.dropLast(4))", .dim) + "\n").utf8))
-            }
+            if offset == 0 { head(name) }
             offsets[name] = offset + bytes.count
             show(bytes)
         }
+    }
+
+    private func head(_ name: String) {
+        StandardOutput.write(Array((Terminal.paint("== \(name.dropLast(4))", .dim) + "\n").utf8))
     }
 
     /// `2.…` before `10.…`, rounds in their order; the clean-up steps after the others.
@@ -65,8 +75,12 @@ struct LogReader {
 
     func daemon(follow: Bool) throws {
         var offset = 0
+        var known: FileIdentity?
         repeat {
-            if try site.spool.log.statusIfPresent(SpoolName.logFile) != nil {
+            if let status = try site.spool.log.statusIfPresent(SpoolName.logFile) {
+                // Set aside since: the new one from its beginning.
+                if status.identity != known || status.size < offset { offset = 0 }
+                known = status.identity
                 let bytes = try site.spool.log.openForReading(SpoolName.logFile).read(
                     upTo: 16 << 20, from: offset)
                 offset += bytes.count

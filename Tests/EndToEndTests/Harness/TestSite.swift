@@ -9,7 +9,7 @@ import Testing
 final class TestSite {
     let path: String
     /// Name of a drop as our own names show it, and how many runs or rejections it must end in.
-    private(set) var book: [String: Int] = [:]
+    var book: [String: Int] = [:]
     private(set) var runners: [RunnerProcess] = []
     /// Whether jobs of this site submit jobs, which are in no book.
     var mayHaveChildren = false

@@ -1,0 +1,142 @@
+// What this is: what goes by the rules of ops/retention.yaml, as a plan that can be looked at, and its carrying out.
+// Owns: the plan; the order: the rows of the index that tell of a file first, then the file.
+// Never: removes what the plan does not name; follows a link; touches what is in flight or in use.
+// On failure: SystemError; what is gone is gone, the next time goes on with the rest.
+import Bundles
+import JobModel
+import LinuxSystem
+import RunHistory
+import SpoolQueue
+
+public struct Retention: Sendable {
+    public struct Going: Sendable {
+        public var kind: RetentionClass
+        public var why: String
+        /// Files, bytes and what they are about, all together.
+        public var count = 0
+        public var files = 0
+        public var bytes = 0
+        var units: [RetentionUnit] = []
+        /// Below the site; a directory, which goes with all that is in it, ends in `/`.
+        public var paths: [String] { units.flatMap(\.paths) }
+    }
+    /// One for each class and reason.
+    public private(set) var going: [Going] = []
+    private let site: Site
+    private let file: RetentionFile
+    private let now: Timestamp
+    /// Asks between two files whether to go on.
+    public typealias Checkpoint = () throws -> Void
+    /// Runs whose rows go in one transaction.
+    private static let batch = 1_000
+
+    init(_ site: Site, _ file: RetentionFile, live: Set<RunID>, now: Timestamp, _ kinds: Set<RetentionClass>)
+        throws
+    {
+        self.site = site
+        self.file = file
+        self.now = now
+        let units = RetentionUnits(site.spool, live: live, now: now)
+        for kind in RetentionClass.allCases where kinds.contains(kind) {
+            guard let rule = file.rules[kind], rule != RetentionRule() else { continue }
+            try plan(kind, rule, units)
+        }
+    }
+
+    private mutating func plan(_ kind: RetentionClass, _ rule: RetentionRule, _ units: RetentionUnits) throws
+    {
+        var all = try units.all(kind)[...]
+        var kept = (count: 0, bytes: 0)
+        while let cut = rule.cut(all.map(\.size), after: kept, today: now.utcDay) {
+            let index = all.startIndex + cut.index
+            for unit in all[..<index] {
+                kept.count += unit.size.count
+                kept.bytes += unit.size.bytes
+            }
+            // Of the day in which a number is passed the newest stay; the days before it go whole.
+            if !cut.isAge, case .folder = all[index].content {
+                all = try units.split(all[index])[...] + all[(index + 1)...]
+                continue
+            }
+            note(Array(all[index...]), kind, cut.why)
+            return
+        }
+    }
+    private mutating func note(_ units: [RetentionUnit], _ kind: RetentionClass, _ why: String) {
+        guard !units.isEmpty else { return }
+        var going = Going(kind: kind, why: why)
+        for unit in units {
+            going.count += unit.size.count
+            going.files += unit.files
+            going.bytes += unit.size.bytes
+        }
+        going.units = units
+        self.going.append(going)
+    }
+
+    // MARK: carrying it out
+
+    func perform(_ checkpoint: Checkpoint) throws {
+        // Results alone have rows.
+        let rows = Rows(site.spool)
+        for going in going {
+            let rows = [.done, .failed].contains(going.kind) ? rows : nil
+            for unit in going.units { try remove(unit, rows, checkpoint) }
+        }
+        try rows.tidy()
+    }
+    private func remove(_ unit: RetentionUnit, _ rows: Rows?, _ checkpoint: Checkpoint) throws {
+        switch unit.content {
+        case .names(let names): try Retention.remove(names, unit.folder, rows, checkpoint)
+        case .folder(let parent, let name):
+            try Retention.remove(unit.folder.names().sorted(), unit.folder, rows, checkpoint)
+            try Retention.removeEmpty(name, in: parent)
+        case .packed(let packed):
+            try checkpoint()
+            try rows?.forget(packed.rows().map(\.run))
+            try unit.folder.removeIfPresent(packed.name)
+        }
+    }
+    /// The rows first: what a kill leaves between them is a result without a row, and the index finds it again.
+    private static func remove(
+        _ names: [String], _ folder: Directory, _ rows: Rows?, _ checkpoint: Checkpoint
+    ) throws {
+        for chunk in names.chunked(batch) {
+            try rows?.forget(chunk.compactMap { RunID($0.prefix(RunID.length)) })
+            for name in chunk {
+                try checkpoint()
+                // Gone already: a person was faster.
+                guard let status = try folder.statusIfPresent(name) else { continue }
+                if status.kind == .directory {
+                    try folder.removeTree(name)
+                } else {
+                    try folder.removeIfPresent(name)
+                }
+            }
+        }
+    }
+    /// A result may just have come to a day that is over: then it stays.
+    static func removeEmpty(_ name: String, in parent: Directory) throws {
+        do { try parent.removeDirectory(name) } catch {
+            guard error.isMissing || error.isNotEmpty else { throw error }
+        }
+    }
+
+    /// The rows of the index that tell of what goes.
+    private final class Rows {
+        private let spool: Spool
+        private var history: RunHistory?
+        init(_ spool: Spool) { self.spool = spool }
+        func forget(_ runs: [RunID]) throws {
+            guard !runs.isEmpty, let history = try open() else { return }
+            for part in Set(runs).sorted().chunked(batch) { try history.forget(Array(part)) }
+        }
+        func tidy() throws { _ = try open()?.tidy() }
+        private func open() throws -> RunHistory? {
+            if history == nil, try spool.state.statusIfPresent(SpoolName.index) != nil {
+                history = try RunHistory.pruner(path: IndexFiles.path(spool))
+            }
+            return history
+        }
+    }
+}
