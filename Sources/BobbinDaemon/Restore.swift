@@ -34,6 +34,8 @@ public struct Restore {
         public var before: String?
     }
     private static let inTheMaking = "in-the-making"
+    private static let restInStage =
+        "\(SpoolName.spool)/\(SpoolName.state)/\(SpoolName.restoreRest)"
     static let stagePrefix = "bobbin-restore.", keptPrefix = "before-restore."
     private let bundle: OpenFile
     private let name: String
@@ -87,7 +89,12 @@ public struct Restore {
             return spool
         } commit: { stageName in
             // An empty directory is replaced, nothing else is.
-            try parent.renameReplacing(stageName, to: parent, name)
+            do { try parent.renameReplacing(stageName, to: parent, name) } catch {
+                // A mount point, say. What stays after a second failure is named by `status`.
+                try? parent.removeTree(stageName)
+                throw error
+            }
+            try Restore.isMade(parent.directory(name))
             try parent.sync()
         }
         done.before = nil
@@ -114,6 +121,8 @@ public struct Restore {
             try stage.syncFileSystem()
             return spool
         } commit: { stageName in
+            // From here to the exchange the list of the rest says that it has not come: it is in the stage still.
+            try Restore.isMade(site.directory(stageName))
             // Here, and nowhere else, the site changes.
             try site.exchange(SpoolName.spool, with: site.directory(stageName), SpoolName.spool)
             try site.sync()
@@ -147,6 +156,7 @@ public struct Restore {
             let stage = try site.directory(stageName)
             let paths = wanted.map(\.path)
             try site.rename(stageName, to: site, kept)
+            try Restore.isMade(stage)
             try site.sync()
             for path in paths { try RestoredFiles.put(path, from: stage, to: site) }
             try site.syncFileSystem()
@@ -188,8 +198,6 @@ public struct Restore {
             let manifest = try BundleReader.read(bundle, progress: progress, to: taker)
             try Restore.setModes(manifest, in: stage)
             let spool = try prepare(stage, stageName, manifest)
-            try stage.remove(Restore.inTheMaking)
-            try stage.sync()
             isCommitting = true
             try commit(stageName)
             return Done(manifest: manifest, files: manifest.rows.count(where: extent.has), spool: spool)
@@ -199,6 +207,11 @@ public struct Restore {
             if !isCommitting { try? parent.removeTree(stageName) }
             throw error
         }
+    }
+    /// Takes the mark away.
+    private static func isMade(_ stage: Directory) throws {
+        try stage.remove(inTheMaking)
+        try stage.sync()
     }
     private static func setModes(_ manifest: BundleManifest, in stage: Directory) throws {
         for (path, mode) in manifest.modes {
@@ -254,9 +267,12 @@ public struct Restore {
                 parts[1].utf8.count == 32,
                 !Host.exists("/proc/\(maker)"), let status = try parent.statusIfPresent(name)
             else { return false }
-            // Behind the exchange it would be the only copy of what was there before.
-            return try status.kind == .directory && status.mode & 0o077 == 0 && status.uid == ProcessSetup.uid
-                && parent.statusIfPresent("\(name)/\(inTheMaking)") != nil
+            guard status.kind == .directory, status.uid == ProcessSetup.uid else { return false }
+            // Behind the exchange it is the only copy of what was there before; the list of the rest went with the new spool.
+            return try parent.statusIfPresent("\(name)/\(inTheMaking)") != nil
+                || parent.statusIfPresent("\(name)/\(restInStage)") != nil
+                // Killed before it had the mark.
+                || parent.directory(name).names().isEmpty
         }
     }
     /// Of a restore that was cut off behind its exchange the staging directory has the only copy of what was there before.

@@ -58,6 +58,8 @@ public struct SiteView: Sendable {
     public var triggerTroubles: [String] = []
     /// Nobody serves the schedules, though there are some.
     public var isUnserved = false
+    /// Directories of restores that were killed.
+    public var leftovers: [String] = []
 
     /// How many waiting files are asked for their age in each directory.
     private static let agesAsked = 200
@@ -78,6 +80,7 @@ public struct SiteView: Sendable {
         if seesRunners {
             runners = SiteView.runners(spool)
             targets = try TargetBook.all(spool.state)
+            leftovers = try Restore.leftovers(in: spool.site)
         }
         let today = Timestamp(nanoseconds: Clocks.wall).utcDay
         doneToday = SiteView.results(spool.done, today)

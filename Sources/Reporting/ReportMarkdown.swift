@@ -68,6 +68,9 @@ extension Metrics {
                 )
             }
         }
+        if !backupSentences.isEmpty {
+            lines += ["", "## Bundles", ""] + backupSentences.map { "- \(Metrics.escaped($0))" }
+        }
         if let next = schedules.next {
             lines += ["", "Next schedule: `\(next.id)`, \(ReportWords.moment(next.at))."]
         }

@@ -33,6 +33,10 @@ extension Metrics {
         body += Html.section("failures", "Failures of \(ReportWords.stretch(stretch))", failureList)
         if !slowestJobs.isEmpty { body += Html.section("slow", "Slowest jobs", slowTable) }
         if !queues.isEmpty { body += Html.section("capacity", "Capacity", capacity) }
+        if !backupSentences.isEmpty {
+            let lines = backupSentences.map { "<li>\(Html.withCode($0))</li>" }.joined()
+            body += Html.section("bundles", "Bundles", "<ul>\(lines)</ul>")
+        }
         if !schedules.rows.isEmpty { body += Html.section("schedules", "Schedules", scheduleTable) }
         body +=
             "</main>\n<footer><p>Each number with its formula: docs/REPORTS.md. The same for programs: metrics.json, metrics.prom.</p></footer>\n"

@@ -29,6 +29,12 @@ enum StatusText {
             lines.append(
                 Terminal.paint("the disk is full: drops stay where they are until there is room", .red))
         }
+        for name in view.leftovers {
+            lines.append(
+                Terminal.paint(
+                    "\(name)/ was left by a restore that was killed: nothing uses it, and the next restore removes it",
+                    .yellow))
+        }
         for problem in view.troubledFiles {
             lines.append(
                 Terminal.paint(
@@ -175,6 +181,7 @@ enum StatusText {
                         } ?? .null,
                     ])
                 }),
+            "leftovers": .list(view.leftovers.map(Value.string)),
             "arriving": .list(
                 view.arriving.map {
                     .map([

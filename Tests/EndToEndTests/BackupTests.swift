@@ -319,6 +319,12 @@ import YamlText
                     Disk.removeTree("\(site.path)/\(kept)")
                 } else {
                     untouched += 1
+                    // Whatever is left over is named by who looks.
+                    let left = Disk.names(site.path).filter { $0.hasPrefix("bobbin-restore.") }
+                    let status = try site.bobbin("status").out
+                    for name in left {
+                        #expect(status.contains("\(name)/ was left by a restore"), "call \(call)")
+                    }
                 }
                 let now = canary()
                 #expect(now == before, "call \(call): \(Set(now.keys).symmetricDifference(before.keys))")
@@ -540,6 +546,10 @@ import YamlText
             #expect(
                 metrics.text("backup_drill_failed") == "1" && metrics.text("backup_bytes") == "\(size.count)")
             #expect(try site.bobbin("metrics", "--prom").out.contains("bobbin_backup_age_seconds "))
+            for format in ["md", "html"] {
+                let page = try site.bobbin("report", "--format", format).out
+                #expect(page.contains("The newest bundle is ") && page.contains("ago failed: "), "\(page)")
+            }
         }
     }
 
