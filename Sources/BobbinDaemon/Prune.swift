@@ -16,7 +16,7 @@ public struct Prune: Sendable {
     public private(set) var packed = DayPacking.Outcome()
     private let site: Site
     private let now: Timestamp
-    public static let fact = "retention"
+    public static let fact = "retention.done"
 
     /// A look at what goes and what is packed.
     public init(

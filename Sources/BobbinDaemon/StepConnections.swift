@@ -13,7 +13,7 @@ import StepLibrary
 enum StepConnections {
     static let ports = StepPorts(
         zip: zip, extract: extract, query: query, render: render, instant: instant, jobs: ChildJobs.ports,
-        report: report, backup: backup, drill: drill, prune: prune)
+        report: report, backup: backup, drill: drill, prune: prune, checkup: checkup)
 
     @Sendable private static func instant(_ text: String) -> Timestamp? {
         Instant(text)?.resolved(
@@ -96,6 +96,17 @@ enum StepConnections {
                 "path": .string(found.bundle), "files": .int(found.files),
                 "restore_seconds": .double(Double(found.restored.milliseconds) / 1000),
                 "recovery_seconds": .double(Double(found.recovered.milliseconds) / 1000),
+            ]
+        }
+    }
+    @Sendable private static func checkup(_ path: String, _ list: String) throws(Failure) -> ValueMap {
+        try bundling { () throws in
+            let list = Checkup.List(rawValue: list) ?? .daily
+            let checkup = Checkup(
+                list, try Site(path: path), now: Timestamp(nanoseconds: Clocks.wall))
+            return [
+                "text": .string(checkup.markdown), "open": .int(checkup.open),
+                "items": .int(checkup.sections.reduce(0) { $0 + $1.items.count }),
             ]
         }
     }

@@ -21,6 +21,7 @@ public enum StepLibrary {
             WaitUntilStep(instant: ports.instant), KeepArtifactsStep(), SubmitStep(jobs: ports.jobs),
             ReportStep(report: ports.report), BackupStep(make: ports.backup),
             BackupDrillStep(drill: ports.drill), PruneStep(prune: ports.prune),
+            CheckupStep(look: ports.checkup),
             ProgramStep(),
             GroupStep(), ParallelStep(), ForeachStep(), RepeatStep(), CallStep(),
         ]
@@ -53,6 +54,8 @@ public struct StepPorts: Sendable {
     public var prune:
         @Sendable (_ site: String, _ only: [String], _ checkpoint: () throws(Failure) -> Void) throws(Failure)
             -> ValueMap
+    /// Looks the site through; the outputs of the step.
+    public var checkup: @Sendable (_ site: String, _ list: String) throws(Failure) -> ValueMap
 
     public init(
         zip: @escaping @Sendable (ZipRequest) throws(Failure) -> ZipOutcome,
@@ -67,7 +70,8 @@ public struct StepPorts: Sendable {
         drill: @escaping @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap,
         prune:
             @escaping @Sendable (_ site: String, _ only: [String], _ checkpoint: () throws(Failure) -> Void)
-            throws(Failure) -> ValueMap
+            throws(Failure) -> ValueMap,
+        checkup: @escaping @Sendable (_ site: String, _ list: String) throws(Failure) -> ValueMap
     ) {
         self.zip = zip
         self.extract = extract
@@ -79,6 +83,7 @@ public struct StepPorts: Sendable {
         self.backup = backup
         self.drill = drill
         self.prune = prune
+        self.checkup = checkup
     }
 }
 

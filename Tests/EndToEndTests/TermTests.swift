@@ -245,9 +245,7 @@ import Testing
         let claimed = try site.wait("the claim of second.yaml", in: ["\(site.spool)/claimed/*"]) {
             site.find("second.yaml", [.claimed]).first
         }
-        try site.wait("its wait", in: []) {
-            try site.bobbin("show", claimed.id).out.contains("key") ? () : nil
-        }
+        try Signals.ask("its wait") { try site.bobbin("show", claimed.id).out.contains("key") }
         return claimed
     }
 

@@ -42,6 +42,15 @@ final class Signals {
         }
     }
 
+    /// Asks again and again, for what gives no signal: answers of the program itself.
+    static func ask(_ what: String, seconds: Int = patience, _ look: () throws -> Bool) throws {
+        let deadline = Clocks.monotonic + Int64(seconds) * 1_000_000_000
+        while try !look() {
+            guard Clocks.monotonic < deadline else { throw Trouble("waited \(seconds) s for \(what)") }
+            _ = poll([], until: Moment.after(milliseconds: 50))
+        }
+    }
+
     private func add(_ directory: String) {
         guard directory.hasSuffix("/*") else {
             _ = inotify_add_watch(inotify, directory, Signals.mask)
