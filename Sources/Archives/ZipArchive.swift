@@ -1,4 +1,4 @@
-// What this is: zip archives, written and read back through libarchive.
+// What this is: archives of other people's files, zip or tar, written and read back through libarchive.
 // Owns: the entry order (as given), names in UTF-8, deflate, mode and time of each file.
 // Never: opens or names the archive itself (the caller gives the open file), follows a link at a source.
 // On failure: ArchiveError; the archive's content is then worthless and for the caller to remove.
@@ -23,21 +23,39 @@ public enum ZipArchive {
         public var modified: Int64
     }
 
-    /// Packs `sources` in their order. `packed` sees each piece of each source (by its index) as it goes in;
+    /// Packs `sources` in their order, as a zip, or as a `tar` packed so. `packed` sees each piece of each source (by its index) as it goes in;
     /// false stops with ArchiveError.stopped.
     public static func write(
-        _ sources: [Source], to file: OpenFile,
+        _ sources: [Source], to file: OpenFile, tar: Packing? = nil,
         packed: (Int, UnsafeRawBufferPointer) -> Bool = { _, _ in true }
     ) throws(ArchiveError) {
         // libarchive writes an archive without entries but does not take it back.
         guard !sources.isEmpty else { throw .library("nothing to pack", entry: nil) }
-        try NameLocale.utf8 { () throws(ArchiveError) in
-            let writer = try ZipWriter(file)
+        func perform() throws(ArchiveError) {
+            let writer = try ZipWriter(file, tar: tar)
             for (index, source) in sources.enumerated() {
                 try writer.add(source) { piece in packed(index, piece) }
             }
             try writer.finish()
         }
+        // A tar keeps names byte by byte: see TarWriter.
+        if tar != nil { return try perform() }
+        try NameLocale.utf8 { () throws(ArchiveError) in try perform() }
+    }
+    /// As `read`, of a tar, packed or not.
+    public static func read(
+        tar file: OpenFile,
+        piece: (_ name: String, _ bytes: UnsafeRawBufferPointer) -> Bool = { _, _ in true }
+    ) throws(ArchiveError) -> [Entry] {
+        var entries: [Entry] = []
+        try ArchiveReader.read(file, .tar) { entry in
+            entries.append(Entry(name: entry.name, size: 0, modified: entry.modified))
+            return true
+        } piece: { bytes in
+            entries[entries.count - 1].size += bytes.count
+            return piece(entries[entries.count - 1].name, bytes)
+        }
+        return entries
     }
 
     /// Reads every byte of every entry, which checks lengths and CRCs; returns the entries in archive order.

@@ -9,11 +9,20 @@ final class ZipWriter {
     private let handle: OpaquePointer
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
 
-    init(_ file: OpenFile) throws(ArchiveError) {
+    private let isTar: Bool
+
+    init(_ file: OpenFile, tar: Packing?) throws(ArchiveError) {
+        isTar = tar != nil
         guard let handle = archive_write_new() else { throw ArchiveError.last(nil) }
         self.handle = handle
-        try check(archive_write_set_format_zip(handle))
-        try check(archive_write_set_options(handle, "zip:compression=deflate,zip:hdrcharset=UTF-8"))
+        if let tar {
+            try check(archive_write_set_format_pax_restricted(handle))
+            try tar.add(to: handle, threads: 1)
+            try check(archive_write_set_bytes_in_last_block(handle, 1))
+        } else {
+            try check(archive_write_set_format_zip(handle))
+            try check(archive_write_set_options(handle, "zip:compression=deflate,zip:hdrcharset=UTF-8"))
+        }
         try check(archive_write_open_fd(handle, file.fd))
     }
     deinit {
@@ -48,7 +57,10 @@ final class ZipWriter {
         archive_entry_set_perm(entry, status.mode & 0o777)
         archive_entry_set_mtime(entry, time_t(status.modified / 1_000_000_000), 0)
         if status.kind == .regular { archive_entry_set_size(entry, Int64(status.size)) }
-        try check(archive_write_header(handle, entry), name)
+        let code = archive_write_header(handle, entry)
+        // As in TarWriter: names that are no ASCII go byte by byte, with a warning.
+        if isTar, code == ARCHIVE_WARN, !name.utf8.allSatisfy({ $0 < 0x80 }) { return }
+        try check(code, name)
     }
 
     private func content(

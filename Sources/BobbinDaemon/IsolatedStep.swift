@@ -15,7 +15,7 @@ struct IsolatedStep: StepAction {
     static func wrapping(_ actions: [any StepAction]) -> [any StepAction] {
         actions.map { names.contains($0.type.name) ? IsolatedStep(inner: $0) : $0 }
     }
-    private static let names: Set<String> = ["sql", "extract", "zip_folder"]
+    private static let names: Set<String> = ["sql", "extract", "zip_folder", "archive"]
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
         // A database server is asked by psql, which is a process of its own already.

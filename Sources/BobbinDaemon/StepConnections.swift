@@ -146,9 +146,19 @@ enum StepConnections {
     @Sendable private static func zip(_ request: ZipRequest) throws(Failure) -> ZipOutcome {
         let sources = request.entries.map { ZipArchive.Source(name: $0.name, path: $0.path) }
         do {
-            try ZipArchive.write(sources, to: request.output, packed: request.packed)
+            let packing: Packing? =
+                switch request.form {
+                case .zip: nil
+                case .tarGzip, .tgz: .gzip
+                case .tarZstd: .zstd
+                case .tar: Packing.none
+                }
+            try ZipArchive.write(sources, to: request.output, tar: packing, packed: request.packed)
             guard request.readBack else { return ZipOutcome(entries: []) }
-            let entries = try ZipArchive.read(request.output, piece: request.unpacked)
+            let entries =
+                try packing == nil
+                ? ZipArchive.read(request.output, piece: request.unpacked)
+                : ZipArchive.read(tar: request.output, piece: request.unpacked)
             return ZipOutcome(entries: entries.map { ($0.name, $0.size) })
         } catch {
             throw Failure(

@@ -11,6 +11,7 @@ public enum StepLibrary {
         [
             RunStep(), ShellStep(), MakeRequestStep(),
             FindFilesStep(), CopyToStep(), MoveToStep(), RenameStep(), ZipFolderStep(zip: ports.zip),
+            ArchiveStep(zip: ports.zip),
             ExtractStep(extract: ports.extract),
             ReadFileStep(), WriteFileStep(), RenderStep(render: ports.render), ChecksumStep(),
             AssertFileExistsStep(), AssertTextStep(), WaitForFileStep(),
@@ -186,6 +187,15 @@ public struct SQLiteAnswer: Sendable {
     }
 }
 
+/// What an archive is, by its ending.
+public enum ArchiveForm: String, Sendable, CaseIterable {
+    case zip = ".zip"
+    case tarGzip = ".tar.gz"
+    case tgz = ".tgz"
+    case tarZstd = ".tar.zst"
+    case tar = ".tar"
+}
+
 public struct ZipRequest {
     public struct Entry: Hashable, Sendable {
         /// Relative; ends with `/` for an empty directory.
@@ -193,6 +203,7 @@ public struct ZipRequest {
         /// Where its bytes are.
         public var path: String
     }
+    public var form: ArchiveForm
     /// To be packed in this order.
     public var entries: [Entry]
     /// Open for reading and writing, empty; the step made it and gives it its name.

@@ -8,7 +8,8 @@ final class ZipComparison {
     private let entries: [ZipRequest.Entry]
     private let context: any StepContext
     private var went: [Int: (sum: RunningSum, size: Int)] = [:]
-    private var came: [String: (sum: RunningSum, size: Int)] = [:]
+    /// By the bytes of the name: as texts, two names that look alike are one.
+    private var came: [[UInt8]: (sum: RunningSum, size: Int)] = [:]
     /// Why a closure said no.
     private(set) var stop: Failure?
 
@@ -23,8 +24,8 @@ final class ZipComparison {
         return mayGoOn()
     }
     func unpacked(_ name: String, _ piece: UnsafeRawBufferPointer) -> Bool {
-        came[name, default: (RunningSum(), 0)].sum.add(piece)
-        came[name, default: (RunningSum(), 0)].size += piece.count
+        came[Array(name.utf8), default: (RunningSum(), 0)].sum.add(piece)
+        came[Array(name.utf8), default: (RunningSum(), 0)].size += piece.count
         return mayGoOn()
     }
     private func mayGoOn() -> Bool {
@@ -33,12 +34,12 @@ final class ZipComparison {
     }
 
     func check(_ outcome: ZipOutcome) throws(Failure) {
-        guard outcome.entries.map(\.name) == entries.map(\.name) else {
+        guard outcome.entries.map({ Array($0.name.utf8) }) == entries.map({ Array($0.name.utf8) }) else {
             throw refusal(
                 "it holds \(outcome.entries.count) entries instead of \(entries.count), or other names")
         }
         for (index, entry) in entries.enumerated() {
-            let (packed, read) = (went[index], came[entry.name])
+            let (packed, read) = (went[index], came[Array(entry.name.utf8)])
             let isSame = packed?.size == read?.size && packed?.sum.hex == read?.sum.hex
             guard isSame, outcome.entries[index].size == packed?.size ?? 0 else {
                 throw refusal("\(entry.name) reads back differently")

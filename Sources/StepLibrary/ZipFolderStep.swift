@@ -33,11 +33,27 @@ struct ZipFolderStep: StepAction {
     var type: StepType { ZipFolderStep.table }
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
+        let text = arguments.text("out")
+        var outputs = try ArchiveCourse(zip: zip, form: .zip).perform(
+            arguments, to: text.lowercased().hasSuffix(".zip") ? text : text + ".zip", context)
+        outputs["zip"] = outputs["archive"]
+        outputs["archive"] = nil
+        return outputs
+    }
+}
+
+/// The same for every form of an archive.
+struct ArchiveCourse {
+    let zip: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome
+    let form: ArchiveForm
+
+    func perform(_ arguments: ValueMap, to text: String, _ context: any StepContext) throws(Failure)
+        -> ValueMap
+    {
         guard arguments.flag("verify") || !arguments.flag("remove_sources") else {
             throw .parameter("`remove_sources` needs `verify: true`")
         }
-        let text = arguments.text("out")
-        let out = try SitePath(text.lowercased().hasSuffix(".zip") ? text : text + ".zip", context).named()
+        let out = try SitePath(text, context).named()
         let directories = try OpenDirectories(context)
         let removal = SourceRemoval(directories: directories, context: context)
         if let receipt = try ZipReceipt.earlier(context) {
@@ -45,10 +61,12 @@ struct ZipFolderStep: StepAction {
             if arguments.flag("remove_sources") { try receipt.checkNothingIsLost(out) }
         }
         let selection = try ZipSelection.read(arguments, out, context)
-        let receipt = try ZipMaking(zip: zip, out: out, directories: directories, context: context)
-            .perform(
-                selection, verify: arguments.flag("verify"),
-                replace: arguments.text("collision") == "overwrite")
+        let receipt = try ZipMaking(
+            zip: zip, form: form, out: out, directories: directories, context: context
+        )
+        .perform(
+            selection, verify: arguments.flag("verify"),
+            replace: arguments.text("collision") == "overwrite")
         return try finish(receipt, out, removal, arguments)
     }
 
@@ -57,7 +75,7 @@ struct ZipFolderStep: StepAction {
     ) throws(Failure) -> ValueMap {
         let removed = arguments.flag("remove_sources") ? try removal.perform(receipt) : 0
         return [
-            "zip": .string(out.absolute), "files": .int(receipt.files), "bytes": .int(receipt.bytes),
+            "archive": .string(out.absolute), "files": .int(receipt.files), "bytes": .int(receipt.bytes),
             "sha256": .string(receipt.sha256), "removed": .int(removed), "skipped": .int(receipt.skipped),
         ]
     }
@@ -66,6 +84,7 @@ struct ZipFolderStep: StepAction {
 /// Writes the archive under a dot name, checks it and gives it its name.
 private struct ZipMaking {
     let zip: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome
+    let form: ArchiveForm
     let out: SitePath
     let directories: OpenDirectories
     let context: any StepContext
@@ -98,7 +117,8 @@ private struct ZipMaking {
         let output = try onDisk("write \(path)") { () throws(SystemError) in try directory.create(name) }
         let comparison = ZipComparison(selection.entries, context)
         let request = ZipRequest(
-            entries: selection.entries, output: output, readBack: verify, packed: comparison.packed,
+            form: form, entries: selection.entries, output: output, readBack: verify,
+            packed: comparison.packed,
             unpacked: comparison.unpacked)
         do {
             let outcome = try zip(request)

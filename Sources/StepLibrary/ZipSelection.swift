@@ -26,7 +26,7 @@ struct ZipSelection {
     /// Directories that may be removed once they are empty, parents first.
     var folders: [SitePath] = []
     var skipped = 0
-    private var names: Set<String> = []
+    private var names: Set<[UInt8]> = []
 
     static func read(_ arguments: ValueMap, _ out: SitePath, _ context: any StepContext) throws(Failure)
         -> ZipSelection
@@ -64,7 +64,7 @@ struct ZipSelection {
                 whatToDo: "`files` takes plain files; without `files` the whole folder is packed")
         }
         let name = own[above.count...].joined(separator: "/")
-        guard names.insert(name).inserted else { return }
+        guard names.insert(Array(name.utf8)).inserted else { return }
         entries.append(.init(name: name, path: path.absolute))
         sources.append(SourceMark(path, status))
     }
