@@ -26,6 +26,11 @@ public enum IndexFiles {
                     continue
                 }
                 guard PackedDay.isDay(day) else { continue }
+                // A link, say: nobody follows it, and it must not keep the other days out.
+                guard try root.statusIfPresent(day)?.kind == .directory else {
+                    unread.append("\(root.path)/\(day)")
+                    continue
+                }
                 let directory = try root.directory(day)
                 let results = try directory.names().filter {
                     $0.hasSuffix(FinalName.resultEnding) && !$0.hasPrefix(".")

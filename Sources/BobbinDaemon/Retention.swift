@@ -17,7 +17,7 @@ public struct Retention: Sendable {
         public var files = 0
         public var bytes = 0
         var units: [RetentionUnit] = []
-        /// Below the site; a directory, which goes with all that is in it, ends in `/`.
+        /// Below the site; a directory, which goes with all files of runs that are in it, ends in `/`.
         public var paths: [String] { units.flatMap(\.paths) }
     }
     /// One for each class and reason.
@@ -89,7 +89,12 @@ public struct Retention: Sendable {
         switch unit.content {
         case .names(let names): try Retention.remove(names, unit.folder, rows, checkpoint)
         case .folder(let parent, let name):
-            try Retention.remove(unit.folder.names().sorted(), unit.folder, rows, checkpoint)
+            let names = try unit.folder.names().sorted().filter { name in
+                // Files of runs, and the list of a packed day that somebody unpacked. What else lies there is not ours.
+                try (RunID(name.prefix(RunID.length)) != nil || name == PackedDay.listName)
+                    && unit.folder.statusIfPresent(name)?.kind == .regular
+            }
+            try Retention.remove(names, unit.folder, rows, checkpoint)
             try Retention.removeEmpty(name, in: parent)
         case .packed(let packed):
             try checkpoint()

@@ -84,7 +84,10 @@ struct RetentionUnits {
     private func days(_ root: Directory, _ place: String) throws -> [RetentionUnit] {
         try root.names().compactMap { name in
             if PackedDay.day(of: name) != nil { return try packed(name, root, place) }
-            guard PackedDay.isDay(name), let folder = try below(root, name) else { return nil }
+            // A day that somebody keeps elsewhere, by a link, is his.
+            guard PackedDay.isDay(name), try root.statusIfPresent(name)?.kind == .directory,
+                let folder = try below(root, name)
+            else { return nil }
             let (count, files, bytes) = try measure(folder)
             return RetentionUnit(
                 folder: folder, place: "\(place)/\(name)", content: .folder(parent: root, name: name),
@@ -101,8 +104,10 @@ struct RetentionUnits {
     /// What belongs together in a directory: names that begin with one id.
     private func groups(_ folder: Directory) throws -> [(id: String, names: [String])] {
         var groups: [(id: String, names: [String])] = []
-        for name in try folder.names().sorted() where !name.hasPrefix(".") {
+        for name in try folder.names().sorted() {
             let id = String(name.prefix(RunID.length))
+            // What is not ours by its name is not ours to remove.
+            guard RunID(id) != nil else { continue }
             if groups.last?.id == id {
                 groups[groups.count - 1].names.append(name)
             } else {

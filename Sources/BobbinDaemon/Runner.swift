@@ -423,6 +423,8 @@ public final class Runner {
         guard !parked.isEmpty else { return }
         let now = Timestamp(nanoseconds: Clocks.wall)
         for (run, due) in parked where due <= now {
+            // Whatever it waits for by now has an instant of its own, or none.
+            parked[run] = nil
             resume(run, where: { $0.endsByItself || $0 == .approval })
         }
     }
@@ -438,9 +440,10 @@ public final class Runner {
         let now = Timestamp(nanoseconds: Clocks.wall)
         do {
             let resumed = try core.aside.unpark(run, where: fits, with: .resumed(at: now))
+            guard resumed else { return false }
             parked[run] = nil
-            if resumed, let record = core.journal.record(run) { core.makeReady(record) }
-            return resumed
+            if let record = core.journal.record(run) { core.makeReady(record) }
+            return true
         } catch {
             core.diskTrouble("resuming \(run)", error)
             parked[run] = now.adding(.seconds(5))

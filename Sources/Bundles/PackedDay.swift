@@ -35,7 +35,7 @@ public struct PackedDay: Sendable {
     private let file: String
 
     static let ending = Packing.zstd.ending
-    static let listName = ".list"
+    public static let listName = ".list"
     /// A frame that zstd skips: magic, length, then what is ours; its last bytes say where it begins.
     static let frameMagic: [UInt8] = [0x50, 0x2A, 0x4D, 0x18]
     static let trailerMagic = Array("BOBBINPD".utf8)

@@ -136,6 +136,18 @@ import YamlText
                 site,
                 "pack_after: never\nkeep: {failed: forever, done: {days: 20}, runs: {days: 20}, rejected: {days: 20}}\n"
             )
+            // What is not ours, in a day and as one.
+            let day = try #require(Disk.names("\(site.spool)/done").first)
+            let foreign = ["\(site.spool)/done/\(day)/notes.txt", "\(site.path)/outside/kept"]
+            for path in foreign { try Disk.write("mine\n", to: path) }
+            #expect(symlink("\(site.path)/outside/kept", "\(site.spool)/done/\(day)/link") == 0)
+            #expect(symlink("\(site.path)/outside", "\(site.spool)/done/2026-01-01") == 0)
+            defer {
+                for path in foreign { #expect(Disk.text(path) == "mine\n") }
+                for path in [foreign[0], "\(site.spool)/done/\(day)/link", "\(site.spool)/done/2026-01-01"] {
+                    Disk.remove(path)
+                }
+            }
             let was = files(site)
             #expect(try prune(site, days: 19, "--dry-run").out.contains("nothing to do"))
             let look = try Papers.parse(prune(site, days: 22, "--dry-run", "--json").out)
@@ -149,9 +161,14 @@ import YamlText
             #expect(
                 gone
                     == was.filter { path in
-                        named.contains { path == $0 || path.hasPrefix($0.hasSuffix("/") ? $0 : "\($0)/") }
+                        path != "spool/done/\(day)/notes.txt" && path != "spool/done/\(day)/link"
+                            && named.contains {
+                                path == $0 || path.hasPrefix($0.hasSuffix("/") ? $0 : "\($0)/")
+                            }
                     })
-            for path in named { #expect(!Disk.exists("\(site.path)/\(path)"), "\(path)") }
+            for path in named where path != "spool/done/\(day)/" {
+                #expect(!Disk.exists("\(site.path)/\(path)"), "\(path)")
+            }
             #expect(!gone.contains { $0.contains(asked) || $0.hasPrefix("spool/failed/") }, "\(gone)")
             #expect(
                 gone.count { $0.hasPrefix("spool/done/") } == 4
