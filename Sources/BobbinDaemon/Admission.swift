@@ -117,7 +117,7 @@ final class Admission {
                         && root.directory($0).statusIfPresent(found.finalName) != nil
                 }
             }
-            guard isThere else {
+            guard isThere || FinalFiles(spool).find(found.run)?.jobFile != nil else {
                 remains.forget(name, identity)
                 return false
             }

@@ -114,7 +114,9 @@ public struct BackupDrill: Sendable {
                     ? "the probe job did not end within \(patience) s" : "the probe's runner failed: \(said)")
         }
         let found = try site.spool.done.names().contains { day in
-            try site.spool.done.directory(day).names().contains {
+            // Packed days are older than this one.
+            guard try site.spool.done.statusIfPresent(day)?.kind == .directory else { return false }
+            return try site.spool.done.directory(day).names().contains {
                 $0.hasSuffix("~drill\(FinalName.resultEnding)")
             }
         }

@@ -198,21 +198,25 @@ final class ControlDesk {
         switch record.state {
         case .waiting(let wait) where wait.reason == .held: return ("refused", "the run is held already")
         case .waiting(let wait) where wait.reason.endsByItself:
-            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt), again: true)
+            guard core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt), again: true)
+            else { return holdNext(record) }
             return (
                 "done",
                 wait.reason == .retry
                     ? "held instead of its next attempt" : "held; it waited (\(wait.reason.rawValue))"
             )
         case .waiting(let wait) where wait.reason == .approval:
-            core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt), again: true)
+            guard core.park(record.id, Wait(.held, since: now, nextAttempt: wait.nextAttempt), again: true)
+            else { return holdNext(record) }
             return ("done", "held; its questions can still be answered, and it stays until it is released")
         case .waiting(let wait):
             return ("refused", "the run waits (\(wait.reason.rawValue)) and holds no slot")
-        default:
-            core.scheduler.signals(of: record.id).raise(.hold)
-            return ("done", "it will be held before its next step")
+        default: return holdNext(record)
         }
+    }
+    private func holdNext(_ record: RunRecord) -> (String, String) {
+        core.scheduler.signals(of: record.id).raise(.hold)
+        return ("done", "it will be held before its next step")
     }
 
     private func release(_ record: RunRecord) -> (String, String) {

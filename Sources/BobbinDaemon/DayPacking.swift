@@ -88,7 +88,7 @@ public struct DayPacking: Sendable {
     }
 
     private func pack(_ day: Day, _ outcome: inout Outcome, _ checkpoint: Retention.Checkpoint) throws {
-        let known = try knownFiles(day)
+        let known = try earlier(day)
         switch day.source {
         case .folder(let folder):
             let names = try folder.names().sorted().filter { !$0.hasPrefix(".") }
@@ -102,7 +102,8 @@ public struct DayPacking: Sendable {
                 guard let run = RunID(id), !live.contains(run), let files = try read(own, folder, day.place)
                 else { return Loose(remove: {}) }
                 return Loose(
-                    run: run, files: files, remove: { for name in own { try folder.removeIfPresent(name) } })
+                    run: run, files: files,
+                    remove: { for name in own { try DayPacking.remove(name, folder, as: files) } })
             }
             try Retention.removeEmpty(day.day, in: day.root)
         case .runs(let runs):
@@ -112,14 +113,16 @@ public struct DayPacking: Sendable {
                 defer { index += 1 }
                 let run = runs[index]
                 guard let files = try readTree(run) else { return Loose(remove: {}) }
-                return Loose(run: run, files: files, remove: { try day.root.removeTree(run.text) })
+                return Loose(
+                    run: run, files: files,
+                    remove: { try DayPacking.removeTree(run.text, day.root, as: files) })
             }
         }
     }
 
     /// Takes runs, in the order of their ids, until `next` has no more, and packs them in as many files as it takes.
     private func pack(
-        _ day: Day, _ known: [[UInt8]: ContentHash], _ outcome: inout Outcome,
+        _ day: Day, _ known: [PackedDay], _ outcome: inout Outcome,
         _ checkpoint: Retention.Checkpoint, next: () throws -> Loose?
     ) throws {
         var isOver = false
@@ -135,7 +138,7 @@ public struct DayPacking: Sendable {
                     }
                     guard let run = loose.run, !loose.files.isEmpty else { continue }
                     // A run that was packed before, by one that did not live to remove it.
-                    if loose.files.allSatisfy({ known[Array($0.name.utf8)] == ContentHash(of: $0.bytes) }) {
+                    if DayPacking.has(known, run, loose.files) {
                         try loose.remove()
                         continue
                     }
@@ -161,13 +164,41 @@ public struct DayPacking: Sendable {
             }
         }
     }
-    /// What packed files of that day hold already.
-    private func knownFiles(_ day: Day) throws -> [[UInt8]: ContentHash] {
-        var known: [[UInt8]: ContentHash] = [:]
-        for name in try day.root.names() where PackedDay.day(of: name) == day.day {
-            for row in try PackedDay(name, in: day.root).rows() { known[Array(row.path.utf8)] = row.hash }
+    /// A file that is as it was packed; one that was written since stays.
+    private static func remove(_ name: String, _ folder: Directory, as files: [PackedDay.File]) throws {
+        guard let status = try folder.statusIfPresent(name) else { return }
+        let isThis = files.contains { file in
+            BundlePath.split(file.name).name == name && file.bytes.count == status.size
+                && file.modified == status.modified
         }
-        return known
+        if isThis { try folder.removeIfPresent(name) }
+    }
+    private static func removeTree(_ name: String, _ folder: Directory, as files: [PackedDay.File]) throws {
+        let inner = try folder.directory(name)
+        for entry in try inner.names() {
+            if try inner.statusIfPresent(entry)?.kind == .directory {
+                try removeTree(entry, inner, as: files)
+            } else {
+                try remove(entry, inner, as: files)
+            }
+        }
+        try Retention.removeEmpty(name, in: folder)
+    }
+    /// The packed files that there are of that day. One that is damaged holds nothing.
+    private func earlier(_ day: Day) throws -> [PackedDay] {
+        try day.root.names().filter { PackedDay.day(of: $0) == day.day }.compactMap { name in
+            do { return try PackedDay(name, in: day.root) } catch is BundleProblem { return nil }
+        }
+    }
+    /// Whether one of them gives back these very bytes: nothing else is a reason to let files go.
+    private static func has(_ known: [PackedDay], _ run: RunID, _ files: [PackedDay.File]) -> Bool {
+        known.contains { packed in
+            // What cannot be read is not there.
+            let there = (try? packed.files(of: run)) ?? []
+            return files.allSatisfy { file in
+                there.contains { Array($0.name.utf8) == Array(file.name.utf8) && $0.bytes == file.bytes }
+            }
+        }
     }
 
     // MARK: reading

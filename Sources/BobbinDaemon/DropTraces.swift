@@ -2,6 +2,7 @@
 // Owns: the order of looking, so that what moves meanwhile is seen at least once.
 // Never: opens a file; asks the index.
 // On failure: SystemError: then nothing is known, and who asks asks again.
+import Bundles
 import JobModel
 import LinuxSystem
 import SpoolQueue
@@ -56,7 +57,19 @@ struct DropTraces {
             }
         }
         for root in spool.finalRoots() {
-            for day in try root.names() where day >= oldest { try take(root.directory(day)) }
+            for name in try root.names() where PackedDay.day(of: name) ?? name >= oldest {
+                if PackedDay.day(of: name) != nil {
+                    // One that cannot be read may hold the run of any of them: then nothing is dropped twice, and it is told.
+                    for row in try PackedDay(name, in: root).rows() {
+                        let file = BundlePath.split(row.path).name
+                        if let ticket = DropTraces.ticket(file), tickets.contains(ticket) {
+                            found.insert(ticket)
+                        }
+                    }
+                } else if try root.statusIfPresent(name)?.kind == .directory {
+                    try take(root.directory(name))
+                }
+            }
         }
         try take(spool.rejected)
         // One that ended while the final directories were read is on its way in neither.

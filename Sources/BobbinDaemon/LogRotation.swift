@@ -19,8 +19,13 @@ struct LogRotation {
     /// The day on which a log was set aside; nil for what is none of ours.
     static func day(of name: String) -> String? {
         guard name.hasPrefix(prefix), name.hasSuffix(plain) || name.hasSuffix(gzip) else { return nil }
-        let day = String(name.dropFirst(prefix.count).prefix(10))
-        return PackedDay.isDay(day) ? day : nil
+        // The whole of it: what an operator called `bobbin-2026-11-20-incident.log` is his.
+        let stem = name.dropFirst(prefix.count).dropLast(name.hasSuffix(gzip) ? gzip.count : plain.count)
+        let parts = stem.split(separator: ".", omittingEmptySubsequences: false)
+        guard let day = parts.first, PackedDay.isDay(day),
+            parts.count == 1 || parts.count == 2 && Int(parts[1]) != nil
+        else { return nil }
+        return String(day)
     }
 
     /// The new name of the log of until now; nil where nothing is to be set aside.

@@ -23,7 +23,7 @@ struct Parents {
     /// A run of ours has ended.
     func ended(_ record: RunRecord) {
         guard let parent = record.acceptance.terms.parent, let run = RunID(parent.run),
-            let record = core.journal.record(run), !tickets(record).isEmpty
+            let record = core.journal.record(run), !Parents.tickets(record).isEmpty
         else { return }
         wake(run)
     }
@@ -35,7 +35,9 @@ struct Parents {
             return wait.reason == .child
         }
         guard !waiting.isEmpty, let onTheirWay = onTheirWay() else { return }
-        for record in waiting where !tickets(record).allSatisfy(onTheirWay.contains) { wake(record.id) }
+        for record in waiting where !Parents.tickets(record).allSatisfy(onTheirWay.contains) {
+            wake(record.id)
+        }
     }
 
     /// The run ends while steps of it still wait: something beside them has failed, or its time is over.
@@ -65,7 +67,7 @@ struct Parents {
     }
 
     /// Of the children that steps of this run wait for.
-    private func tickets(_ record: RunRecord) -> [String] {
+    static func tickets(_ record: RunRecord) -> [String] {
         record.steps.filter { $0.state == .waiting && $0.runAttempt == record.attempt }.compactMap { step in
             record.last(step.place)?.state == .waiting ? step.outputs["ticket"]?.stringValue : nil
         }

@@ -9,11 +9,12 @@ import RunHistory
 import SpoolQueue
 
 public struct Prune: Sendable {
-    public let retention: Retention
+    public private(set) var retention: Retention
     public let packing: DayPacking
     /// What is to be set aside, or was.
     public private(set) var log: String?
     public private(set) var packed = DayPacking.Outcome()
+    private let rotates: Bool
     private let site: Site
     private let now: Timestamp
     public static let fact = "retention.done"
@@ -32,7 +33,9 @@ public struct Prune: Sendable {
         packing = try DayPacking(
             site.spool, after: isWhole ? file.packAfter : nil, live: live, now: now,
             leaving: Set(retention.going.flatMap(\.paths)))
-        log = isWhole ? try LogRotation(site.spool).next(now) : nil
+        // `forever` leaves the log to whoever else cares for it.
+        rotates = isWhole && file.rules[.log] != RetentionRule()
+        log = rotates ? try LogRotation(site.spool).next(now) : nil
     }
 
     /// Looks, and does what it saw. `patience`: how long it waits for a bundle that is being made. `checkpoint` may throw to
@@ -47,7 +50,7 @@ public struct Prune: Sendable {
             var prune = try Prune(site, only: kinds, now: now)
             try prune.retention.perform(checkpoint)
             prune.packed = try prune.packing.perform(checkpoint)
-            if kinds.count == RetentionClass.allCases.count {
+            if prune.rotates {
                 prune.log = try LogRotation(site.spool).perform(now).aside
             }
             try prune.note()

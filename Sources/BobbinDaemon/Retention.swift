@@ -22,6 +22,8 @@ public struct Retention: Sendable {
     }
     /// One for each class and reason.
     public private(set) var going: [Going] = []
+    /// What could not be done, and was left.
+    public private(set) var troubled: [String] = []
     private let site: Site
     private let file: RetentionFile
     private let now: Timestamp
@@ -76,29 +78,40 @@ public struct Retention: Sendable {
 
     // MARK: carrying it out
 
-    func perform(_ checkpoint: Checkpoint) throws {
+    mutating func perform(_ checkpoint: Checkpoint) throws {
         // Results alone have rows.
         let rows = Rows(site.spool)
         for going in going {
             let rows = [.done, .failed].contains(going.kind) ? rows : nil
             for unit in going.units { try remove(unit, rows, checkpoint) }
         }
-        try rows.tidy()
+        if rows.isDamaged {
+            troubled.append("the index is damaged, and still names what went: bobbin index rebuild")
+        }
+        do { try rows.tidy() } catch let damage as HistoryDamage { troubled.append("\(damage)") }
     }
-    private func remove(_ unit: RetentionUnit, _ rows: Rows?, _ checkpoint: Checkpoint) throws {
+    private mutating func remove(_ unit: RetentionUnit, _ rows: Rows?, _ checkpoint: Checkpoint) throws {
         switch unit.content {
         case .names(let names): try Retention.remove(names, unit.folder, rows, checkpoint)
         case .folder(let parent, let name):
             let names = try unit.folder.names().sorted().filter { name in
                 // Files of runs, and the list of a packed day that somebody unpacked. What else lies there is not ours.
-                try (RunID(name.prefix(RunID.length)) != nil || name == PackedDay.listName)
-                    && unit.folder.statusIfPresent(name)?.kind == .regular
+                guard RunID(name.prefix(RunID.length)) != nil || name == PackedDay.listName,
+                    let status = try unit.folder.statusIfPresent(name), status.kind == .regular
+                else { return false }
+                // Just brought back by somebody, from a bundle say.
+                return !RetentionUnits.isYoung(status.changed, now)
             }
             try Retention.remove(names, unit.folder, rows, checkpoint)
             try Retention.removeEmpty(name, in: parent)
         case .packed(let packed):
             try checkpoint()
-            try rows?.forget(packed.rows().map(\.run))
+            let runs: [RunID]
+            do { runs = rows == nil ? [] : try packed.rows().map(\.run) } catch let problem as BundleProblem {
+                // Nobody removes unseen what he cannot read; the rest goes all the same.
+                return troubled.append(problem.message)
+            }
+            try rows?.forget(runs)
             try unit.folder.removeIfPresent(packed.name)
         }
     }
@@ -131,15 +144,25 @@ public struct Retention: Sendable {
     private final class Rows {
         private let spool: Spool
         private var history: RunHistory?
+        private(set) var isDamaged = false
         init(_ spool: Spool) { self.spool = spool }
         func forget(_ runs: [RunID]) throws {
             guard !runs.isEmpty, let history = try open() else { return }
-            for part in Set(runs).sorted().chunked(batch) { try history.forget(Array(part)) }
+            do {
+                for part in Set(runs).sorted().chunked(batch) { try history.forget(Array(part)) }
+            } catch is HistoryDamage {
+                // The index is only the memory: it is made anew from what is still there.
+                self.history = nil
+                isDamaged = true
+            }
         }
         func tidy() throws { _ = try open()?.tidy() }
         private func open() throws -> RunHistory? {
+            if isDamaged { return nil }
             if history == nil, try spool.state.statusIfPresent(SpoolName.index) != nil {
-                history = try RunHistory.pruner(path: IndexFiles.path(spool))
+                do { history = try RunHistory.pruner(path: IndexFiles.path(spool)) } catch is HistoryDamage {
+                    isDamaged = true
+                }
             }
             return history
         }

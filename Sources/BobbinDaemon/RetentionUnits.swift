@@ -5,6 +5,7 @@
 import Bundles
 import JobModel
 import LinuxSystem
+import RunJournal
 import SpoolQueue
 
 struct RetentionUnit: Sendable {
@@ -67,7 +68,30 @@ struct RetentionUnits {
             case .history: try histories()
             case .log: try logs()
             }
-        return units.sorted { ($1.size.day, $1.order) < ($0.size.day, $0.order) }
+        // A parent reads the result of its child when it goes on; a job that a payload dropped, that payload.
+        let held = try held(kind)
+        return units.filter { unit in held.map { unit.size.day < $0 } ?? true }.sorted {
+            ($1.size.day, $1.order) < ($0.size.day, $0.order)
+        }
+    }
+    /// From which day on files of a class are still wanted by runs in flight; nil: none are.
+    private func held(_ kind: RetentionClass) throws -> String? {
+        guard [.done, .failed, .rejected, .events].contains(kind) else { return nil }
+        var oldest: Timestamp?
+        for runner in try spool.runners.names() {
+            let replay: Replay
+            do { replay = try Replays.of(runner, spool) } catch let error as SystemError {
+                // It goes just now: who takes its runs over is asked as well, and its claims are looked at before.
+                guard error.isMissing else { throw error }
+                continue
+            }
+            for record in replay.live.values where record.finalState == nil {
+                guard kind == .events || !Parents.tickets(record).isEmpty else { continue }
+                oldest = min(oldest ?? record.id.time, record.id.time)
+            }
+        }
+        // A payload is a little older than its run.
+        return oldest?.adding(.seconds(kind == .events ? -86_400 : 0)).utcDay
     }
     private func below(_ directory: Directory, _ path: String) throws -> Directory? {
         do { return try directory.directory(path) } catch {
@@ -75,8 +99,9 @@ struct RetentionUnits {
             return nil
         }
     }
-    private func isYoung(_ nanoseconds: Int64) -> Bool {
-        now.since(Timestamp(nanoseconds: nanoseconds)) < RetentionUnits.youth
+    private func isYoung(_ nanoseconds: Int64) -> Bool { RetentionUnits.isYoung(nanoseconds, now) }
+    static func isYoung(_ nanoseconds: Int64, _ now: Timestamp) -> Bool {
+        now.since(Timestamp(nanoseconds: nanoseconds)) < youth
     }
 
     // MARK: done/<day>/, failed/<day>/, events/closed/<day>/
@@ -202,7 +227,16 @@ struct RetentionUnits {
         guard !live.contains(run), run.time < now, let status = try spool.runs.statusIfPresent(run.text),
             status.kind == .directory, !isYoung(status.changed)
         else { return nil }
-        return max(run.time, Timestamp(nanoseconds: status.modified))
+        let newest = try RetentionUnits.newest(spool.runs, run.text)
+        // A step that appends to its log changes nothing of the directory.
+        guard !isYoung(newest) else { return nil }
+        return max(run.time, Timestamp(nanoseconds: newest))
+    }
+    private static func newest(_ folder: Directory, _ name: String) throws -> Int64 {
+        guard let status = try folder.statusIfPresent(name) else { return 0 }
+        guard status.kind == .directory else { return status.modified }
+        let inner = try folder.directory(name)
+        return try inner.names().reduce(status.modified) { max($0, try newest(inner, $1)) }
     }
     private static func tree(_ folder: Directory, _ name: String) throws -> (files: Int, bytes: Int) {
         guard let status = try folder.statusIfPresent(name) else { return (0, 0) }

@@ -19,9 +19,17 @@ public struct RunLogs: Sendable {
     /// Name and bytes of each log of a run that was packed.
     public func packed(_ run: RunID) throws -> [(name: String, bytes: [UInt8])] {
         let start = run.time.utcDay
+        var damage: BundleProblem?
         for name in try spool.runs.names().sorted() {
             guard let day = PackedDay.day(of: name), day >= start else { continue }
-            let files = try PackedDay(name, in: spool.runs).files(of: run)
+            let files: [PackedDay.File]
+            do { files = try PackedDay(name, in: spool.runs).files(of: run) } catch let problem
+                as BundleProblem
+            {
+                // Another file may have it; where none has, this is why.
+                damage = problem
+                continue
+            }
             guard !files.isEmpty else { continue }
             return files.compactMap { file in
                 let parts = file.name.split(separator: "/")
@@ -29,6 +37,7 @@ public struct RunLogs: Sendable {
                 return (String(parts[2]), file.bytes)
             }
         }
+        if let damage { throw damage }
         return []
     }
 }

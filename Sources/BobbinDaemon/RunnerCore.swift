@@ -260,17 +260,20 @@ final class RunnerCore: Sendable {
     func publish(_ run: RunID, _ sequence: Journal.Sequence) { publisher.with { $0?.add(run, sequence) } }
 
     /// Puts a run aside without slot or thread. `again`: one that waits already, for something else.
-    func park(_ run: RunID, _ wait: Wait, again: Bool = false) {
-        do { guard try aside.park(run, wait, again: again) else { return } } catch {
+    /// False: it does not wait any more.
+    @discardableResult
+    func park(_ run: RunID, _ wait: Wait, again: Bool = false) -> Bool {
+        do { guard try aside.park(run, wait, again: again) else { return false } } catch {
             // The journal says where the run is; its file follows at the next start.
             diskTrouble("parking \(run)", error)
         }
         let pending = scheduler.forget(run)
-        if obey(pending, run, wait) { return }
+        if obey(pending, run, wait) { return true }
         log.info(
             "runner", "waits (\(wait.reason.rawValue))\(wait.until.map { " until \($0.rfc3339)" } ?? "")",
             run: run)
         post(.parked(run))
+        return true
     }
 
     /// A hold or cancel that came while the run was on its way aside. True: the run is elsewhere now.

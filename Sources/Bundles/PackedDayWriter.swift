@@ -16,6 +16,8 @@ public final class PackedDayWriter {
     private var pendingRuns: (first: RunID, last: RunID, count: Int)?
     private var last: RunID?
     private var offset = 0
+    /// Who may read all that is in it, may read it.
+    private var modes: UInt32 = 0o444
     private var table = ""
     private var list: [UInt8] = []
 
@@ -24,7 +26,7 @@ public final class PackedDayWriter {
         self.folder = folder
         self.day = day
         temporary = ".\(day)-\(nonce).tmp"
-        file = try folder.create(temporary, mode: 0o444)
+        file = try folder.create(temporary, mode: 0o600)
     }
     public static func isLeftover(_ name: String) -> Bool {
         name.hasPrefix(".") && name.hasSuffix(".tmp") && PackedDay.isDay(name.dropFirst().prefix(10))
@@ -38,6 +40,7 @@ public final class PackedDayWriter {
         last = run
         pendingRuns = (pendingRuns?.first ?? run, run, (pendingRuns?.count ?? 0) + 1)
         for file in files {
+            modes &= file.mode
             ContentHash(of: file.bytes).write(&list)
             list += Array("  \(file.name)\n".utf8)
             pendingBytes += file.bytes.count + 512
@@ -75,6 +78,7 @@ public final class PackedDayWriter {
         try file.append(
             PackedDay.frameMagic + PackedDayWriter.little(text.count + 16, bytes: 4) + text
                 + PackedDayWriter.little(text.count, bytes: 8) + PackedDay.trailerMagic)
+        try file.setMode(modes & 0o444 | 0o400)
         try file.syncData()
         return try appear()
     }

@@ -1,7 +1,7 @@
 // What this is: prune: old files go, old days become one file each, by ops/retention.yaml.
 // Owns: what is told about it, before and after.
 // Never: asks; `--dry-run` says the same and does nothing.
-// On failure: 75 while a bundle is made; else what failed, and the next one does the rest.
+// On failure: 69 while a bundle is made; else what failed, and the next one does the rest.
 import ArgumentParser
 import BobbinDaemon
 import JobModel
@@ -49,14 +49,16 @@ struct PruneVerb: ParsableCommand {
             )
             if files { for path in going.paths { print("  \(Terminal.escape(path))") } }
         }
-        for day in prune.packing.days {
-            print(
-                "\(dryRun ? "packs" : "packed")  \(Terminal.escape(day.place)): \(day.runs) runs of \(day.day)"
-            )
+        if dryRun {
+            for day in prune.packing.days {
+                print("packs  \(Terminal.escape(day.place)): \(day.runs) runs of \(day.day)")
+            }
         }
-        for file in prune.packed.files where files { print("  \(Terminal.escape(file))") }
+        for file in prune.packed.files { print("packed  \(Terminal.escape(file))") }
         if let log = prune.log { print("log  set aside as spool/\(SpoolName.log)/\(log)") }
-        if prune.retention.going.isEmpty, prune.packing.days.isEmpty {
+        for trouble in prune.retention.troubled { Terminal.complain("left: \(Terminal.escape(trouble))") }
+        let isIdle = dryRun ? prune.packing.days.isEmpty : prune.packed.files.isEmpty
+        if prune.retention.going.isEmpty, isIdle, prune.log == nil {
             print("nothing to do: all is within \(RetentionFile.path)")
         }
     }
