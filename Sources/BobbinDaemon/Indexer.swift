@@ -11,6 +11,7 @@ import RunHistory
 import SpoolQueue
 
 public enum IndexFiles {
+    private static let rebuildPatience = Span.seconds(1800)
     public static func path(_ spool: Spool) -> String { "\(spool.state.path)/\(SpoolName.index)" }
 
     /// Reads results that the index lacks and adds them. Returns how many were added and which files were no results.
@@ -82,6 +83,9 @@ public enum IndexFiles {
 
     /// A new index beside the old one's place, filled from the result files.
     public static func rebuild(_ spool: Spool) throws -> (added: Int, unread: [String]) {
+        // What a prune lets go meanwhile would come in as rows without results.
+        let lock = try Prune.lock(spool, patience: rebuildPatience)
+        defer { withExtendedLifetime(lock) {} }
         for ending in ["", "-wal", "-shm"] { try spool.state.removeIfPresent(SpoolName.index + ending) }
         let history = try RunHistory(path: path(spool))
         let found = try reconcile(history, spool)

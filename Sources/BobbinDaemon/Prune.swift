@@ -91,6 +91,7 @@ public struct Prune: Sendable {
             "files": .int(retention.going.reduce(0) { $0 + $1.files }),
             "bytes": .int(retention.going.reduce(0) { $0 + $1.bytes }), "went": .map(went),
             "packed_runs": .int(packed.runs), "packed": .list(packed.files.map(Value.string)),
+            "left": .list(retention.troubled.map(Value.string)),
         ]
     }
 }

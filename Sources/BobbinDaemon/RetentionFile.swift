@@ -64,6 +64,18 @@ public struct RetentionRule: Hashable, Sendable {
         }
         return nil
     }
+    /// Days on which something was done here, with today: where a long silence ends only lately, a clock may have jumped, and
+    /// what seems old may be of yesterday. The silence; nil where there is none, or where it is long over.
+    static func doubt(_ active: Set<String>, today: String) -> (from: String, to: String)? {
+        let days = active.filter { $0 <= today }.union([today]).sorted()
+        for (before, after) in zip(days, days.dropFirst()).reversed() {
+            guard let latest = day(after, minus: longestSilence), let settled = day(today, minus: settling)
+            else { return nil }
+            if latest > before { return after > settled ? (before, after) : nil }
+        }
+        return nil
+    }
+    private static let longestSilence = 60, settling = 14
     static func day(_ day: String, minus days: Int) -> String? {
         Timestamp(rfc3339: "\(day)T00:00:00Z").map { $0.adding(.seconds(Int64(-days) * 86_400)).utcDay }
     }

@@ -12,7 +12,7 @@ struct RetentionUnit: Sendable {
     enum Content: Sendable {
         /// Files or directories in `folder`.
         case names([String])
-        /// Everything in it, and the directory itself.
+        /// Every file of a run in it, and the directory itself where nothing else is in it.
         case folder(parent: Directory, name: String)
         case packed(PackedDay)
     }
@@ -98,6 +98,21 @@ struct RetentionUnits {
             guard error.isMissing else { throw error }
             return nil
         }
+    }
+    /// On which something ended, or was written down.
+    func activeDays() throws -> Set<String> {
+        var days: Set<String> = []
+        for root in spool.finalRoots() {
+            for name in try root.names() {
+                let day = PackedDay.day(of: name) ?? name
+                if PackedDay.isDay(day) { days.insert(day) }
+            }
+        }
+        for name in try spool.root.directory(SpoolName.history).names() {
+            let day = String(name.prefix(10))
+            if PackedDay.isDay(day) { days.insert(day) }
+        }
+        return days
     }
     private func isYoung(_ nanoseconds: Int64) -> Bool { RetentionUnits.isYoung(nanoseconds, now) }
     static func isYoung(_ nanoseconds: Int64, _ now: Timestamp) -> Bool {

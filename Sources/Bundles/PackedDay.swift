@@ -93,7 +93,7 @@ public struct PackedDay: Sendable {
         BundleProblem(
             "E-PACKED", "spool/\(path): \(what)",
             whatToDo:
-                "The runs of that day cannot be read from it. Bring it back: bobbin backup restore BUNDLE --only spool/\(path)"
+                "The runs of that day cannot be read from it. Bring it back: bobbin backup restore BUNDLE --only spool/\(path); of a bundle from before that day was packed, its directory: --only spool/\(path.prefix { $0 != "." }). Then remove the damaged file."
         )
     }
 

@@ -9,26 +9,14 @@ struct ArchiveStep: StepAction {
         "archive",
         "Packs a directory into a tar or a zip, as zip_folder does: read back and compared before it has its name.",
         parameters: [
-            Parameter(
-                "folder", .text, required: true, "the directory; names in the archive are relative to it"),
+            ArchiveCourse.folder,
             Parameter(
                 "out", .text, required: true,
                 "the archive: \(ArchiveForm.allCases.map(\.rawValue).joined(separator: ", "))"),
-            Parameter("files", .texts, "only these, relative to the folder or absolute below it"),
-            Parameter(
-                "remove_sources", .flag, default: .bool(false),
-                "remove what was packed; the folder itself stays"),
-            Parameter(
-                "verify", .flag, default: .bool(true), "compare every byte of the archive with the sources"),
-            Parameter(
-                "collision", .choice(["fail", "overwrite"]), default: .string("fail"),
-                "when the archive exists already"),
-        ],
+        ] + ArchiveCourse.choices,
         outputs: [
-            ("archive", "its absolute path"), ("files", "how many files it holds"), ("bytes", "its size"),
-            ("sha256", "its checksum"), ("removed", "how many sources were removed"),
-            ("skipped", "links and special files, which are not packed; the log names them"),
-        ],
+            ("archive", "its absolute path")
+        ] + ArchiveCourse.outputs,
         example: "archive: {folder: out/2026-11, out: \"/srv/archive/2026-11.tar.zst\"}", effect: .writesFiles
     )
     let zip: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome

@@ -34,11 +34,7 @@ struct BackupStep: StepAction {
     let make: @Sendable (BackupRequest) throws(Failure) -> ValueMap
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        guard !context.actsForAnother else {
-            throw Failure(
-                "E-ACCESS", "a bundle has everybody's files in it, and this step acts for one of them",
-                whatToDo: "let a schedule of the site drop this job", retry: .never)
-        }
+        try context.checkIsSiteOwn("a bundle has everybody's files in it")
         try context.checkpoint()
         return try make(
             BackupRequest(
@@ -62,11 +58,7 @@ struct BackupDrillStep: StepAction {
     let drill: @Sendable (_ site: String, _ path: String?) throws(Failure) -> ValueMap
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        guard !context.actsForAnother else {
-            throw Failure(
-                "E-ACCESS", "a bundle has everybody's files in it, and this step acts for one of them",
-                whatToDo: "let a schedule of the site drop this job", retry: .never)
-        }
+        try context.checkIsSiteOwn("a bundle has everybody's files in it")
         try context.checkpoint()
         return try drill(context.baseDirectory, arguments.optionalText("path"))
     }

@@ -21,11 +21,7 @@ struct CheckupStep: StepAction {
     let look: @Sendable (_ site: String, _ list: String) throws(Failure) -> ValueMap
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        guard !context.actsForAnother else {
-            throw Failure(
-                "E-ACCESS", "the check tells of everybody's runs, and this step acts for one of them",
-                whatToDo: "let a schedule of the site drop this job", retry: .never)
-        }
+        try context.checkIsSiteOwn("the check tells of everybody's runs")
         try context.checkpoint()
         return try look(context.baseDirectory, arguments.text("list"))
     }

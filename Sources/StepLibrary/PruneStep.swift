@@ -17,6 +17,7 @@ struct PruneStep: StepAction {
             ("files", "how many went"), ("bytes", "how much they had"),
             ("went", "of each class, how many runs, drops or files"),
             ("packed_runs", "how many runs were packed"), ("packed", "the files they are in now"),
+            ("left", "what could not be done, each with its reason"),
         ],
         example: "prune: {only: [rejected, answered]}", effect: .writesFiles)
     var type: StepType { PruneStep.table }
@@ -25,11 +26,7 @@ struct PruneStep: StepAction {
             -> ValueMap
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        guard !context.actsForAnother else {
-            throw Failure(
-                "E-ACCESS", "these are everybody's files, and this step acts for one of them",
-                whatToDo: "let a schedule of the site drop this job", retry: .never)
-        }
+        try context.checkIsSiteOwn("these are everybody's files")
         return try prune(
             context.baseDirectory, (arguments["only"]?.listValue ?? []).map(\.text)
         ) { () throws(Failure) in try context.checkpoint() }

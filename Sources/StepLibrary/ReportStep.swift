@@ -45,11 +45,7 @@ struct ReportStep: StepAction {
     let report: @Sendable (ReportRequest) throws(Failure) -> ReportAnswer
 
     func perform(_ arguments: ValueMap, _ context: any StepContext) throws(Failure) -> ValueMap {
-        guard !context.actsForAnother else {
-            throw Failure(
-                "E-ACCESS", "a report tells of everybody's runs, and this step acts for one of them",
-                whatToDo: "let a schedule of the site drop this job", retry: .never)
-        }
+        try context.checkIsSiteOwn("a report tells of everybody's runs")
         let format = arguments.text("format")
         let since = arguments.span("since")
         guard (Span.seconds(60)...Span.seconds(400 * 86_400)).contains(since) else {

@@ -9,25 +9,12 @@ struct ZipFolderStep: StepAction {
     static let table = StepType(
         "zip_folder", "Packs a directory into a zip archive and checks the archive by reading it back.",
         parameters: [
-            Parameter(
-                "folder", .text, required: true, "the directory; names in the archive are relative to it"),
+            ArchiveCourse.folder,
             Parameter("out", .text, required: true, "the archive; .zip is added where it is missing"),
-            Parameter("files", .texts, "only these, relative to the folder or absolute below it"),
-            Parameter(
-                "remove_sources", .flag, default: .bool(false),
-                "remove what was packed; the folder itself stays"),
-            Parameter(
-                "verify", .flag, default: .bool(true), "compare every byte of the archive with the sources"),
-            Parameter(
-                "collision", .choice(["fail", "overwrite"]), default: .string("fail"),
-                "when the archive exists already"),
-        ],
+        ] + ArchiveCourse.choices,
         outputs: [
-            ("zip", "the archive's absolute path"), ("files", "how many files it holds"),
-            ("bytes", "its size"),
-            ("sha256", "its checksum"), ("removed", "how many sources were removed"),
-            ("skipped", "links and special files, which are not packed; the log names them"),
-        ],
+            ("zip", "the archive's absolute path")
+        ] + ArchiveCourse.outputs,
         example: "zip_folder: {folder: out/2026-11, out: \"/srv/archive/2026-11.zip\"}", effect: .writesFiles)
     let zip: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome
     var type: StepType { ZipFolderStep.table }
@@ -46,6 +33,25 @@ struct ZipFolderStep: StepAction {
 struct ArchiveCourse {
     let zip: @Sendable (ZipRequest) throws(Failure) -> ZipOutcome
     let form: ArchiveForm
+
+    static let folder = Parameter(
+        "folder", .text, required: true, "the directory; names in the archive are relative to it")
+    static let choices = [
+        Parameter("files", .texts, "only these, relative to the folder or absolute below it"),
+        Parameter(
+            "remove_sources", .flag, default: .bool(false),
+            "remove what was packed; the folder itself stays"),
+        Parameter(
+            "verify", .flag, default: .bool(true), "compare every byte of the archive with the sources"),
+        Parameter(
+            "collision", .choice(["fail", "overwrite"]), default: .string("fail"),
+            "when the archive exists already"),
+    ]
+    static let outputs = [
+        ("files", "how many files it holds"), ("bytes", "its size"),
+        ("sha256", "its checksum"), ("removed", "how many sources were removed"),
+        ("skipped", "links and special files, which are not packed; the log names them"),
+    ]
 
     func perform(_ arguments: ValueMap, to text: String, _ context: any StepContext) throws(Failure)
         -> ValueMap

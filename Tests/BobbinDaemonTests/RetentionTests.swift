@@ -48,6 +48,23 @@ import Testing
         }
     }
 
+    @Test(
+        "after a long silence nothing goes by its age until its end is two weeks old",
+        arguments: 1...100 as ClosedRange<UInt64>)
+    func doubt(_ seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        let start = Timestamp(seconds: 1_795_000_000)
+        func day(_ number: Int) -> String { start.adding(.seconds(Int64(number) * 86_400)).utcDay }
+        let active = Set((0..<6).map { _ in Int.random(in: 0...400, using: &random) })
+        let today = Int.random(in: 0...420, using: &random)
+        // The model goes by numbers of days, from the latest on.
+        let all = active.filter { $0 <= today }.union([today]).sorted()
+        let silence = zip(all, all.dropFirst()).reversed().first { $1 - $0 > 60 }
+        let expected = silence.flatMap { today - $1 < 14 ? [day($0), day($1)] : nil }
+        let found = RetentionRule.doubt(Set(active.map(day)), today: day(today))
+        #expect(found.map { [$0.from, $0.to] } == expected, "\(seed): \(all)")
+    }
+
     @Test("the file: defaults, what it says, and that a mistake gives nothing") func file() throws {
         #expect(try RetentionFile.read(nil) == RetentionFile())
         #expect(try RetentionFile.read(Array("# nothing\n".utf8)) == RetentionFile())

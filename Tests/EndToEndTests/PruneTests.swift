@@ -313,6 +313,21 @@ import YamlText
         }
     }
 
+    @Test("a clock that jumped: what seems old stays for two weeks, and that is told") func jump() throws {
+        try TestSite.use { site in
+            try site.up()
+            try site.fence("one.yaml")
+            try site.stop()
+            try rules(site, "pack_after: never\nkeep: {done: {days: 90}}\n")
+            let first = try prune(site, days: 400)
+            #expect(first.code == 0 && first.err.contains("in case a clock is wrong"), "\(first.both)")
+            #expect(files(site).contains { $0.hasSuffix(".result.yaml") })
+            // By then it is what the site has lived with.
+            #expect(try prune(site, days: 415).out.contains("went  done: 1"))
+            site.book = [:]
+        }
+    }
+
     @Test("the daemon's log is set aside daily, packed a day later, and writers follow") func log() throws {
         try TestSite.use { site in
             try site.up()
