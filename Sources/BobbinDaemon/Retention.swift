@@ -90,10 +90,11 @@ public struct Retention: Sendable {
             let rows = [.done, .failed].contains(going.kind) ? rows : nil
             for unit in going.units { try remove(unit, rows, checkpoint) }
         }
-        if rows.isDamaged {
-            troubled.append("the index is damaged, and still names what went: bobbin index rebuild")
+        rows.tidy()
+        if let why = rows.trouble {
+            troubled.append(
+                "the index, which may still name what went: \(why); bobbin index rebuild makes it anew")
         }
-        do { try rows.tidy() } catch let damage as HistoryDamage { troubled.append("\(damage)") }
     }
     private mutating func remove(_ unit: RetentionUnit, _ rows: Rows?, _ checkpoint: Checkpoint) throws {
         switch unit.content {
@@ -116,7 +117,7 @@ public struct Retention: Sendable {
                 // Nobody removes unseen what he cannot read; the rest goes all the same.
                 return troubled.append(problem.message)
             }
-            try rows?.forget(runs)
+            rows?.forget(runs)
             try unit.folder.removeIfPresent(packed.name)
         }
     }
@@ -125,7 +126,7 @@ public struct Retention: Sendable {
         _ names: [String], _ folder: Directory, _ rows: Rows?, _ checkpoint: Checkpoint
     ) throws {
         for chunk in names.chunked(batch) {
-            try rows?.forget(chunk.compactMap { RunID($0.prefix(RunID.length)) })
+            rows?.forget(chunk.compactMap { RunID($0.prefix(RunID.length)) })
             for name in chunk {
                 try checkpoint()
                 // Gone already: a person was faster.
@@ -145,31 +146,31 @@ public struct Retention: Sendable {
         }
     }
 
-    /// The rows of the index that tell of what goes.
+    /// The rows of the index that tell of what goes. The index is only the memory: one that is damaged, or has no room on a full
+    /// disk, keeps no file from going.
     private final class Rows {
         private let spool: Spool
         private var history: RunHistory?
-        private(set) var isDamaged = false
+        private(set) var trouble: String?
         init(_ spool: Spool) { self.spool = spool }
-        func forget(_ runs: [RunID]) throws {
-            guard !runs.isEmpty, let history = try open() else { return }
-            do {
+        func forget(_ runs: [RunID]) {
+            guard !runs.isEmpty else { return }
+            attempt { history in
                 for part in Set(runs).sorted().chunked(batch) { try history.forget(Array(part)) }
-            } catch is HistoryDamage {
-                // The index is only the memory: it is made anew from what is still there.
-                self.history = nil
-                isDamaged = true
             }
         }
-        func tidy() throws { _ = try open()?.tidy() }
-        private func open() throws -> RunHistory? {
-            if isDamaged { return nil }
-            if history == nil, try spool.state.statusIfPresent(SpoolName.index) != nil {
-                do { history = try RunHistory.pruner(path: IndexFiles.path(spool)) } catch is HistoryDamage {
-                    isDamaged = true
+        func tidy() { attempt { _ = try $0.tidy() } }
+        private func attempt(_ body: (RunHistory) throws -> Void) {
+            guard trouble == nil else { return }
+            do {
+                if history == nil, try spool.state.statusIfPresent(SpoolName.index) != nil {
+                    history = try RunHistory.pruner(path: IndexFiles.path(spool))
                 }
+                if let history { try body(history) }
+            } catch {
+                trouble = (error as? Failure)?.message ?? "\(error)"
+                history = nil
             }
-            return history
         }
     }
 }

@@ -117,6 +117,10 @@ public struct RetentionFile: Hashable, Sendable {
             guard let kind = RetentionClass(rawValue: pair.key) else { continue }
             if pair.value.scalar?.text == RetentionFile.forever {
                 rules[kind] = RetentionRule()
+            } else if pair.value.scalar != nil {
+                sheet.problem(
+                    "`\(pair.key)` must be bounds, such as {days: 90}", pair.value.start, hint: "or `forever`"
+                )
             } else if let rule = RetentionFile.rule(pair, sheet) {
                 rules[kind] = rule
             }

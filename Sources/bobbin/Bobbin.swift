@@ -6,6 +6,7 @@ import ArgumentParser
 import BobbinDaemon
 import Bundles
 import Glibc
+import JobModel
 import LinuxSystem
 import SpoolQueue
 
@@ -102,6 +103,10 @@ struct Bobbin: ParsableCommand {
         case let problem as ConfigurationProblem:
             Terminal.complain(problem.text)
             Glibc.exit(Exit.malformed)
+        case let failure as Failure:
+            let hint = failure.whatToDo.isEmpty ? "" : "\n  \(failure.whatToDo)"
+            Terminal.complain("bobbin: \(Terminal.escape(failure.message)) [\(failure.code)]\(hint)")
+            Glibc.exit(Exit.failed)
         case let problem as SystemError where problem.isUnknownToKernel:
             Terminal.complain(
                 "bobbin: the kernel has no `\(problem.call)`, or a sandbox forbids it; Bobbin needs Linux 5.9 or newer, and has no weaker way [E-KERNEL]"

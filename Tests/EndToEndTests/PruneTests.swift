@@ -322,8 +322,16 @@ import YamlText
             let first = try prune(site, days: 400)
             #expect(first.code == 0 && first.err.contains("in case a clock is wrong"), "\(first.both)")
             #expect(files(site).contains { $0.hasSuffix(".result.yaml") })
-            // By then it is what the site has lived with.
-            #expect(try prune(site, days: 415).out.contains("went  done: 1"))
+            // By then it is what the site has lived with. An index that cannot be used keeps no file from going.
+            let index = "\(site.spool)/.bobbin/index.sqlite"
+            for ending in ["", "-wal", "-shm"] { Disk.remove(index + ending) }
+            try Disk.write(String(repeating: "no database. ", count: 1_000), to: index)
+            let second = try prune(site, days: 415)
+            #expect(second.code == 0 && second.out.contains("went  done: 1"), "\(second.both)")
+            #expect(second.err.contains("bobbin index rebuild makes it anew"), "\(second.both)")
+            let broken = try site.bobbin("runs")
+            #expect(broken.code != 0 && !broken.err.contains("Failure("), "\(broken.both)")
+            #expect(try site.bobbin("index", "rebuild").code == 0)
             site.book = [:]
         }
     }

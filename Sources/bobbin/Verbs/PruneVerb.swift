@@ -58,7 +58,7 @@ struct PruneVerb: ParsableCommand {
         if let log = prune.log { print("log  set aside as spool/\(SpoolName.log)/\(log)") }
         for trouble in prune.retention.troubled { Terminal.complain("left: \(Terminal.escape(trouble))") }
         let isIdle = dryRun ? prune.packing.days.isEmpty : prune.packed.files.isEmpty
-        if prune.retention.going.isEmpty, isIdle, prune.log == nil {
+        if prune.retention.going.isEmpty, isIdle, prune.log == nil, prune.retention.troubled.isEmpty {
             print("nothing to do: all is within \(RetentionFile.path)")
         }
     }
