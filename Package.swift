@@ -45,7 +45,9 @@ let package = Package(
         room("AccessControl", ["JobModel", "LinuxSystem", crypto]),
         room("Triggers", ["JobModel", "LinuxSystem", crypto]),
         room("Archives", ["LinuxSystem", "CArchive"]),
-        room("Bundles", ["JobModel", "LinuxSystem", "Archives", crypto]),
+        room(
+            "Bundles",
+            ["JobModel", "LinuxSystem", "Archives", "AccessControl", "SecretStore", crypto]),
         room("Databases", ["JobModel", grdb, sqlite]),
         room("RunHistory", ["JobModel", grdb]),
         room("Reporting", ["JobModel"]),
@@ -85,7 +87,12 @@ let package = Package(
         tests("SecretStoreTests", ["SecretStore", "JobModel", "LinuxSystem", "TestKit", crypto]),
         tests("AccessControlTests", ["AccessControl", "JobModel", "LinuxSystem", "TestKit"]),
         tests("ArchivesTests", ["Archives", "LinuxSystem"]),
-        tests("BundlesTests", ["Bundles", "Archives", "JobModel", "LinuxSystem", "TestKit"]),
+        tests(
+            "BundlesTests",
+            [
+                "Bundles", "AccessControl", "Archives", "JobModel", "LinuxSystem", "SecretStore",
+                "TestKit",
+            ]),
         tests("TriggersTests", ["Triggers", "JobModel", "LinuxSystem", "TestKit", crypto]),
         tests("RunHistoryTests", ["RunHistory", "JobModel"]),
         tests("ReportingTests", ["Reporting", "JobModel", "TestKit"]),

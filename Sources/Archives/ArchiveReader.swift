@@ -42,6 +42,31 @@ public enum ArchiveReader {
             archive_read_open_memory(handle, bytes.baseAddress, bytes.count)
         }
     }
+    /// The same of what a closure gives, which fills a buffer and says with how much: 0 at the end, less when it failed; why,
+    /// it knows itself.
+    public static func read(
+        from source: @escaping (UnsafeMutableRawBufferPointer) -> Int, _ formats: Formats = .any,
+        entry: (Entry) -> Bool, piece: (UnsafeRawBufferPointer) -> Bool
+    ) throws(ArchiveError) {
+        let spring = Spring(source)
+        defer { withExtendedLifetime(spring) {} }
+        try reading(formats, entry, piece) { (handle) throws(ArchiveError) in
+            archive_read_open2(
+                handle, Unmanaged.passUnretained(spring).toOpaque(), nil,
+                { _, context, bytes in
+                    guard let context else { return -1 }
+                    let spring = Unmanaged<Spring>.fromOpaque(context).takeUnretainedValue()
+                    bytes?.pointee = UnsafeRawPointer(spring.buffer.baseAddress)
+                    return max(-1, spring.source(spring.buffer))
+                }, nil, nil)
+        }
+    }
+    private final class Spring {
+        let source: (UnsafeMutableRawBufferPointer) -> Int
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+        init(_ source: @escaping (UnsafeMutableRawBufferPointer) -> Int) { self.source = source }
+        deinit { buffer.deallocate() }
+    }
 
     private static func reading(
         _ formats: Formats, _ entry: (Entry) -> Bool, _ piece: (UnsafeRawBufferPointer) -> Bool,

@@ -19,12 +19,21 @@ public struct Backup {
         public var folder: String?
         /// What is done with the bundle: a program and its arguments.
         public var after: [String] = []
+        /// `age1…`, or `recipients`.
+        public var encryptTo: [String] = []
+        /// Only what the newest whole bundle does not have, if that is no older than `fullEvery` days.
+        public var isIncrement = false
+        public var fullEvery: Int
+        /// None is made where the newest of these classes has the same files.
+        public var unlessSame = false
 
         /// By the site's own rules.
         public init(_ file: BackupFile) {
             packing = file.packing
             folder = file.folder
             after = file.after
+            encryptTo = file.encryptTo
+            fullEvery = file.fullEvery
             if !file.without.isEmpty { classes = Set(BundleClass.allCases).subtracting(file.without) }
         }
     }
@@ -37,6 +46,8 @@ public struct Backup {
         public var trouble: Failure?
         /// A site can be made of it.
         public var isWhole: Bool
+        /// It was there before, and nothing has changed since.
+        public var isSame = false
         public var name: String { BundlePath.split(path).name }
     }
     /// What may be taken alone: what is in flight means nothing without the rest.
@@ -64,9 +75,15 @@ public struct Backup {
         if classes.contains(.secrets) { try checkSecrets() }
         let folder = try folder(options.folder)
         _ = try BundleWriter.removeLeftovers(in: folder)
+        var form = BundleForm(options.packing)
+        form.recipients = try BackupKeys.recipients(options.encryptTo, site)
+        form.signer = try BackupKeys.signer(site)
+        // An instant of before the first look at a file: what is touched from now on is packed by the next increment.
         let now = Timestamp(nanoseconds: Clocks.wall)
+        let keys = try BackupKeys.looking(site.spool.site)
+        let base = try base(options, folder, keys, now)
         let writer = try BundleWriter(
-            in: folder, options.packing, threads: Host.processors, progress: progress)
+            in: folder, form, on: base, threads: Host.processors, progress: progress)
         do {
             let cut = try BackupCut(site, writer, bundles: folder, classes: classes)
             try cut.take()
@@ -76,7 +93,11 @@ public struct Backup {
             manifest.inFlight = cut.inFlight
             manifest.leftOut = cut.leftOut
             manifest.modes = cut.modes
-            let name = try Backup.name(now, options, in: folder)
+            if options.unlessSame, let same = try same(as: writer.manifest(manifest), options, folder, keys) {
+                try writer.abandon()
+                return same
+            }
+            let name = try Backup.name(now, options, isIncrement: base != nil, form, in: folder)
             manifest = try writer.finish(manifest, as: name, checking: checking)
             let size = try folder.status(name).size
             var made = Made(
@@ -125,18 +146,63 @@ public struct Backup {
     }
 
     /// `bobbin_20261129_020000.tar.zst`: the stamp of the guides, UTC.
-    static func name(_ now: Timestamp, _ options: Options, in folder: Directory) throws -> String {
+    static func name(
+        _ now: Timestamp, _ options: Options, isIncrement: Bool, _ form: BundleForm, in folder: Directory
+    ) throws -> String {
         let digits = now.rfc3339.prefix(19).filter { $0.isNumber }
-        let what = options.classes.map { "_" + $0.map(\.rawValue).sorted().joined(separator: "-") } ?? ""
-        let stem = "\(Backup.prefix)\(digits.prefix(8))_\(digits.suffix(6))\(what)"
-        let ending = options.packing.ending
+        let what = selection(options).isEmpty ? "" : "_" + selection(options)
+        let stem =
+            "\(Backup.prefix)\(digits.prefix(8))_\(digits.suffix(6))\(what)\(isIncrement ? "_" + increment : "")"
+        let ending = form.ending
         for number in 1...1_000 {
             let name = number == 1 ? stem + ending : "\(stem)_\(number)\(ending)"
             if try folder.statusIfPresent(name) == nil { return name }
         }
         throw BundleProblem("E-BACKUP", "there are a thousand bundles of this second")
     }
-    static let prefix = "bobbin_"
+    static let prefix = "bobbin_", increment = "increment"
+    private static func selection(_ options: Options) -> String {
+        options.classes.map { $0.map(\.rawValue).sorted().joined(separator: "-") } ?? ""
+    }
+
+    // MARK: what is there already
+
+    /// The newest bundle that stands alone, of the same classes, and surely ours: what it says of a file is believed.
+    private func base(_ options: Options, _ folder: Directory, _ keys: BundleKeys, _ now: Timestamp) throws
+        -> BundleBase?
+    {
+        guard options.isIncrement else { return nil }
+        let oldest = now.adding(.seconds(-Int64(options.fullEvery) * 86_400))
+        let found = try BackupList.newest(folder, keys) {
+            isOurs($0, options) && $0.manifest.base == nil && $0.manifest.takenAt >= oldest
+                && $0.manifest.takenAt <= now
+        }
+        return found.flatMap { BundleBase($0.manifest, name: $0.name) }
+    }
+    private func isOurs(_ row: BackupList.Row, _ options: Options) -> Bool {
+        row.manifest.spool == site.spool.id && row.selection == Backup.selection(options)
+            && row.manifest.proof.isKnown
+    }
+    /// The newest bundle of the same classes, if it has the same files.
+    private func same(
+        as manifest: BundleManifest, _ options: Options, _ folder: Directory, _ keys: BundleKeys
+    ) throws -> Made? {
+        guard let newest = try BackupList.newest(folder, keys, { isOurs($0, options) }) else { return nil }
+        struct File: Hashable {
+            var path: [UInt8]
+            var mode: UInt32
+            var hash: ContentHash
+            init(_ row: BundleManifest.Row) {
+                (path, mode, hash) = (Array(row.path.utf8), row.mode, row.hash)
+            }
+        }
+        guard Set(newest.manifest.rows.map(File.init)) == Set(manifest.rows.map(File.init)),
+            newest.manifest.modes == manifest.modes, newest.manifest.leftOut == manifest.leftOut
+        else { return nil }
+        return Made(
+            path: newest.path, manifest: newest.manifest, size: newest.size, waiting: 0,
+            isWhole: newest.isWhole, isSame: true)
+    }
     /// A clean-up, or another bundle, may be at work; what it moves would be missed.
     private static let patience = Span.seconds(1800)
 

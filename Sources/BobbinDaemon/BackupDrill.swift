@@ -23,19 +23,23 @@ public struct BackupDrill: Sendable {
     /// Of the newest whole bundle, or of one that is named; written down whatever comes of it.
     public static func perform(_ site: Site, _ path: String?) throws -> BackupDrill {
         let folder = try Backup(site).folder(BackupFile.read(site).folder)
-        let newest = try BackupList(folder).rows.first { $0.manifest.spool == site.spool.id && $0.isWhole }
+        // Of those that a restore would take.
+        let keys = try BackupKeys.of(site)
+        let newest = try BackupList(folder, BackupKeys.looking(site.spool.site)).rows.first {
+            $0.manifest.spool == site.spool.id && $0.isWhole
+        }
         guard let path = path ?? newest?.path else {
             throw BundleProblem(
                 "E-BACKUP-DRILL", "there is no bundle to try in \(folder.path)",
                 whatToDo: "Make one: bobbin backup create")
         }
-        let drill = try BackupDrill(path, in: folder)
+        let drill = try BackupDrill(path, keys, in: folder)
         try BackupFacts.note(drill, site.spool, now: Timestamp(nanoseconds: Clocks.wall))
         return drill
     }
 
     /// `path`: the bundle. The scratch site is made in `folder`.
-    public init(_ path: String, in folder: Directory) throws {
+    public init(_ path: String, _ keys: BundleKeys, in folder: Directory) throws {
         bundle = path
         let name = ".\(Host.processID)-\(Clocks.nonce()).tmp"
         let scratch = try folder.makeDirectory(name, mode: 0o700)
@@ -46,7 +50,7 @@ public struct BackupDrill: Sendable {
         let begin = Clocks.monotonic
         do {
             let place = "\(scratch.path)/site"
-            let done = try Restore(path).make(at: place)
+            let done = try Restore(path, keys).make(at: place)
             restored = Span(nanoseconds: Clocks.monotonic - begin)
             files = done.files
             try BackupDrill.quiet(Directory.open(place), done)

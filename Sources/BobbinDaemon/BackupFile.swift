@@ -5,6 +5,7 @@
 import Archives
 import Bundles
 import JobModel
+import SecretStore
 import YamlText
 
 public struct BackupFile: Hashable, Sendable {
@@ -15,10 +16,15 @@ public struct BackupFile: Hashable, Sendable {
     public var packing = Packing.zstd
     public var without: Set<BundleClass> = []
     public var keep = KeepRules()
+    /// For whom bundles are encrypted: `age1…`, or `recipients` for all of secrets/recipients.txt; nobody: they are not.
+    public var encryptTo: [String] = []
+    /// How old the bundle may be on which increments stand, before one is whole again.
+    public var fullEvery = 8
     /// A program and its arguments; `{{ bundle }}` is the new bundle's path.
     public var after: [String] = []
 
-    static let keys = ["folder", "packing", "without", "keep", "after"]
+    static let keys = ["folder", "packing", "encrypt_to", "without", "full_every", "keep", "after"]
+    static let allRecipients = "recipients"
     static let keepKeys = ["last", "days", "daily", "weekly", "monthly"]
     /// Without these a bundle is still a site.
     public static let droppable: [BundleClass] = [.secrets, .logs, .reports]
@@ -32,6 +38,12 @@ public struct BackupFile: Hashable, Sendable {
         return file
     }
 
+    /// What is wrong with a word of `encrypt_to`.
+    public static func trouble(recipient word: String) -> String? {
+        if word == allRecipients { return nil }
+        do throws(AgeProblem) { _ = try AgeRecipient(word) } catch { return error.message }
+        return nil
+    }
     private mutating func fill(_ tree: YamlNode, _ sheet: ConfigurationSheet) {
         if let folder = sheet.text(tree, "folder") {
             if folder.hasPrefix("/") {
@@ -42,6 +54,14 @@ public struct BackupFile: Hashable, Sendable {
             }
         }
         packing = sheet.choice(tree, "packing", Packing.self) ?? packing
+        for word in sheet.texts(of: tree, "encrypt_to") {
+            if let trouble = BackupFile.trouble(recipient: word), let field = tree["encrypt_to"] {
+                sheet.problem(
+                    trouble, field.start, hint: "or `recipients`: all of secrets/recipients.txt")
+            }
+            encryptTo.append(word)
+        }
+        fullEvery = sheet.integer(tree, "full_every", 1...400) ?? fullEvery
         for word in sheet.texts(of: tree, "without") {
             if let kind = BundleClass(rawValue: word), BackupFile.droppable.contains(kind) {
                 without.insert(kind)

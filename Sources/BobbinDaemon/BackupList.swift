@@ -14,22 +14,37 @@ public struct BackupList {
         public var manifest: BundleManifest
         /// A site can be made of it.
         public var isWhole: Bool { Restore.isWhole(manifest) }
+        /// The classes that were chosen, as its name says it; empty for all.
+        var selection: String {
+            let parts = name.split(separator: ".").first.map { $0.split(separator: "_").dropFirst(3) } ?? []
+            return parts.filter { Int($0) == nil && $0 != Backup.increment }.joined(separator: "_")
+        }
     }
     /// Newest first.
     public private(set) var rows: [Row] = []
     public private(set) var troubled: [(name: String, why: String)] = []
 
-    public init(_ folder: Directory) throws {
+    public init(_ folder: Directory, _ keys: BundleKeys) throws {
         for name in try folder.names().sorted() where name.hasPrefix(Backup.prefix) {
-            do {
-                let file = try folder.openForReading(name)
-                let size = try file.status().size
-                rows.append(
-                    Row(
-                        name: name, path: "\(folder.path)/\(name)", size: size,
-                        manifest: try BundleReader.manifest(file)))
-            } catch { troubled.append((name, "\(error)")) }
+            do { rows.append(try BackupList.row(name, folder, keys)) } catch {
+                troubled.append((name, "\(error)"))
+            }
         }
         rows.sort { ($1.manifest.takenAt, $1.name) < ($0.manifest.takenAt, $0.name) }
+    }
+    /// The newest, by the instant in its name, that is as it is wanted; what cannot be read is passed over.
+    static func newest(_ folder: Directory, _ keys: BundleKeys, _ isWanted: (Row) -> Bool) throws -> Row? {
+        for name in try folder.names().sorted().reversed() where name.hasPrefix(Backup.prefix) {
+            // Whoever lists them all is told of it.
+            if let row = try? row(name, folder, keys), isWanted(row) { return row }
+        }
+        return nil
+    }
+    private static func row(_ name: String, _ folder: Directory, _ keys: BundleKeys) throws -> Row {
+        let file = try folder.openForReading(name)
+        let size = try file.status().size
+        return Row(
+            name: name, path: "\(folder.path)/\(name)", size: size,
+            manifest: try BundleReader(file, keys).manifest())
     }
 }

@@ -1,6 +1,6 @@
 // What this is: the letting go of old bundles by the rules of ops/backup.yaml.
-// Owns: which bundles the rules are asked about: those of this spool, each selection of classes by itself.
-// Never: removes what is no bundle, is another site's, or cannot be read.
+// Owns: which bundles the rules are asked about: those of this spool, each selection of classes by itself; what stands on what.
+// Never: removes what is no bundle, is another site's, cannot be read, or carries one that is kept.
 // On failure: SystemError; those before it are gone, the rest is there.
 import Bundles
 import JobModel
@@ -16,33 +16,43 @@ public struct BackupPrune: Sendable {
     public let troubled: [(name: String, why: String)]
     private let folder: Directory
 
-    public init(_ folder: Directory, spool: String, _ keep: KeepRules, now: Timestamp) throws {
-        let list = try BackupList(folder)
+    public init(_ folder: Directory, _ keys: BundleKeys, spool: String, _ keep: KeepRules, now: Timestamp)
+        throws
+    {
+        let list = try BackupList(folder, keys)
         self.folder = folder
         troubled = list.troubled
         var verdicts: [String: KeepRules.Verdict] = [:]
-        let ours = list.rows.filter { $0.manifest.spool == spool }
+        let ours = list.rows.filter { $0.manifest.spool == spool && $0.manifest.proof.isKnown }
         for (_, group) in Dictionary(grouping: ours, by: { $0.selection }) {
             let judged = keep.judge(group.map(\.manifest.takenAt), now: now)
             for (row, verdict) in zip(group, judged) { verdicts[row.name] = verdict }
         }
+        // What stands on a bundle is worth nothing without it.
+        for row in ours where verdicts[row.name]?.isKept == true {
+            guard let base = row.manifest.base,
+                let under = ours.first(where: { $0.manifest.id == base.id }),
+                verdicts[under.name]?.isKept == false
+            else { continue }
+            verdicts[under.name] = .init(isKept: true, why: "\(row.name) stands on it")
+        }
         rows = list.rows.map { row in
-            Row(bundle: row, verdict: verdicts[row.name] ?? .init(isKept: true, why: "of another site"))
+            Row(
+                bundle: row,
+                verdict: verdicts[row.name]
+                    ?? .init(
+                        isKept: true,
+                        why: row.manifest.spool == spool ? "nobody known signed it" : "of another site"))
         }
     }
     /// Returns the names of what went.
     public func perform() throws -> [String] {
-        let gone = rows.filter { !$0.verdict.isKept }.map(\.bundle.name)
+        let going = rows.filter { !$0.verdict.isKept }.map(\.bundle)
+        // Increments first: cut off in the middle, none is left without what it stands on.
+        let gone = (going.filter { $0.manifest.base != nil } + going.filter { $0.manifest.base == nil }).map(
+            \.name)
         for name in gone { try folder.removeIfPresent(name) }
         if !gone.isEmpty { try folder.sync() }
         return gone
-    }
-}
-
-extension BackupList.Row {
-    /// What its name says of the classes that were chosen; empty for all.
-    fileprivate var selection: String {
-        let parts = name.split(separator: ".").first.map { $0.split(separator: "_").dropFirst(3) } ?? []
-        return parts.filter { Int($0) == nil }.joined(separator: "_")
     }
 }

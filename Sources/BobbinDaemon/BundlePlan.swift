@@ -12,7 +12,7 @@ enum BundlePlan {
     static let notState: Set<String> = [
         SpoolName.index, SpoolName.index + "-wal", SpoolName.index + "-shm", SpoolName.lock,
         SpoolName.recoveryLock, SpoolName.reporterLock, SpoolName.slots, SpoolName.runners, SpoolName.clock,
-        SpoolName.auditKey, SpoolName.restored, SpoolName.restoreRest, "intents",
+        SpoolName.auditKey, SpoolName.bundleKey, SpoolName.restored, SpoolName.restoreRest, "intents",
     ]
     /// The runner, which is none, under whose name a bundle has the runs in flight.
     static let runner = "bundle"

@@ -245,7 +245,7 @@ public struct Doctor {
         examine("bundles") { doctor in
             let file = try BackupFile.read(site)
             let folder = try Backup(site).folder(file.folder)
-            let list = try BackupList(folder)
+            let list = try BackupList(folder, BackupKeys.looking(site.spool.site))
             let now = Timestamp(nanoseconds: Clocks.wall)
             for (name, why) in list.troubled {
                 doctor.add(

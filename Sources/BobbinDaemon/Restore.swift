@@ -38,12 +38,18 @@ public struct Restore {
         "\(SpoolName.spool)/\(SpoolName.state)/\(SpoolName.restoreRest)"
     static let stagePrefix = "bobbin-restore.", keptPrefix = "before-restore."
     private let bundle: OpenFile
+    private let folder: Directory
     private let name: String
+    private let keys: BundleKeys
     private let progress: BundleWriter.Progress
 
     /// `path`: of the bundle.
-    public init(_ path: String, progress: @escaping BundleWriter.Progress = { _, _ in }) throws {
+    public init(_ path: String, _ keys: BundleKeys, progress: @escaping BundleWriter.Progress = { _, _ in })
+        throws
+    {
+        self.keys = keys
         let (folder, name) = try Directory.holding(path)
+        self.folder = folder
         do throws(SystemError) { bundle = try folder.openForReading(name) } catch {
             guard error.isMissing else { throw error }
             throw BundleProblem(
@@ -55,9 +61,30 @@ public struct Restore {
         self.name = name
         self.progress = progress
     }
-    public func manifest() throws -> BundleManifest { try BundleReader.manifest(bundle) }
-    /// Reads every byte.
-    public func verify() throws -> BundleManifest { try BundleReader.verify(bundle, progress: progress) }
+    public func manifest() throws -> BundleManifest { try reader.manifest() }
+    /// Reads every byte, also of the bundle on which it stands.
+    public func verify() throws -> BundleManifest { try reader.verify(base: openBase) }
+    private var reader: BundleReader {
+        var reader = BundleReader(bundle, keys)
+        reader.progress = progress
+        return reader
+    }
+    /// The bundle on which this one stands lies beside it, perhaps by another name.
+    private func openBase(_ base: BundleManifest.Base) throws -> OpenFile {
+        if try folder.statusIfPresent(base.name)?.kind == .regular {
+            return try folder.openForReading(base.name)
+        }
+        var keys = keys
+        keys.takesUnproved = true
+        if let found = try BackupList.newest(folder, keys, { $0.manifest.id == base.id }) {
+            return try folder.openForReading(found.name)
+        }
+        throw BundleProblem(
+            "E-RESTORE",
+            "this bundle stands on another, \(BundleProblem.shown(base.name)), which is not beside it",
+            whatToDo: "Put that one into \(folder.path). Or take a bundle that stands alone: bobbin backup ls"
+        )
+    }
     /// Reads the whole bundle, compares it with the site, and changes nothing.
     public func preview(_ extent: Extent, in site: Directory) throws -> (BundleManifest, RestorePreview) {
         let manifest = try verify()
@@ -91,7 +118,7 @@ public struct Restore {
             // An empty directory is replaced, nothing else is.
             do { try parent.renameReplacing(stageName, to: parent, name) } catch {
                 // A mount point, say. What stays after a second failure is named by `status`.
-                try? parent.removeTree(stageName)
+                try? Restore.discard(stageName, in: parent)
                 throw error
             }
             try Restore.isMade(parent.directory(name))
@@ -113,7 +140,7 @@ public struct Restore {
         _ = try site.makeDirectory(SpoolName.spool)
         var done = try staged(in: site, .everything) { stage, stageName, manifest in
             let spool = try RestoredSpool(preparing: stage, manifest, name: self.name, now: now)
-            try Restore.keepKey(site, stage)
+            try Restore.keepKeys(site, stage)
             let rest = RestoredFiles(
                 stage: stageName, kept: kept, files: manifest.rows.filter(Restore.isBeside).map(\.path))
             try RestoredFiles.check(rest.files, in: site)
@@ -195,7 +222,7 @@ public struct Restore {
             let taker = BundleStage(stage, wanted: extent.has) { manifest in
                 try Restore.check(manifest, extent, room: room)
             }
-            let manifest = try BundleReader.read(bundle, progress: progress, to: taker)
+            let manifest = try reader.read(base: openBase, to: taker)
             try Restore.setModes(manifest, in: stage)
             let spool = try prepare(stage, stageName, manifest)
             isCommitting = true
@@ -204,7 +231,7 @@ public struct Restore {
         } catch {
             // The first error is the one to tell; what stays is removed by the next restore. Behind the beginning of the
             // commit the directory has another name, or is what has to be put back by hand.
-            if !isCommitting { try? parent.removeTree(stageName) }
+            if !isCommitting { try? Restore.discard(stageName, in: parent) }
             throw error
         }
     }
@@ -257,7 +284,20 @@ public struct Restore {
         return manifest.rows.contains { $0.path == id }
     }
     private static func removeLeftovers(in parent: Directory) throws {
-        for name in try leftovers(in: parent) { try parent.removeTree(name) }
+        for name in try leftovers(in: parent) { try discard(name, in: parent) }
+    }
+    /// The mark goes last: cut off in the middle, what stays is still known as what it is.
+    private static func discard(_ name: String, in parent: Directory) throws {
+        let stage = try parent.directory(name)
+        if try stage.statusIfPresent(inTheMaking) == nil { _ = try stage.create(inTheMaking) }
+        for inner in try stage.names() where inner != inTheMaking {
+            if try stage.status(inner).kind == .directory {
+                try stage.removeTree(inner)
+            } else {
+                try stage.remove(inner)
+            }
+        }
+        try parent.removeTree(name)
     }
     /// Staging directories of ours whose makers have died.
     static func leftovers(in parent: Directory) throws -> [String] {
@@ -290,16 +330,17 @@ public struct Restore {
     private static func isBeside(_ row: BundleManifest.Row) -> Bool {
         row.kind != .taken && !row.path.hasPrefix(SpoolName.spool + "/")
     }
-    /// The key that signs the audit log's checkpoints is in no bundle; where the site has it, it stays.
-    private static func keepKey(_ site: Directory, _ stage: Directory) throws {
+    /// The keys that sign checkpoints of the audit log and bundles are in no bundle; where the site has them, they stay.
+    private static func keepKeys(_ site: Directory, _ stage: Directory) throws {
         let path = "\(SpoolName.spool)/\(SpoolName.state)"
         guard try site.statusIfPresent(SpoolName.spool) != nil,
             try site.directory(SpoolName.spool).statusIfPresent(SpoolName.state) != nil
         else { return }
         let state = try site.directory(path)
-        guard try state.statusIfPresent(SpoolName.auditKey) != nil else { return }
-        let bytes = try state.openForReading(SpoolName.auditKey).read(upTo: 64)
-        try stage.directory(path).create(SpoolName.auditKey, mode: 0o600).append(bytes)
+        for key in [SpoolName.auditKey, SpoolName.bundleKey] where try state.statusIfPresent(key) != nil {
+            let bytes = try state.openForReading(key).read(upTo: 64)
+            try stage.directory(path).create(key, mode: 0o600).append(bytes)
+        }
     }
 
     /// Nobody else begins to work meanwhile; whoever works already has them.

@@ -60,6 +60,8 @@ enum StepConnections {
                 }
                 options.classes = Set(classes)
             }
+            options.isIncrement = request.isIncrement
+            options.unlessSame = request.unlessSame
             let backup = Backup(site)
             let made = try backup.create(options)
             if let trouble = made.trouble { throw trouble }
@@ -67,7 +69,8 @@ enum StepConnections {
             if request.prune {
                 let now = Timestamp(nanoseconds: Clocks.wall)
                 pruned = try BackupPrune(
-                    backup.folder(options.folder), spool: site.spool.id, file.keep, now: now
+                    backup.folder(options.folder), BackupKeys.looking(site.spool.site),
+                    spool: site.spool.id, file.keep, now: now
                 ).perform()
             }
             let manifest = made.manifest
@@ -79,6 +82,7 @@ enum StepConnections {
                     manifest.leftOut.sorted { $0.key < $1.key }
                         .reduce(into: ValueMap()) { $0[$1.key] = .string($1.value) }),
                 "pruned": .list(pruned.map(Value.string)),
+                "base": manifest.base.map { .string($0.name) } ?? .null, "same": .bool(made.isSame),
             ]
         }
     }

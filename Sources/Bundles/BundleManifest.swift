@@ -1,6 +1,7 @@
 // What this is: the first entry of a bundle, which says all that is in it.
-// Owns: its text: a line of JSON (id, instant, spool, epoch, what was in flight …), then a line for each file in the
-//   archive's order: SHA-256, class, mode, size, time in nanoseconds, path with `%XX` for odd bytes.
+// Owns: its text: a line of JSON (id, instant, spool, epoch, what was in flight …), then a line for each file, in the
+//   archive's order: SHA-256, class, mode, size, time in nanoseconds, path with `%XX` for odd bytes; `=` before it for one
+//   that is in the bundle on which this one stands, and not here.
 // Never: trusts a text that it reads: each line must be one that it would have written.
 // On failure: BundleProblem E-ARCH with the line.
 import JobModel
@@ -29,7 +30,8 @@ public enum BundleClass: String, CaseIterable, Sendable {
 
 public struct BundleManifest: Sendable {
     public static let name = "MANIFEST"
-    static let version = 1
+    /// 1: it stands alone; 2: on another.
+    static let versions = 1...2
     /// No manifest of ours is longer; about five million files.
     static let longest = 1 << 30
 
@@ -41,6 +43,8 @@ public struct BundleManifest: Sendable {
         /// Nanoseconds since 1970.
         public var modified: Int64
         public var hash: ContentHash
+        /// Its content is in the bundle on which this one stands.
+        public var isInBase = false
 
         public init(
             path: String, kind: BundleClass, mode: UInt32, size: Int, modified: Int64, hash: ContentHash
@@ -50,6 +54,21 @@ public struct BundleManifest: Sendable {
             self.mode = mode
             self.size = size
             self.modified = modified
+            self.hash = hash
+        }
+    }
+    /// The bundle on which this one stands.
+    public struct Base: Hashable, Sendable {
+        public var id: String
+        /// As it was called; it lies beside this one.
+        public var name: String
+        public var takenAt: Timestamp
+        /// Of its manifest: no other bundle will do.
+        public var hash: ContentHash
+        public init(id: String, name: String, takenAt: Timestamp, hash: ContentHash) {
+            self.id = id
+            self.name = name
+            self.takenAt = takenAt
             self.hash = hash
         }
     }
@@ -75,6 +94,14 @@ public struct BundleManifest: Sendable {
     /// Of directories that are not for everybody to read (0755), by path.
     public var modes: [String: UInt32] = [:]
     public var rows: [Row] = []
+    /// Nil: it stands alone.
+    public var base: Base?
+
+    /// Who answers for it, as far as was asked; said of a bundle that was read, and not part of the text.
+    public var proof = BundleProof.unsigned
+    public var isEncrypted = false
+    /// Of the text that was read.
+    public internal(set) var textHash: ContentHash?
 
     public init(id: String, takenAt: Timestamp, spool: String, host: String, epoch: Int, program: String) {
         self.id = id
@@ -95,13 +122,15 @@ public struct BundleManifest: Sendable {
         }
         return sum
     }
+    /// What is here, and not in the bundle on which it stands.
+    public var own: [Row] { base == nil ? rows : rows.filter { !$0.isInBase } }
     public func count(_ kind: BundleClass) -> Int { rows.count { $0.kind == kind } }
 
     // MARK: text
 
     public var header: ValueMap {
-        [
-            "bobbin_bundle": .int(BundleManifest.version), "id": .string(id),
+        var header: ValueMap = [
+            "bobbin_bundle": .int(base == nil ? 1 : 2), "id": .string(id),
             "taken_at": .string(takenAt.rfc3339),
             "spool": .string(spool), "host": .string(host), "epoch": .int(epoch), "bobbin": .string(program),
             "files": .int(rows.count), "bytes": .int(bytes),
@@ -117,6 +146,13 @@ public struct BundleManifest: Sendable {
                 leftOut.sorted { $0.key < $1.key }.reduce(into: ValueMap()) { $0[$1.key] = .string($1.value) }
             ),
         ]
+        if let base {
+            header["base"] = .map([
+                "id": .string(base.id), "name": .string(base.name), "taken_at": .string(base.takenAt.rfc3339),
+                "manifest": .string(base.hash.text),
+            ])
+        }
+        return header
     }
     public var text: [UInt8] {
         var out = JSONText.bytes(.map(header))
@@ -126,6 +162,7 @@ public struct BundleManifest: Sendable {
         return out
     }
     private static func write(_ row: Row, _ out: inout [UInt8]) {
+        if row.isInBase { out.append(UInt8(ascii: "=")) }
         row.hash.write(&out)
         out += " \(row.kind.rawValue) \(String(row.mode, radix: 8)) \(row.size) \(row.modified) ".utf8
         for byte in row.path.utf8 {
@@ -173,6 +210,9 @@ public struct BundleManifest: Sendable {
         try BundleManifest.checkFolders(paths)
         // Whoever adds to the sum must not meet the end of numbers.
         guard self.bytes <= 1 << 60 else { throw .arch("the manifest has more bytes than any disk") }
+        guard base != nil || !rows.contains(where: \.isInBase) else {
+            throw .arch("the manifest has files of another bundle, and does not say of which")
+        }
         guard head["files"]?.intValue == rows.count, head["bytes"]?.intValue == self.bytes else {
             throw .arch("the manifest does not have the files that its first line counts")
         }
@@ -199,10 +239,10 @@ public struct BundleManifest: Sendable {
         else {
             throw .arch("this is no bundle of bobbin: its manifest does not begin as one")
         }
-        guard version == BundleManifest.version else {
+        guard versions.contains(version) else {
             throw BundleProblem(
                 "E-FORMAT",
-                "this bundle has format \(version), this program knows format \(BundleManifest.version)",
+                "this bundle has format \(version), this program knows formats up to \(versions.upperBound)",
                 whatToDo: "Use the version of bobbin that wrote it, or a newer one.")
         }
         return map
@@ -232,10 +272,19 @@ public struct BundleManifest: Sendable {
         }
         let left: ValueMap = map["left_out"]?.mapValue ?? [:]
         for entry in left.entries { manifest.leftOut[entry.key] = entry.value.text }
+        if map["bobbin_bundle"]?.intValue == 2 {
+            guard let base = map["base"]?.mapValue, let id = base["id"]?.stringValue,
+                let name = base["name"]?.stringValue, BundlePath.trouble(name) == nil, !name.contains("/"),
+                let taken = base["taken_at"]?.stringValue.flatMap(Timestamp.init(rfc3339:)),
+                let hash = base["manifest"]?.stringValue.flatMap({ ContentHash(Array($0.utf8)[...]) })
+            else { throw .arch("the first line of the manifest does not say on which bundle it stands") }
+            manifest.base = Base(id: id, name: name, takenAt: taken, hash: hash)
+        }
         return manifest
     }
 
     private static func row(_ line: ArraySlice<UInt8>) -> Row? {
+        let isInBase = line.first == UInt8(ascii: "="), line = isInBase ? line.dropFirst() : line
         let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
         func number<Whole: FixedWidthInteger>(_ part: ArraySlice<UInt8>, radix: Int = 10) -> Whole? {
             Whole(String(decoding: part, as: UTF8.self), radix: radix)
@@ -246,7 +295,9 @@ public struct BundleManifest: Sendable {
             let size: Int = number(parts[3]), (0...(1 << 50)).contains(size),
             let modified: Int64 = number(parts[4]), let path = path(parts[5])
         else { return nil }
-        return Row(path: path, kind: kind, mode: mode, size: size, modified: modified, hash: hash)
+        var row = Row(path: path, kind: kind, mode: mode, size: size, modified: modified, hash: hash)
+        row.isInBase = isInBase
+        return row
     }
     private static func path(_ bytes: ArraySlice<UInt8>) -> String? {
         var out: [UInt8] = [], rest = bytes

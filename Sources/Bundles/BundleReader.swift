@@ -1,55 +1,95 @@
-// What this is: a bundle, read: the manifest first, then every file, each held against its line.
-// Owns: the order: nothing of a file is given to anybody before its name, kind and size are those of its line.
+// What this is: a bundle, read: whose it is first, then the manifest, then every file, each held against its line.
+// Owns: the order: nothing of a manifest is read before its signature was checked, nothing of a file is given to anybody before
+//   its name, kind and size are those of its line; the bundle on which one stands, read before it.
 // Never: skips what is odd, goes on behind it, writes to disk.
 // On failure: BundleProblem E-ARCH with number and name of the entry; what was given so far is worthless.
 import Archives
 import JobModel
 import LinuxSystem
+import SecretStore
 
-public enum BundleReader {
+public struct BundleReader {
+    /// Opens the bundle on which another stands.
+    public typealias Finder = (BundleManifest.Base) throws -> OpenFile
+    private let file: OpenFile
+    private let keys: BundleKeys
+    /// Of one that was just written.
+    private var fileKey: AgeFileKey?
+    public var progress: BundleWriter.Progress = { _, _ in }
+
+    public init(_ file: OpenFile, _ keys: BundleKeys = .onlyLooking) {
+        self.file = file
+        self.keys = keys
+    }
+    init(_ file: OpenFile, _ keys: BundleKeys, _ key: AgeFileKey?) {
+        self.init(file, keys)
+        fileKey = key
+    }
+
     /// Only the manifest.
-    public static func manifest(_ file: OpenFile) throws -> BundleManifest {
-        let walk = Walk(onlyManifest: true)
-        try read(file, walk)
-        // One without files ends behind it.
-        if walk.manifest == nil { try walk.finishEntry() }
-        guard let manifest = walk.manifest else { throw BundleProblem.arch("the archive is empty") }
-        return manifest
+    public func manifest() throws -> BundleManifest {
+        let walk = Walk(keys, onlyManifest: true)
+        try read(walk)
+        return try walk.whole()
     }
-    /// Reads every byte of every file and compares it.
-    public static func verify(_ file: OpenFile, progress: @escaping BundleWriter.Progress = { _, _ in })
-        throws
-        -> BundleManifest
-    {
-        try read(file, progress: progress, to: Nobody())
-    }
+    /// Reads every byte of every file that is in it and compares it. One that stands on another: what is here.
+    public func verify() throws -> BundleManifest { try verify(wanted: nil) }
     /// The same for one that was just written: its manifest must be this text.
-    static func verify(
-        _ file: OpenFile, manifest: [UInt8], progress: @escaping BundleWriter.Progress
-    ) throws {
-        let walk = Walk(onlyManifest: false)
+    func verify(wanted: [UInt8]?) throws -> BundleManifest {
+        let walk = Walk(keys, onlyManifest: false)
         walk.progress = progress
-        walk.wanted = manifest
-        try read(file, walk)
-        _ = try walk.end()
-    }
-    /// The same, and gives the files to somebody.
-    public static func read(
-        _ file: OpenFile, progress: @escaping BundleWriter.Progress = { _, _ in }, to taker: any BundleTaker
-    ) throws -> BundleManifest {
-        let walk = Walk(onlyManifest: false)
-        walk.taker = taker
-        walk.progress = progress
-        try read(file, walk)
+        walk.wanted = wanted.map(ContentHash.init(of:))
+        try read(walk)
         return try walk.end()
     }
+    /// The same, with the bundle on which it stands, and gives the files of both to somebody: those of the older one first.
+    public func read(base find: Finder, to taker: any BundleTaker) throws -> BundleManifest {
+        let head = try manifest()
+        let walk = Walk(keys, onlyManifest: false)
+        walk.progress = progress
+        walk.wanted = head.textHash
+        walk.taker = taker
+        if let base = head.base {
+            try taker.open(head)
+            walk.isOpened = true
+            try readBase(base, head, find, taker)
+        }
+        try read(walk)
+        return try walk.end()
+    }
+    /// The same, and gives them to nobody.
+    public func verify(base find: Finder) throws -> BundleManifest { try read(base: find, to: Nobody()) }
 
-    private static func read(_ file: OpenFile, _ walk: Walk) throws {
+    private func readBase(
+        _ base: BundleManifest.Base, _ head: BundleManifest, _ find: Finder, _ taker: any BundleTaker
+    ) throws {
+        // Its manifest is named by the hash in this one: whose it is needs no other proof.
+        var keys = keys
+        keys.takesUnproved = true
+        let older = Walk(keys, onlyManifest: false)
+        older.progress = progress
+        older.wanted = base.hash
+        let part = BasePart(head, taker)
+        older.taker = part
+        try BundleReader(find(base), keys).read(older)
+        _ = try older.end()
+        if let missing = part.missing {
+            throw BundleProblem.arch(
+                "the bundle \(BundleProblem.shown(base.name)), on which this one stands, does not have \(BundleProblem.shown(missing)) as it should be"
+            )
+        }
+    }
+
+    private func read(_ walk: Walk) throws {
         do throws(ArchiveError) {
-            try ArchiveReader.read(file, .tar) {
-                walk.entry($0)
-            } piece: {
-                walk.piece($0)
+            if try isAge() {
+                try readAge(walk)
+            } else {
+                try ArchiveReader.read(file, .tar) {
+                    walk.entry($0)
+                } piece: {
+                    walk.piece($0)
+                }
             }
         } catch {
             if let problem = walk.problem { throw problem }
@@ -64,15 +104,85 @@ public enum BundleReader {
         }
         if let problem = walk.problem { throw problem }
     }
+    private func isAge() throws(ArchiveError) -> Bool {
+        do throws(SystemError) { return try AgeOpener.isAge(file) } catch { throw .file(error) }
+    }
+    private func readAge(_ walk: Walk) throws(ArchiveError) {
+        walk.isEncrypted = true
+        let opener: AgeOpener
+        do {
+            opener = try fileKey.map { try AgeOpener(file, $0) } ?? AgeOpener(file, keys.identities())
+        } catch {
+            walk.problem = BundleReader.named(error)
+            throw .stopped
+        }
+        try ArchiveReader.read(
+            from: { buffer in
+                do { return try opener.read(into: buffer) } catch {
+                    walk.problem = BundleReader.named(error)
+                    return -1
+                }
+            }, .tar
+        ) {
+            walk.entry($0)
+        } piece: {
+            walk.piece($0)
+        }
+        // The archive ends before the file does; that nothing of the file is missing is known at its end.
+        let rest = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+        defer { rest.deallocate() }
+        do { while try opener.read(into: rest) > 0 {} } catch { walk.problem = BundleReader.named(error) }
+    }
+    private static func named(_ error: any Error) -> any Error {
+        guard let age = error as? AgeProblem else { return error }
+        guard age.kind == .noMatch else {
+            return BundleProblem.arch("it cannot be decrypted: \(age.message) [\(age.kind.rawValue)]")
+        }
+        return BundleProblem(
+            "E-BUNDLE-KEY", "this bundle is encrypted, and none of the identities here opens it",
+            whatToDo: "Name a key file: --identity FILE (the recovery key, on another machine).")
+    }
     private struct Nobody: BundleTaker {
         func open(_ manifest: BundleManifest) {}
         func begin(_ row: BundleManifest.Row) {}
         func take(_ bytes: UnsafeRawBufferPointer) {}
         func end(_ row: BundleManifest.Row) {}
     }
+    /// Of the bundle below, what the one above has of it, as it has it.
+    private final class BasePart: BundleTaker {
+        private var wanted: [[UInt8]: BundleManifest.Row] = [:]
+        private let taker: any BundleTaker
+        private var isTaking = false
+        var missing: String? { wanted.values.first?.path }
+
+        init(_ head: BundleManifest, _ taker: any BundleTaker) {
+            for row in head.rows where row.isInBase { wanted[Array(row.path.utf8)] = row }
+            self.taker = taker
+        }
+        func open(_ manifest: BundleManifest) throws {
+            guard manifest.base == nil else {
+                throw BundleProblem.arch("the bundle on which this one stands does not stand alone")
+            }
+        }
+        func begin(_ row: BundleManifest.Row) throws {
+            guard var known = wanted[Array(row.path.utf8)] else { return }
+            known.isInBase = false
+            guard known == row else { return }
+            isTaking = true
+            try taker.begin(row)
+        }
+        func take(_ bytes: UnsafeRawBufferPointer) throws { if isTaking { try taker.take(bytes) } }
+        func end(_ row: BundleManifest.Row) throws {
+            guard isTaking else { return }
+            isTaking = false
+            wanted[Array(row.path.utf8)] = nil
+            try taker.end(row)
+        }
+    }
 
     /// What is between the entries; libarchive calls back for each of them.
     private final class Walk {
+        private enum Place { case nothing, manifest, note, files }
         var manifest: BundleManifest?
         var problem: (any Error)?
         var taker: any BundleTaker = Nobody()
@@ -80,20 +190,29 @@ public enum BundleReader {
         /// The entry at which it is, from 1.
         var number = 0, name = ""
         /// What the manifest must be.
-        var wanted: [UInt8]?
+        var wanted: ContentHash?
+        var isEncrypted = false
+        /// The taker knows the manifest.
+        var isOpened = false
+        private let keys: BundleKeys
         private let onlyManifest: Bool
-        private var text: [UInt8] = []
+        private var place = Place.nothing
+        private var text: [UInt8] = [], note: [UInt8] = []
         private var hash = ContentHash.Running()
         private var left = 0, bytes = 0
+        /// Lines of the manifest whose files are here, and at which of them it is.
+        private var own: [BundleManifest.Row] = [], index = -1
 
-        init(onlyManifest: Bool) { self.onlyManifest = onlyManifest }
+        init(_ keys: BundleKeys, onlyManifest: Bool) {
+            self.keys = keys
+            self.onlyManifest = onlyManifest
+        }
 
         func entry(_ entry: ArchiveReader.Entry) -> Bool {
             attempt {
                 try finishEntry()
                 number += 1
                 name = entry.name
-                if onlyManifest, number == 2 { throw ArchiveError.stopped }
                 guard number > 1 || entry.name == BundleManifest.name else {
                     throw trouble(
                         "this is no bundle of bobbin: it does not begin with \(BundleManifest.name)")
@@ -101,11 +220,15 @@ public enum BundleReader {
                 guard case .file = entry.kind else {
                     throw trouble("it is \(BundleReader.word(entry.kind)); a bundle holds files only")
                 }
-                if number == 1 { return try begin(entry) }
-                guard let manifest, number - 2 < manifest.rows.count else {
-                    throw trouble("it is not in the manifest")
+                if number == 1 { return try begin(entry, .manifest, longest: BundleManifest.longest) }
+                if number == 2, entry.name == BundleSignature.name {
+                    return try begin(entry, .note, longest: BundleSignature.longest)
                 }
-                let row = manifest.rows[number - 2]
+                if place != .files { try accept() }
+                if onlyManifest { throw ArchiveError.stopped }
+                index += 1
+                guard index < own.count else { throw trouble("it is not in the manifest") }
+                let row = own[index]
                 guard row.path.utf8.elementsEqual(entry.name.utf8) else {
                     throw trouble("the manifest has \(BundleProblem.shown(row.path)) here")
                 }
@@ -118,51 +241,72 @@ public enum BundleReader {
                 try taker.begin(row)
             }
         }
-        private func begin(_ entry: ArchiveReader.Entry) throws {
-            guard let size = entry.size, size <= BundleManifest.longest else {
-                throw trouble("the manifest is too long, or says nothing of its length")
+        private func begin(_ entry: ArchiveReader.Entry, _ place: Place, longest: Int) throws {
+            guard let size = entry.size, size <= longest else {
+                throw trouble("it is too long, or says nothing of its length")
             }
+            self.place = place
             left = size
-            text.reserveCapacity(min(size, 16 << 20))
+            if place == .manifest { text.reserveCapacity(min(size, 16 << 20)) }
         }
         func piece(_ bytes: UnsafeRawBufferPointer) -> Bool {
             attempt {
                 guard bytes.count <= left else { throw trouble("it has more bytes than it says") }
                 left -= bytes.count
-                if number == 1 { return text += bytes }
+                switch place {
+                case .nothing: return
+                case .manifest: return text += bytes
+                case .note: return note += bytes
+                case .files: break
+                }
                 hash.update(bytes)
                 try taker.take(bytes)
                 self.bytes += bytes.count
-                progress(number - 2, self.bytes)
+                progress(index + 1, self.bytes)
             }
         }
-        func finishEntry() throws {
-            guard number > 0 else { return }
+        private func finishEntry() throws {
             guard left == 0 else { throw trouble("it ends \(left) bytes too early") }
-            if number == 1 {
-                guard wanted.map({ $0 == text }) ?? true else {
-                    throw trouble("it was read back otherwise than it was written")
-                }
-                let manifest = try BundleManifest(text)
-                text = []
-                self.manifest = manifest
-                if !onlyManifest { try taker.open(manifest) }
-                return
-            }
-            guard let row = manifest?.rows[number - 2] else { return }
+            guard place == .files else { return }
+            let row = own[index]
             guard hash.end() == row.hash else { throw trouble("its content is not the one that was packed") }
             try taker.end(row)
         }
-        func end() throws -> BundleManifest {
-            try finishEntry()
+        /// All of manifest and note is there: whose is it, and what does it say.
+        private func accept() throws {
+            if let wanted, ContentHash(of: text) != wanted {
+                throw trouble("the manifest is not the one that it should be")
+            }
+            let proof = try BundleSignature.judge(place == .note ? note : nil, text, keys)
+            var manifest = try BundleManifest(text)
+            manifest.proof = proof
+            manifest.isEncrypted = isEncrypted
+            manifest.textHash = ContentHash(of: text)
+            text = []
+            self.manifest = manifest
+            own = manifest.own
+            place = .files
+            if !onlyManifest, !isOpened { try taker.open(manifest) }
+        }
+        /// The manifest; one without files ends behind it.
+        func whole() throws -> BundleManifest {
+            guard number > 0 else { throw BundleProblem.arch("the archive is empty") }
+            if place != .files {
+                guard left == 0 else { throw trouble("it ends \(left) bytes too early") }
+                try accept()
+            }
             guard let manifest else { throw BundleProblem.arch("the archive is empty") }
-            guard number - 1 == manifest.rows.count else {
+            return manifest
+        }
+        func end() throws -> BundleManifest {
+            if place == .files { try finishEntry() }
+            let manifest = try whole()
+            guard index + 1 == own.count else {
                 throw BundleProblem.arch(
-                    "the archive ends behind \(number - 1) of \(manifest.rows.count) files")
+                    "the archive ends behind \(index + 1) of \(own.count) files")
             }
             return manifest
         }
-        /// At the end of a look at the manifest alone.
         private func attempt(_ body: () throws -> Void) -> Bool {
             do { try body() } catch ArchiveError.stopped { return false } catch {
                 problem = error

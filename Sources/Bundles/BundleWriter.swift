@@ -1,11 +1,31 @@
-// What this is: the making of a bundle: files are packed as they come, the manifest is written when all of them are known,
-//   and stands before them all the same.
+// What this is: the making of a bundle: files are packed as they come, the manifest is written and signed when all of them are
+//   known, and stands before them all the same.
 // Owns: a working directory of its own, hidden, beside the bundles; the order: packed, synced, read back whole, renamed, synced.
-// Never: gives a bundle its name before every byte of it was read back; replaces one.
+// Never: gives a bundle its name before every byte of it was read back; replaces one; has in the clear on that disk, at any
+//   time, what is to be encrypted.
 // On failure: BundleProblem or SystemError; `abandon` (and the next bundle's beginning) removes what was begun.
+import AccessControl
 import Archives
 import JobModel
 import LinuxSystem
+import SecretStore
+
+/// How a bundle is made.
+public struct BundleForm: Sendable {
+    public var packing: Packing
+    /// For whom it is encrypted; nobody: it is not.
+    public var recipients: [AgeRecipient] = []
+    /// Who signs it, and as whom.
+    public var signer: (key: SigningKey, name: String)?
+    public init(_ packing: Packing) { self.packing = packing }
+
+    /// Its own reading back takes its own signature and no other.
+    fileprivate var keys: BundleKeys {
+        guard let signer else { return .onlyLooking }
+        return BundleKeys(trusted: [NoteVerifier(name: signer.name, signer.key.publicBytes)]) { [] }
+    }
+    public var ending: String { packing.ending + (recipients.isEmpty ? "" : ".age") }
+}
 
 public final class BundleWriter {
     /// What is to be known while it goes on: files and bytes so far.
@@ -17,9 +37,11 @@ public final class BundleWriter {
     private let folder: Directory
     public let workName: String
     private let work: Directory
-    private let body: OpenFile
+    private let body: BundleBody
     private let tar: TarWriter
-    private let packing: Packing
+    private let form: BundleForm
+    /// The bundle on which this one stands.
+    private let base: BundleBase?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BundleWriter.atOnce, alignment: 16)
     public private(set) var rows: [BundleManifest.Row] = []
     /// By their bytes: names that only look the same are two names.
@@ -31,16 +53,20 @@ public final class BundleWriter {
     private let progress: Progress
 
     /// `folder`: where the bundle will be.
-    public init(in folder: Directory, _ packing: Packing, threads: Int, progress: @escaping Progress) throws {
+    public init(
+        in folder: Directory, _ form: BundleForm, on base: BundleBase? = nil, threads: Int,
+        progress: @escaping Progress
+    ) throws {
         self.folder = folder
-        self.packing = packing
+        self.form = form
+        self.base = base
         self.progress = progress
         workName = ".\(Host.processID)-\(Clocks.nonce())\(BundleWriter.ending)"
         work = try folder.makeDirectory(workName, mode: 0o700)
-        let body = try work.create("body", mode: 0o600)
+        let body = try BundleBody(in: work, isSealed: !form.recipients.isEmpty)
         self.body = body
         do throws(ArchiveError) {
-            tar = try TarWriter(packing, threads: threads) { bytes throws(SystemError) in
+            tar = try TarWriter(form.packing, threads: threads) { bytes throws(SystemError) in
                 try body.append(bytes)
             }
         } catch { throw BundleProblem.failed("the packing cannot begin", error) }
@@ -74,6 +100,10 @@ public final class BundleWriter {
         -> Int
     {
         let status = try file.status()
+        if let row = base?.row(path, kind, status) {
+            try claim(path)
+            return note(row)
+        }
         let size = wholeLines ? try lineEnd(file, status.size) : status.size
         if size <= buffer.count {
             let read = try fill(file, size)
@@ -98,12 +128,16 @@ public final class BundleWriter {
         try claim(path)
         var hash = ContentHash.Running()
         hash.update(content)
+        let row = BundleManifest.Row(
+            path: path, kind: kind, mode: BundleWriter.safe(mode), size: content.count, modified: modified,
+            hash: hash.end())
+        if let known = base?.row(row) { return note(known) }
         try pack(path) { () throws(ArchiveError) in
-            try tar.begin(path, size: content.count, mode: BundleWriter.safe(mode), modified: modified)
+            try tar.begin(path, size: row.size, mode: row.mode, modified: modified)
             if !content.isEmpty { try tar.write(content) }
             try tar.end()
         }
-        return note(path, kind, content.count, BundleWriter.safe(mode), modified, hash.end())
+        return note(row)
     }
     private func stream(
         _ path: String, _ kind: BundleClass, _ file: OpenFile, _ size: Int, _ status: FileStatus
@@ -133,14 +167,13 @@ public final class BundleWriter {
         }
         bytes -= size
         try pack(path) { () throws(ArchiveError) in try tar.end() }
-        return note(path, kind, size, mode, status.modified, hash.end())
+        return note(
+            .init(
+                path: path, kind: kind, mode: mode, size: size, modified: status.modified, hash: hash.end()))
     }
-    private func note(
-        _ path: String, _ kind: BundleClass, _ size: Int, _ mode: UInt32, _ modified: Int64,
-        _ hash: ContentHash
-    ) -> Int {
-        rows.append(.init(path: path, kind: kind, mode: mode, size: size, modified: modified, hash: hash))
-        bytes += size
+    private func note(_ row: BundleManifest.Row) -> Int {
+        rows.append(row)
+        bytes += row.size
         progress(rows.count, bytes)
         return rows.count - 1
     }
@@ -160,7 +193,7 @@ public final class BundleWriter {
         }
     }
     /// No rights for groups and others to write, and none beyond rights.
-    private static func safe(_ mode: UInt32) -> UInt32 { mode & 0o755 }
+    static func safe(_ mode: UInt32) -> UInt32 { mode & 0o755 }
 
     private func fill(_ file: OpenFile, _ size: Int) throws -> UnsafeRawBufferPointer {
         var count = 0
@@ -186,39 +219,99 @@ public final class BundleWriter {
 
     // MARK: the end
 
+    /// What would be written.
+    public func manifest(_ manifest: BundleManifest) -> BundleManifest {
+        var manifest = manifest
+        manifest.rows = rows
+        manifest.leftOut.merge(notes) { known, _ in known }
+        manifest.base = base?.reference
+        return manifest
+    }
     /// Puts the manifest before the rest, reads all of it back, and only then gives it its name.
     public func finish(_ manifest: BundleManifest, as name: String, checking: () -> Void) throws
         -> BundleManifest
     {
         try pack("the end") { () throws(ArchiveError) in try tar.finish() }
-        var manifest = manifest
-        manifest.rows = rows
-        manifest.leftOut.merge(notes) { known, _ in known }
+        try body.finish()
+        var manifest = self.manifest(manifest)
         let text = manifest.text
-        let piece: [UInt8]
-        do throws(ArchiveError) {
-            piece = try TarWriter.piece(
-                [
-                    TarWriter.Small(
-                        BundleManifest.name, text, mode: 0o600, modified: manifest.takenAt.nanoseconds)
-                ], packing)
-        } catch { throw BundleProblem.failed("the manifest cannot be packed", error) }
-        let whole = try work.create("bundle", mode: 0o600)
-        try whole.append(piece)
-        var offset = 0
-        while true {
-            let count = try body.read(into: buffer, from: offset)
-            guard count > 0 else { break }
-            try whole.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-            offset += count
-        }
-        try work.remove("body")
-        try whole.sync()
+        let fileKey = try write(text, modified: manifest.takenAt.nanoseconds)
         checking()
-        try BundleReader.verify(work.openForReading("bundle"), manifest: text, progress: progress)
+        var reader = BundleReader(try work.openForReading("bundle"), form.keys, fileKey)
+        reader.progress = progress
+        let read = try reader.verify(wanted: text)
+        (manifest.proof, manifest.isEncrypted) = (read.proof, read.isEncrypted)
         try work.rename("bundle", to: folder, name)
         try folder.sync()
         try abandon()
         return manifest
+    }
+    /// Manifest, note and body, one behind the other. Returns what opens it, if it is encrypted.
+    private func write(_ text: [UInt8], modified: Int64) throws -> AgeFileKey? {
+        var front = [TarWriter.Small(BundleManifest.name, text, mode: 0o600, modified: modified)]
+        if let signer = form.signer {
+            let note = try BundleSignature.note(text, signer.key, as: signer.name)
+            front.append(TarWriter.Small(BundleSignature.name, note, mode: 0o600, modified: modified))
+        }
+        let piece: [UInt8]
+        do throws(ArchiveError) { piece = try TarWriter.piece(front, form.packing) } catch {
+            throw BundleProblem.failed("the manifest cannot be packed", error)
+        }
+        let whole = try work.create("bundle", mode: 0o600)
+        var sealer: AgeSealer?
+        if !form.recipients.isEmpty { sealer = try AgeSealer(to: form.recipients) { try whole.append($0) } }
+        func append(_ bytes: UnsafeRawBufferPointer) throws {
+            try sealer.map { try $0.write(bytes) } ?? whole.append(bytes)
+        }
+        try piece.withUnsafeBytes(append)
+        try body.read(by: buffer, append)
+        try sealer?.finish()
+        try work.remove(BundleBody.name)
+        try whole.sync()
+        return sealer?.fileKey
+    }
+}
+
+/// What is packed before the manifest is known: in a file, and, if the bundle will be encrypted, encrypted for this process alone.
+private final class BundleBody {
+    static let name = "body"
+    private let file: OpenFile
+    private let sealer: AgeSealer?
+
+    init(in work: Directory, isSealed: Bool) throws {
+        let file = try work.create(BundleBody.name, mode: 0o600)
+        self.file = file
+        guard isSealed, let nobody = AgeIdentity.generate().recipient else {
+            sealer = nil
+            return
+        }
+        sealer = try AgeSealer(to: [nobody]) { try file.append($0) }
+    }
+    func append(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        guard let sealer else { return try file.append(bytes) }
+        do { try sealer.write(bytes) } catch let error as SystemError { throw error } catch {
+            // The cipher refuses nothing that it is given here; what it says stays in the label.
+            throw SystemError("encrypt", "\(error)", errno: 5)
+        }
+    }
+    func finish() throws { try sealer?.finish() }
+    func read(by buffer: UnsafeMutableRawBufferPointer, _ take: (UnsafeRawBufferPointer) throws -> Void)
+        throws
+    {
+        if let sealer {
+            let opener = try AgeOpener(file, sealer.fileKey)
+            while true {
+                let count = try opener.read(into: buffer)
+                if count == 0 { return }
+                try take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            }
+        }
+        var offset = 0
+        while true {
+            let count = try file.read(into: buffer, from: offset)
+            guard count > 0 else { return }
+            try take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            offset += count
+        }
     }
 }

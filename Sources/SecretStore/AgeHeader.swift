@@ -13,7 +13,7 @@ struct AgeStanza: Hashable, Sendable {
 struct AgeHeader: Sendable {
     static let version = Array("age-encryption.org/v1\n".utf8)
     /// A header that is longer is no header: nobody has so many recipients.
-    private static let longest = 1 << 20
+    static let longest = 1 << 20
     private static let width = 64
 
     var stanzas: [AgeStanza]

@@ -26,6 +26,7 @@ public enum SpoolName {
     public static let audit = "audit"
     public static let backups = "backups"
     public static let auditKey = "audit.key"
+    public static let bundleKey = "bundle.key"
     /// Says of which bundle this spool was made.
     public static let restored = "restored.json"
     /// What a restore has still to put back beside the spool.

@@ -10,6 +10,8 @@ public struct BackupRequest: Sendable {
     /// Classes; empty: everything.
     public var only: [String]
     public var prune: Bool
+    public var isIncrement: Bool
+    public var unlessSame: Bool
 }
 
 struct BackupStep: StepAction {
@@ -22,12 +24,21 @@ struct BackupStep: StepAction {
             Parameter(
                 "prune", .flag, default: .bool(true),
                 "let those go that `keep` of ops/backup.yaml does not keep"),
+            Parameter(
+                "increment", .flag, default: .bool(false),
+                "only what the newest bundle of these classes that stands alone does not have, if it is young enough (`full_every`)"
+            ),
+            Parameter(
+                "unless_same", .flag, default: .bool(false),
+                "make none where the newest bundle of these classes has the same files"),
         ],
         outputs: [
             ("path", "the bundle"), ("id", "its id"), ("files", "how many are in it"), ("bytes", "unpacked"),
             ("packed_bytes", "the bundle's size"), ("in_flight", "runs that had not ended"),
             ("left_out", "files that are not in it, with the reason"),
             ("pruned", "names of bundles that went"),
+            ("base", "the bundle on which it stands; null: it stands alone"),
+            ("same", "whether it was there before, and has the same files"),
         ],
         example: "backup: {prune: true}", effect: .writesFiles)
     var type: StepType { BackupStep.table }
@@ -39,7 +50,8 @@ struct BackupStep: StepAction {
         return try make(
             BackupRequest(
                 site: context.baseDirectory, only: (arguments["only"]?.listValue ?? []).map(\.text),
-                prune: arguments.flag("prune")))
+                prune: arguments.flag("prune"), isIncrement: arguments.flag("increment"),
+                unlessSame: arguments.flag("unless_same")))
     }
 }
 

@@ -36,7 +36,7 @@ import Testing
         throws
         -> BundleManifest
     {
-        let writer = try BundleWriter(in: folder, packing, threads: 2) { _, _ in }
+        let writer = try BundleWriter(in: folder, BundleForm(packing), threads: 2) { _, _ in }
         for (index, file) in files.enumerated() {
             if index % 2 == 0 {
                 try writer.add(file.0, .config, bytes: file.1, mode: 0o600, modified: Int64(index))
@@ -55,10 +55,10 @@ import Testing
         let made = try make(folder.directory, packing)
         let bundle = try folder.directory.openForReading("bundle")
         #expect(try folder.listing() == ["bundle", "source", "stage"])
-        #expect(try BundleReader.manifest(bundle).text == made.text)
+        #expect(try BundleReader(bundle).manifest().text == made.text)
         #expect(made.rows.map(\.mode) == [0o600, 0o644, 0o600, 0o644, 0o600, 0o644, 0o600, 0o644, 0o600])
-        let read = try BundleReader.read(
-            bundle, to: BundleStage(stage, wanted: { $0.path != "ops/one" }, check: { _ in }))
+        let read = try BundleReader(bundle).read(
+            base: noBase, to: BundleStage(stage, wanted: { $0.path != "ops/one" }, check: { _ in }))
         #expect(read.epoch == 2 && read.spool == "SPOOL" && read.rows == made.rows)
         for (path, content) in BundleTests.files {
             let found = FileManager.default.contents(atPath: folder.path + "/stage/" + path)
@@ -91,7 +91,7 @@ import Testing
         try file.append([UInt8](repeating: 7, count: 3 << 20))
         let source = try folder.directory.openForReading("log")
         var isCut = false
-        let writer = try BundleWriter(in: folder.directory, .none, threads: 1) { _, _ in
+        let writer = try BundleWriter(in: folder.directory, BundleForm(.none), threads: 1) { _, _ in
             if !isCut { ftruncate(file.fd, 1 << 21) }
             isCut = true
         }
@@ -105,23 +105,23 @@ import Testing
         let made = try writer.finish(BundleTests.head, as: "bundle", checking: {})
         #expect(made.rows.map(\.size) == [3 << 20, 1, 1])
         #expect(made.leftOut["spool/log/x"]?.contains("from byte 2097152 on there are zeros") == true)
-        #expect(try BundleReader.verify(folder.directory.openForReading("bundle")).rows.count == 3)
+        #expect(try BundleReader(folder.directory.openForReading("bundle")).verify().rows.count == 3)
     }
 
     @Test("a bundle without files is one") func empty() throws {
         let folder = try Folder(in: "/dev/shm")
         for packing in Packing.allCases {
-            let writer = try BundleWriter(in: folder.directory, packing, threads: 1) { _, _ in }
+            let writer = try BundleWriter(in: folder.directory, BundleForm(packing), threads: 1) { _, _ in }
             _ = try writer.finish(BundleTests.head, as: "b\(packing)", checking: {})
             let bundle = try folder.directory.openForReading("b\(packing)")
-            #expect(try BundleReader.manifest(bundle).rows.isEmpty)
-            #expect(try BundleReader.verify(bundle).rows.isEmpty)
+            #expect(try BundleReader(bundle).manifest().rows.isEmpty)
+            #expect(try BundleReader(bundle).verify().rows.isEmpty)
         }
     }
 
     @Test("only whole lines of what is being written") func wholeLines() throws {
         let folder = try Folder(in: "/dev/shm")
-        let writer = try BundleWriter(in: folder.directory, .none, threads: 1) { _, _ in }
+        let writer = try BundleWriter(in: folder.directory, BundleForm(.none), threads: 1) { _, _ in }
         for (name, text, size) in [("a", "one\ntwo", 4), ("b", "half", 0), ("c", "x\n", 2), ("d", "", 0)] {
             try folder.put(name, text)
             let row = try writer.add(
@@ -155,7 +155,7 @@ import Testing
             }
             if outcome.error == nil, !names.contains("bundle") { throw Wrong("told, but not there") }
             guard names.contains("bundle") else { return }
-            let manifest = try BundleReader.verify(world.folder.directory.openForReading("bundle"))
+            let manifest = try BundleReader(world.folder.directory.openForReading("bundle")).verify()
             guard manifest.rows.map(\.path) == files.map(\.0) else { throw Wrong("not all of it") }
         }
         #expect(points > 300)

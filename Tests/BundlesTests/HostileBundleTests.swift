@@ -249,7 +249,9 @@ import Testing
     }
 
     private func refusal(_ folder: Folder, _ taker: any BundleTaker) throws -> BundleProblem? {
-        do { _ = try BundleReader.read(folder.directory.openForReading("bundle"), to: taker) } catch let
+        do {
+            _ = try BundleReader(folder.directory.openForReading("bundle")).read(base: noBase, to: taker)
+        } catch let
             problem as BundleProblem
         {
             return problem
@@ -268,8 +270,8 @@ import Testing
                 Entry(name: forged.files[2].path, content: forged.files[2].content, mode: "0006777")
             ]
             try folder.directory.create("bundle").append(try forged.bytes(packing))
-            _ = try BundleReader.read(
-                folder.directory.openForReading("bundle"),
+            _ = try BundleReader(folder.directory.openForReading("bundle")).read(
+                base: noBase,
                 to: BundleStage(stage, wanted: { _ in true }, check: { _ in }))
             for file in forged.files {
                 let found = try Directory.open(folder.path + "/stage/ops")
@@ -289,7 +291,7 @@ import Testing
             let file = try folder.directory.create(name)
             try file.append(bytes)
             defer { try? folder.directory.remove(name) }
-            _ = try BundleReader.read(folder.directory.openForReading(name), to: taker)
+            _ = try BundleReader(folder.directory.openForReading(name)).read(base: noBase, to: taker)
             return taker.files
         }
         let whole = try contents(good, "good")

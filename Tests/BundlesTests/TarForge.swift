@@ -2,7 +2,10 @@
 // Owns: the header of 512 bytes and its checksum.
 // Never: uses libarchive: what it would not write is what is wanted.
 // On failure: cannot fail.
+import LinuxSystem
+
 @testable import Archives
+@testable import Bundles
 
 struct TarForge {
     struct Entry {
@@ -61,3 +64,6 @@ struct TarForge {
         try packing.packed(entries.flatMap(\.bytes) + [UInt8](repeating: 0, count: 1024))
     }
 }
+
+/// For bundles that stand alone.
+func noBase(_ base: BundleManifest.Base) throws -> OpenFile { throw BundleProblem("E-TEST", "none") }

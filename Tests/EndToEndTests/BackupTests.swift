@@ -60,7 +60,7 @@ import YamlText
 
             // Beside it, while it works on.
             let beside = TestSite.freshPath()
-            let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+            let made = try Program.call(["backup", "restore", bundle, "--to", beside, "--site", site.path])
             #expect(
                 made.code == 0 && made.out.contains("2 runs were unfinished and are held"), "\(made.both)")
             let other = try TestSite(
@@ -179,7 +179,9 @@ import YamlText
             for (bundle, before, after) in bundles {
                 let beside = TestSite.freshPath()
                 defer { Disk.removeTree(beside) }
-                let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+                let made = try Program.call([
+                    "backup", "restore", bundle, "--to", beside, "--site", site.path,
+                ])
                 try #require(made.code == 0, "\(made.both)")
                 var places: [Int: [String]] = [:]
                 func note(_ name: String, _ place: String) {
@@ -411,7 +413,9 @@ import YamlText
                     && !bytes.contains("hunter2"))
             let beside = TestSite.freshPath()
             defer { Disk.removeTree(beside) }
-            #expect(try Program.call(["backup", "restore", bundle, "--to", beside]).code == 0)
+            #expect(
+                try Program.call(["backup", "restore", bundle, "--to", beside, "--site", site.path]).code == 0
+            )
             let opened = try Program.call(
                 ["secrets", "check", "--site", beside], environment: ["BOBBIN_IDENTITY": spare])
             #expect(opened.code == 0, "\(opened.both)")
@@ -428,8 +432,8 @@ import YamlText
             for length in [0, 1, 100, bytes.count / 2, bytes.count - 40] {
                 try Disk.write(Array(bytes.prefix(length)), to: broken)
                 for verb in [
-                    ["verify", broken], ["restore", broken, "--site", site.path],
-                    ["restore", broken, "--to", TestSite.freshPath()],
+                    ["verify", broken, "--site", site.path], ["restore", broken, "--site", site.path],
+                    ["restore", broken, "--to", TestSite.freshPath(), "--site", site.path],
                 ] {
                     let outcome = try Program.call(["backup"] + verb)
                     #expect(
@@ -580,7 +584,7 @@ import YamlText
             let beside = TestSite.freshPath()
             defer { Disk.removeTree(beside) }
             let bundle = "\(folder)/\(Disk.names(folder)[0])"
-            let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+            let made = try Program.call(["backup", "restore", bundle, "--to", beside, "--site", site.path])
             try #require(made.code == 0, "\(made.both)")
             let there = ["high_priority", "background"].flatMap { Disk.names("\(beside)/spool/\($0)/p5") }
             #expect(there.sorted() == (1...count).map { "m\($0).yaml" }.sorted())
@@ -636,7 +640,9 @@ import YamlText
             // What was not for everybody is not.
             let beside = TestSite.freshPath()
             defer { Disk.removeTree(beside) }
-            #expect(try Program.call(["backup", "restore", bundle, "--to", beside]).code == 0)
+            #expect(
+                try Program.call(["backup", "restore", bundle, "--to", beside, "--site", site.path]).code == 0
+            )
             for root in [site.path, beside] {
                 for (path, mode) in [
                     ("templates/sub", 0o750), ("spool", 0o700), ("secrets", 0o700), ("ops", 0o755),
@@ -704,7 +710,9 @@ import YamlText
             let bundle = try create(site, "--to", site.outside(""))
             let beside = TestSite.freshPath()
             defer { Disk.removeTree(beside) }
-            #expect(try Program.call(["backup", "restore", bundle, "--to", beside]).code == 0)
+            #expect(
+                try Program.call(["backup", "restore", bundle, "--to", beside, "--site", site.path]).code == 0
+            )
             let there = "\(beside)/spool/.bobbin/once/\(folder)"
             #expect(Disk.text("\(there)/\(name)")?.split(separator: " ").count == 3)
             #expect(Disk.text("\(there)/\(name)")?.hasPrefix("\(words[0]) \(words[1]) ") == true)

@@ -18,7 +18,7 @@ private let rooms: [String: Set<String>] = [
     "AccessControl": ["JobModel", "LinuxSystem", "Crypto"],
     "Triggers": ["JobModel", "LinuxSystem", "Crypto"],
     "Archives": ["LinuxSystem", "CArchive"],
-    "Bundles": ["JobModel", "LinuxSystem", "Archives", "Crypto"],
+    "Bundles": ["JobModel", "LinuxSystem", "Archives", "AccessControl", "SecretStore", "Crypto"],
     "Databases": ["JobModel", "GRDB", "GRDBSQLite", "Foundation"],
     "RunHistory": ["JobModel", "GRDB", "Foundation"],
     "Reporting": ["JobModel"],

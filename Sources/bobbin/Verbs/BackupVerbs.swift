@@ -2,6 +2,7 @@
 // Owns: what is told about a bundle; the progress on a terminal.
 // Never: brings anything back without having said where; asks questions: `--dry-run` answers them before.
 // On failure: 65 for a bundle that is none or was changed; what it was about is in the sentence.
+import AccessControl
 import Archives
 import ArgumentParser
 import BobbinDaemon
@@ -22,6 +23,7 @@ struct BackupVerb: ParsableCommand {
             """,
         subcommands: [
             Create.self, List.self, Show.self, Verify.self, RestoreVerb.self, Prune.self, Drill.self,
+            Key.self,
         ])
 
     struct Create: ParsableCommand {
@@ -30,7 +32,8 @@ struct BackupVerb: ParsableCommand {
             abstract: "Make a bundle, read it back, and only then say that it is there.",
             discussion: """
                   bobbin backup create
-                  bobbin backup create --only config --only secrets --to /mnt/usb
+                  bobbin backup create --increment
+                  bobbin backup create --only config --only secrets --to /mnt/usb --encrypt-to recipients
                 Runs go on meanwhile; those in flight are listed in it. Its name appears when every byte was read back and compared.
                 """)
         @Option(help: ArgumentHelp("Only this class of files (again for more).", valueName: "class"))
@@ -43,6 +46,14 @@ struct BackupVerb: ParsableCommand {
         var to: String?
         @Option(help: "zstd, gzip or none; without it as ops/backup.yaml says, else zstd.") var packing:
             Packing?
+        @Option(
+            help: ArgumentHelp(
+                "Encrypt for this age1… key, or `recipients`: all of secrets/recipients.txt (again for more).",
+                valueName: "key"))
+        var encryptTo: [String] = []
+        @Flag(help: "Only what the newest bundle that stands alone does not have.") var increment = false
+        @Flag(help: "Make none where the newest bundle of these classes has the same files.")
+        var unlessSame = false
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
 
@@ -55,13 +66,23 @@ struct BackupVerb: ParsableCommand {
             return try Set(BundleClass.allCases)
                 .subtracting(without.map { try BackupText.read($0, BackupFile.droppable, "--without") })
         }
-        func validate() throws { _ = try classes() }
+        func validate() throws {
+            _ = try classes()
+            for word in encryptTo {
+                if let trouble = BackupFile.trouble(recipient: word) {
+                    throw ValidationError("--encrypt-to: \(trouble)")
+                }
+            }
+        }
 
         func run() throws {
             let site = try site.openOwn()
             var options = Backup.Options(try BackupFile.read(site))
             options.classes = try classes() ?? options.classes
             options.packing = packing ?? options.packing
+            if !encryptTo.isEmpty { options.encryptTo = encryptTo }
+            options.isIncrement = increment
+            options.unlessSame = unlessSame
             options.folder = try to.map { try BackupText.path($0) } ?? options.folder
             let line = ProgressLine("packed")
             let made = try Backup(site).create(options, progress: line.show) { line.begin("checked") }
@@ -70,10 +91,15 @@ struct BackupVerb: ParsableCommand {
                 return Terminal.print(json: .map(BackupText.fields(made.manifest, made.path, made.size)))
             }
             let manifest = made.manifest
+            if made.isSame {
+                return print("\(Terminal.escape(made.path)): nothing has changed since; none was made")
+            }
             print("\(Terminal.escape(made.path)): ok, verified")
-            print(
-                "  \(manifest.rows.count) files, \(BackupText.size(manifest.bytes)), packed \(BackupText.size(made.size))"
-            )
+            print("  \(BackupText.contents(manifest)), packed \(BackupText.size(made.size))")
+            print("  \(BackupText.proof(manifest))")
+            if increment, manifest.base == nil {
+                print("  it stands alone: there was no young one to stand on")
+            }
             if !manifest.inFlight.isEmpty || made.waiting > 0 {
                 print("  in flight: \(manifest.inFlight.count) runs, \(made.waiting) drops wait")
             }
@@ -98,10 +124,13 @@ struct BackupVerb: ParsableCommand {
             help: ArgumentHelp("Directory; without it ops/backups.", valueName: "dir"), completion: .directory
         )
         var folder: String?
+        @OptionGroup var keys: IdentityOption
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
-            let bundles = try BackupList(BackupText.folder(folder, site))
+            let around = try site.pathIfAny().map { try Directory.open($0) }
+            let bundles = try BackupList(
+                BackupText.folder(folder, site), BackupKeys.looking(around, keys.given()))
             if json.json {
                 return Terminal.print(
                     json: .list(
@@ -114,7 +143,7 @@ struct BackupVerb: ParsableCommand {
             for row in bundles.rows {
                 let age = Terminal.age(Terminal.now.since(row.manifest.takenAt))
                 print(
-                    "\(Terminal.escape(row.name))  \(age) ago  \(BackupText.size(row.size))  \(row.manifest.rows.count) files, \(row.manifest.inFlight.count) runs in flight"
+                    "\(Terminal.escape(row.name))  \(age) ago  \(BackupText.size(row.size))  \(row.manifest.rows.count) files, \(row.manifest.inFlight.count) runs in flight\(BackupText.remark(row.manifest))"
                 )
             }
         }
@@ -172,7 +201,9 @@ struct BackupVerb: ParsableCommand {
         func run() throws {
             let site = try self.site.openOwn()
             let prune = try BackupPrune(
-                BackupText.folder(folder, self.site), spool: site.spool.id, BackupFile.read(site).keep,
+                BackupText.folder(folder, self.site),
+                BackupKeys.looking(Directory.open(site.path)), spool: site.spool.id,
+                BackupFile.read(site).keep,
                 now: Terminal.now)
             let gone =
                 dryRun ? prune.rows.filter { !$0.verdict.isKept }.map(\.bundle.name) : try prune.perform()
@@ -198,6 +229,24 @@ struct BackupVerb: ParsableCommand {
         }
     }
 
+    struct Key: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "key", abstract: "The key by which bundles of this site are known elsewhere.",
+            discussion: """
+                  bobbin backup key
+                Keep the line with the recovery key: on a new machine, restore takes it as --trust. A line of another machine in
+                ops/backup.pub makes this site take that one's bundles.
+                """)
+        @OptionGroup var site: SiteOption
+        @OptionGroup var json: JSONFlag
+        func run() throws {
+            let signer = try BackupKeys.signer(site.openOwn())
+            let line = NoteVerifier(name: signer.name, signer.key.publicBytes).text
+            if json.json { return Terminal.print(json: .map(["key": .string(line)])) }
+            print(line)
+        }
+    }
+
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "show", abstract: "What a bundle says of itself: its manifest.",
@@ -205,16 +254,21 @@ struct BackupVerb: ParsableCommand {
                 "  bobbin backup show FILE --files\nOnly the manifest is read; `verify` reads the rest.")
         @Argument(help: "The bundle.", completion: .file()) var file: String
         @Flag(help: "Each file: hash, class, size, path.") var files = false
+        @OptionGroup var keys: IdentityOption
+        @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
-            let manifest = try Restore(file).manifest()
+            let around = try BackupText.site(of: file, site)
+            let manifest = try Restore(file, BackupKeys.looking(around, keys.given())).manifest()
             if json.json {
                 return Terminal.print(json: .map(BackupText.fields(manifest, file, nil, files: files)))
             }
             for line in BackupText.lines(manifest) { print(line) }
             guard files else { return }
             for row in manifest.rows {
-                print("\(row.hash.text)  \(row.kind.rawValue)  \(row.size)  \(Terminal.escape(row.path))")
+                print(
+                    "\(row.hash.text)  \(row.kind.rawValue)  \(row.size)  \(Terminal.escape(row.path))\(row.isInBase ? "  (in its base)" : "")"
+                )
             }
         }
     }
@@ -225,15 +279,22 @@ struct BackupVerb: ParsableCommand {
             abstract: "Read every byte of bundles and compare it with their manifests.",
             discussion: "  bobbin backup verify ops/backups/*.tar.zst")
         @Argument(help: "Bundles.", completion: .file()) var files: [String]
+        @OptionGroup var keys: KeyOptions
+        @OptionGroup var site: SiteOption
         func run() throws {
             var code = Exit.ok
             for file in files {
                 let line = ProgressLine("checked")
                 do {
-                    let manifest = try Restore(file, progress: line.show).verify()
+                    let around = try BackupText.site(of: file, site)
+                    let keys = try BackupKeys.of(
+                        around, keys.given(), configured: BackupKeys.configured(around))
+                    let restore = try Restore(file, keys, progress: line.show)
+                    line.total = try restore.manifest().bytes
+                    let manifest = try restore.verify()
                     line.end()
                     print(
-                        "\(Terminal.escape(file)): ok, \(manifest.rows.count) files, \(BackupText.size(manifest.bytes)), taken at \(manifest.takenAt.rfc3339)"
+                        "\(Terminal.escape(file)): ok, \(BackupText.contents(manifest)), taken at \(manifest.takenAt.rfc3339), \(BackupText.proof(manifest))"
                     )
                 } catch {
                     line.end()
@@ -266,6 +327,7 @@ struct BackupVerb: ParsableCommand {
             false
         @Flag(name: .customLong("continue"), help: "Go on where a restore was cut off behind its exchange.")
         var goesOn = false
+        @OptionGroup var keys: KeyOptions
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
 
@@ -296,9 +358,14 @@ struct BackupVerb: ParsableCommand {
             if goesOn { return try goOn() }
             guard let file else { return }
             let line = ProgressLine("read")
-            let restore = try Restore(file, progress: line.show)
+            // What is put into a site must be of a key that this one knows.
+            let around = try to == nil ? place() : BackupText.site(of: file, site)
+            let restore = try Restore(
+                file, BackupKeys.of(around, keys.given(), configured: BackupKeys.configured(around)),
+                progress: line.show)
             let done: Restore.Done
             do {
+                line.total = try restore.manifest().bytes
                 if let to {
                     done = try restore.make(at: to)
                 } else {
@@ -412,6 +479,24 @@ enum BackupText {
         let site = try site.openOwn()
         return try Backup(site).folder(BackupFile.read(site).folder)
     }
+    /// Whose keys a bundle is held against: those of the site in whose ops/backups it lies, if that is surely our own; else of
+    /// the site that is named, or around here.
+    static func site(of bundle: String, _ option: SiteOption) throws -> Directory? {
+        let parts = (Host.realPath(bundle) ?? bundle).split(separator: "/")
+        if option.site == nil, parts.count > 3, parts.suffix(3).dropLast() == ["ops", "backups"] {
+            let path = "/" + parts.dropLast(3).joined(separator: "/")
+            // Whatever is wrong with it: then it does not count.
+            if let site = try? Directory.open(path), let ops = try? site.directory("ops"),
+                try [site, ops].allSatisfy({
+                    let status = try $0.status()
+                    return status.uid == ProcessSetup.uid && status.mode & 0o022 == 0
+                }), try site.statusIfPresent(SpoolName.spool)?.kind == .directory
+            {
+                return site
+            }
+        }
+        return try option.pathIfAny().map { try Directory.open($0) }
+    }
     static func read(_ word: String, _ known: [BundleClass], _ option: String) throws -> BundleClass {
         if let kind = BundleClass(rawValue: word), known.contains(kind) { return kind }
         let words = known.map(\.rawValue)
@@ -434,6 +519,9 @@ enum BackupText {
     {
         var fields = manifest.header
         fields["path"] = .string(path)
+        fields["signed_by"] = manifest.proof.signer.map { .string($0.text) } ?? .null
+        fields["signer_known"] = .bool(manifest.proof.isKnown)
+        fields["encrypted"] = .bool(manifest.isEncrypted)
         if let size { fields["packed_bytes"] = .int(size) }
         if files {
             fields["rows"] = .list(
@@ -446,12 +534,37 @@ enum BackupText {
         }
         return fields
     }
+    static func contents(_ manifest: BundleManifest) -> String {
+        guard manifest.base != nil else { return "\(manifest.rows.count) files, \(size(manifest.bytes))" }
+        let own = manifest.own
+        return
+            "\(own.count) files, \(size(own.reduce(0) { $0 + $1.size })), and \(manifest.rows.count - own.count) of the bundle on which it stands"
+    }
+    /// Whose it is, and for whom.
+    static func proof(_ manifest: BundleManifest) -> String {
+        let signed =
+            switch manifest.proof {
+            case .unsigned: "NOT SIGNED"
+            case .unknown(let key): "signed by a key that is NOT KNOWN here: \(key.text)"
+            case .known(let key): "signed by \(key.name)"
+            }
+        return signed + (manifest.isEncrypted ? ", encrypted" : "")
+    }
+    /// Of one that is not as the others.
+    static func remark(_ manifest: BundleManifest) -> String {
+        (manifest.base.map { ", stands on \(Terminal.escape($0.name))" } ?? "")
+            + (manifest.proof.isKnown
+                ? "" : manifest.proof == .unsigned ? ", NOT SIGNED" : ", of an unknown key")
+    }
     static func lines(_ manifest: BundleManifest) -> [String] {
         var lines = [
             "bundle \(Terminal.escape(manifest.id)), taken at \(manifest.takenAt.rfc3339) on \(Terminal.escape(manifest.host)) by bobbin \(Terminal.escape(manifest.program))",
             "spool \(Terminal.escape(manifest.spool)), restored \(manifest.epoch) times before",
-            "\(manifest.rows.count) files, \(size(manifest.bytes))",
+            contents(manifest), proof(manifest),
         ]
+        if let base = manifest.base {
+            lines.append("stands on \(Terminal.escape(base.name)), taken at \(base.takenAt.rfc3339)")
+        }
         for kind in BundleClass.allCases {
             let rows = manifest.rows.filter { $0.kind == kind }
             if !rows.isEmpty {
@@ -472,8 +585,45 @@ enum BackupText {
     }
 }
 
+/// Whose bundles count beside those that a site knows.
+struct IdentityOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The key file that opens encrypted bundles; without it that of the site.", valueName: "file"),
+        completion: .file())
+    var identity: String?
+    func given() -> GivenKeys {
+        var given = GivenKeys()
+        given.identity = identity
+        return given
+    }
+}
+struct KeyOptions: ParsableArguments {
+    @OptionGroup var identity: IdentityOption
+    @Option(
+        help: ArgumentHelp(
+            "Take bundles of this key as well: a line of `bobbin backup key` of the machine that made them.",
+            valueName: "key"))
+    var trust: [String] = []
+    @Flag(help: "Take also what nobody signed, and what a key signed that nobody knows.") var unsigned = false
+
+    func given() throws -> GivenKeys {
+        var given = identity.given()
+        given.takesUnproved = unsigned
+        given.trusted = try trust.map {
+            guard let key = NoteVerifier($0) else {
+                throw ValidationError("--trust: `\($0.prefix(40))` is no key of bundles (name+id+key)")
+            }
+            return key
+        }
+        return given
+    }
+}
+
 /// How far it is, on a terminal; nothing where nobody looks.
 private final class ProgressLine {
+    /// Bytes that there will be, where that is known.
+    var total: Int?
     private var word: String
     private let isShown = isatty(2) == 1
     private var last: Int64 = 0, begin = Clocks.monotonic
@@ -487,7 +637,14 @@ private final class ProgressLine {
         guard isShown, now - last > 200_000_000 else { return }
         last = now
         let rate = Double(bytes) / max(0.001, Double(now - begin) / 1e9)
-        write("\r\u{1B}[K\(word) \(files) files, \(BackupText.size(bytes)), \(BackupText.size(Int(rate)))/s")
+        var left = ""
+        if let total, total > bytes, rate > 0 {
+            let seconds = Int64(Double(total - bytes) / rate) + 1
+            left = ", \(bytes * 100 / total) %, \(ResultFile.brief(.seconds(seconds))) left"
+        }
+        write(
+            "\r\u{1B}[K\(word) \(files) files, \(BackupText.size(bytes)), \(BackupText.size(Int(rate)))/s\(left)"
+        )
     }
     func end() { if isShown, last > 0 { write("\r\u{1B}[K") } }
     private func write(_ text: String) { StandardError.write(text) }

@@ -1,0 +1,130 @@
+// What this is: with what the bundles of a site are signed and opened, and whose count on it.
+// Owns: `.bobbin/bundle.key` (which is in no bundle), `ops/backup.pub`: its public half, and those of other machines; for whom
+//   a bundle is encrypted.
+// Never: takes a key from a bundle that was not accepted by one that was known before.
+// On failure: BundleProblem; a line of ops/backup.pub that is no key is named.
+import AccessControl
+import Bundles
+import JobModel
+import LinuxSystem
+import SecretStore
+import SpoolQueue
+
+/// What somebody says beside what a site knows.
+public struct GivenKeys: Sendable {
+    /// Whose bundles count as well.
+    public var trusted: [NoteVerifier] = []
+    /// Also those of nobody, and of keys that nobody knows.
+    public var takesUnproved = false
+    /// A key file for encrypted bundles.
+    public var identity: String?
+    public init() {}
+}
+
+public enum BackupKeys {
+    static let publicFile = "backup.pub"
+    public static let path = "ops/backup.pub"
+    private static let head =
+        "# Whose bundles this site takes back: its own first; add those of other machines (bobbin backup key). Docs: BACKUP.md\n"
+
+    /// The key that signs, made on its first use; its public half is then in ops/backup.pub.
+    public static func signer(_ site: Site) throws -> (key: SigningKey, name: String) {
+        let key = try SigningKey(SpoolName.bundleKey, in: site.spool.state)
+        let name = "bobbin/\(site.spool.id)/bundles"
+        let own = NoteVerifier(name: name, key.publicBytes)
+        let ops = try site.spool.site.directory("ops")
+        guard try !listed(ops).contains(own) else { return (key, name) }
+        var bytes = try text(ops) ?? Array(head.utf8)
+        if let last = bytes.last, last != 0x0A { bytes.append(0x0A) }
+        try AtomicFile.write(
+            bytes + Array("\(own.text)\n".utf8), to: publicFile, in: ops, existing: .replace)
+        return (key, name)
+    }
+
+    /// What a site knows, and what somebody says besides. `site`: nil where there is none.
+    public static func of(_ site: Directory?, _ given: GivenKeys = GivenKeys(), configured: String? = nil)
+        throws
+        -> BundleKeys
+    {
+        var trusted = Set(given.trusted)
+        // A site that has lost its spool has the file still.
+        if let site, try site.statusIfPresent("ops")?.kind == .directory {
+            trusted.formUnion(try listed(site.directory("ops")))
+        }
+        let path = given.identity ?? IdentityFile.path(configured: configured)
+        let isNamed = given.identity != nil
+        return BundleKeys(trusted: trusted, takesUnproved: given.takesUnproved) {
+            do { return try IdentityFile.read(path, outside: nil, isPrivate: !isNamed) } catch let error
+                as SecretProblem
+            {
+                throw BundleProblem(
+                    "E-BUNDLE-KEY", "this bundle is encrypted: \(error.message)",
+                    whatToDo: "Name a key file: --identity FILE (the recovery key, on another machine).")
+            }
+        }
+    }
+    static func of(_ site: Site, _ given: GivenKeys = GivenKeys()) throws -> BundleKeys {
+        try of(site.spool.site, given, configured: site.configuration().secrets.identity)
+    }
+    /// To look at bundles, whoever made them.
+    public static func looking(_ site: Directory?, _ given: GivenKeys = GivenKeys()) throws -> BundleKeys {
+        var given = given
+        given.takesUnproved = true
+        return try of(site, given, configured: configured(site))
+    }
+    /// A site that is broken has none.
+    public static func configured(_ site: Directory?) -> String? {
+        site.flatMap { try? Site(path: $0.path).configuration().secrets.identity }
+    }
+
+    private static func text(_ ops: Directory) throws(SystemError) -> [UInt8]? {
+        guard try ops.statusIfPresent(publicFile) != nil else { return nil }
+        return try ops.openForReading(publicFile).read(upTo: 1 << 20)
+    }
+    private static func listed(_ ops: Directory) throws -> Set<NoteVerifier> {
+        var found: Set<NoteVerifier> = []
+        let lines = String(decoding: try text(ops) ?? [], as: UTF8.self).split(
+            separator: "\n", omittingEmptySubsequences: false)
+        for (index, line) in lines.enumerated() {
+            let line = line.trimmed
+            if line.isEmpty || line.hasPrefix("#") { continue }
+            guard let key = NoteVerifier(line) else {
+                throw BundleProblem(
+                    "E-BACKUP", "\(path):\(index + 1): this is no key of bundles",
+                    whatToDo: "One line of `bobbin backup key` for each machine; `#` begins a comment.")
+            }
+            found.insert(key)
+        }
+        return found
+    }
+
+    /// For whom a bundle is encrypted: those that are named, and this site, which reads its bundles back.
+    static func recipients(_ words: [String], _ site: Site) throws -> [AgeRecipient] {
+        guard !words.isEmpty else { return [] }
+        let files = SecretFiles(try site.spool.site.directory(SpoolName.secrets))
+        var found: [String] = []
+        for word in words {
+            found += word == BackupFile.allRecipients ? try files.recipients().compactMap(\.text) : [word]
+        }
+        let own: [String]
+        do {
+            own = try IdentityFile.read(
+                IdentityFile.path(configured: site.configuration().secrets.identity), outside: nil
+            ).compactMap { $0.recipient?.text }
+        } catch let error as SecretProblem {
+            throw BundleProblem(
+                "E-BACKUP-RECOVERY", "this site could not read its own encrypted bundles: \(error.message)",
+                whatToDo: "Make a key for it: bobbin secrets keygen. Or leave out encrypt_to.")
+        }
+        guard !Set(found).subtracting(own).isEmpty else {
+            throw BundleProblem(
+                "E-BACKUP-RECOVERY",
+                "the bundle would be encrypted for this machine only: with it, it would be lost",
+                whatToDo:
+                    "Make a second key and keep it elsewhere: bobbin secrets keygen --output FILE; it is then one of the recipients."
+            )
+        }
+        if Set(found).isDisjoint(with: own), let first = own.first { found.append(first) }
+        return try Set(found).sorted().map { try AgeRecipient($0) }
+    }
+}

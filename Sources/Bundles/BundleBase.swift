@@ -1,0 +1,45 @@
+// What this is: the bundle on which a new one stands: what it has need not be packed again.
+// Owns: the rule by which a file counts as the one that is in it.
+// Never: takes a file for unchanged by its size and time alone: those anybody can set; has anything of what is in flight.
+// On failure: nil: the file is packed.
+import JobModel
+import LinuxSystem
+
+public struct BundleBase {
+    public let reference: BundleManifest.Base
+    private var rows: [[UInt8]: BundleManifest.Row] = [:]
+    private let before: Int64
+    /// A file's time comes from a clock that ticks every few milliseconds, and may be behind by one.
+    private static let margin: Int64 = 1_000_000_000
+
+    /// Nil for one that stands on another itself, and for one that was not read from a file.
+    public init?(_ manifest: BundleManifest, name: String) {
+        guard manifest.base == nil, let hash = manifest.textHash else { return nil }
+        reference = .init(id: manifest.id, name: name, takenAt: manifest.takenAt, hash: hash)
+        before = manifest.takenAt.nanoseconds - BundleBase.margin
+        for row in manifest.rows where ![.work, .journal, .taken].contains(row.kind) {
+            rows[Array(row.path.utf8)] = row
+        }
+    }
+
+    /// The line of a file that is the same as it was: nobody has written, renamed or otherwise touched it since before the
+    /// bundle was begun (its ctime, which only the kernel sets), and size, time and mode are those of the line. Not of
+    /// what people write: a directory that takes another's place brings files whose ctime tells nothing.
+    func row(_ path: String, _ kind: BundleClass, _ status: FileStatus) -> BundleManifest.Row? {
+        guard ![.config, .secrets].contains(kind), status.changed < before,
+            let row = rows[Array(path.utf8)], row.kind == kind, row.size == status.size,
+            row.modified == status.modified, row.mode == BundleWriter.safe(status.mode)
+        else { return nil }
+        return inherited(row)
+    }
+    /// The line of a file that was read and found to be the same.
+    func row(_ read: BundleManifest.Row) -> BundleManifest.Row? {
+        guard let row = rows[Array(read.path.utf8)], row == read else { return nil }
+        return inherited(row)
+    }
+    private func inherited(_ row: BundleManifest.Row) -> BundleManifest.Row {
+        var row = row
+        row.isInBase = true
+        return row
+    }
+}
