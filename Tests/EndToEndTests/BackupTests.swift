@@ -422,6 +422,174 @@ import YamlText
         }
     }
 
+    /// The clock is put on: what was touched in the second before a bundle begins counts as touched behind it.
+    private func create(_ site: TestSite, hours: Int, _ options: String...) throws -> Outcome {
+        try Program.call(
+            ["backup", "create", "--site", site.path] + options,
+            environment: ["BOBBIN_CLOCK_OFFSET": "\(hours * 3600)"])
+    }
+
+    @Test("an increment has what is new, and is brought back with what it stands on") func increments() throws
+    {
+        try TestSite.use { site in
+            for name in ["kept", "changed", "gone"] {
+                try Disk.write("\(name): one\n", to: "\(site.path)/templates/\(name).yaml")
+            }
+            try site.up()
+            try site.drop("a.yaml", job(["log: x"]))
+            try site.result(of: "a.yaml")
+            try site.stop()
+            // None to stand on: it stands alone.
+            let first = try create(site, hours: 1, "--increment")
+            try #require(first.code == 0 && first.out.contains("it stands alone"), "\(first.both)")
+            let full = String(first.out.prefix { $0 != ":" })
+            try Disk.write("changed: two\n", to: "\(site.path)/templates/changed.yaml")
+            Disk.remove("\(site.path)/templates/gone.yaml")
+            try Disk.write("more: one\n", to: "\(site.path)/templates/more.yaml")
+            try site.up()
+            try site.drop("b.yaml", job(["log: x"]))
+            try site.result(of: "b.yaml")
+            try site.stop()
+            let second = try create(site, hours: 2, "--increment")
+            try #require(second.code == 0 && second.out.contains(" of the bundle on which it stands"))
+            let bundle = String(second.out.prefix { $0 != ":" })
+            #expect(bundle.hasSuffix("_increment.tar.zst"))
+            let shown = try json(Program.call(["backup", "show", bundle, "--files", "--json"]))
+            #expect(full.hasSuffix(try #require(shown["base"]?.text("name"))))
+            let rows = try #require(shown["rows"]?.items)
+            func isInBase(_ ending: String) -> String? {
+                rows.first { $0.text("path")?.hasSuffix(ending) == true }?.text("in_base")
+            }
+            #expect(isInBase("kept.yaml") == "true" && isInBase("changed.yaml") == "false")
+            #expect(isInBase("~a.yaml") == "true" && isInBase("~b.yaml") == "false")
+            #expect(isInBase("more.yaml") == "false" && isInBase("gone.yaml") == nil)
+
+            let beside = TestSite.freshPath(), elsewhere = site.outside("moved")
+            defer { Disk.removeTree(beside) }
+            let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+            #expect(made.code == 0, "\(made.both)")
+            for part in ["templates", "spool/done", "spool/runs"] {
+                #expect(tree("\(beside)/\(part)") == tree("\(site.path)/\(part)"), "\(part)")
+            }
+            // What it stands on is not there, is there by another name, is another one.
+            try Disk.move(full, to: elsewhere)
+            for verb in [["verify", bundle], ["restore", bundle, "--to", TestSite.freshPath()]] {
+                let alone = try Program.call(["backup"] + verb)
+                #expect(alone.code != 0 && alone.err.contains("which is not beside it"), "\(alone.both)")
+            }
+            try Disk.move(elsewhere, to: full.replacing(".tar.zst", with: "_moved.tar.zst"))
+            #expect(try Program.call(["backup", "verify", bundle]).code == 0)
+            try Disk.move(full.replacing(".tar.zst", with: "_moved.tar.zst"), to: full)
+            // The rules keep one; what it stands on stays.
+            try Disk.write("keep: {last: 1, days: 0, monthly: 0}\n", to: "\(site.path)/ops/backup.yaml")
+            let third = try create(site, hours: 3, "--increment")
+            try #require(third.code == 0, "\(third.both)")
+            let told = try Program.call(
+                ["backup", "prune", "--site", site.path],
+                environment: ["BOBBIN_CLOCK_OFFSET": "\(4 * 3600)"])
+            #expect(told.out.contains("stands on it") && told.out.contains("1 went, 2 kept"), "\(told.both)")
+            #expect(Disk.exists(full) && !Disk.exists(bundle))
+            #expect(try site.bobbin("backup", "ls").out.contains(", stands on bobbin_"))
+            // Too old to stand on.
+            let late = try create(site, hours: 24 * 9, "--increment")
+            #expect(late.code == 0 && late.out.contains("it stands alone"), "\(late.both)")
+            let drill = try site.bobbin("backup", "drill")
+            #expect(drill.code == 0, "\(drill.both)")
+        }
+    }
+
+    @Test("a bundle of the configuration is made when it has changed, and not else") func unlessSame() throws
+    {
+        try TestSite.use { site in
+            func make() throws -> Outcome {
+                try site.bobbin("backup", "create", "--only", "config", "--unless-same")
+            }
+            let folder = "\(site.path)/ops/backups"
+            #expect(try make().out.contains("ok, verified"))
+            // The line of its own key came into ops/backup.pub before the first was begun.
+            #expect(try make().out.contains("nothing has changed since"))
+            #expect(Disk.names(folder).count == 1)
+            try Disk.write("a: 1\n", to: "\(site.path)/templates/a.yaml")
+            #expect(try make().out.contains("ok, verified"))
+            #expect(try make().out.contains("nothing has changed since"))
+            chmod("\(site.path)/templates/a.yaml", 0o600)
+            #expect(try make().out.contains("ok, verified"))
+            Disk.remove("\(site.path)/templates/a.yaml")
+            #expect(try make().out.contains("ok, verified"))
+            #expect(try make().out.contains("nothing has changed since"))
+            #expect(Disk.names(folder).count == 4)
+            // Another selection is another row of bundles.
+            #expect(try site.bobbin("backup", "create", "--only", "reports").code == 0)
+            #expect(try make().out.contains("nothing has changed since"))
+        }
+    }
+
+    @Test("encrypted and signed: on a new machine it takes the recovery key, and the word whose bundle it is")
+    func anotherMachine() throws {
+        try TestSite.use { site in
+            let key = TestSite.freshPath(), spare = TestSite.freshPath(), beside = TestSite.freshPath()
+            defer { for path in [key, spare, beside] { Disk.removeTree(path) } }
+            let here = ["BOBBIN_IDENTITY": key], nowhere = ["HOME": site.outside("home")]
+            func call(_ words: [String], _ environment: [String: String]) throws -> Outcome {
+                try Program.call(words, environment: environment)
+            }
+            let create = [
+                "backup", "create", "--site", site.path, "--to", site.outside(""), "--encrypt-to",
+                "recipients",
+            ]
+            let none = try call(create, nowhere)
+            #expect(none.code == 69 && none.err.contains("bobbin secrets keygen"), "\(none.both)")
+            for file in [key, spare] {
+                let alone = try call(create, here)
+                #expect(alone.code == 69 && alone.err.contains("[E-BACKUP-RECOVERY]"), "\(alone.both)")
+                #expect(
+                    try call(["secrets", "keygen", "--output", file, "--site", site.path], [:]).code == 0)
+            }
+            try Disk.write("a: 1\n", to: "\(site.path)/templates/a.yaml")
+            let made = try call(create, here)
+            try #require(made.code == 0 && made.out.contains(", encrypted\n"), "\(made.both)")
+            let bundle = String(made.out.prefix { $0 != ":" })
+            #expect(bundle.hasSuffix(".tar.zst.age"))
+            #expect(try call(["backup", "verify", bundle, "--site", site.path], here).code == 0)
+            let line = try #require(
+                site.bobbin("backup", "key").out.split(separator: "\n").first.map(String.init))
+
+            // The other machine: neither the site nor its identity.
+            let restore = ["backup", "restore", bundle, "--to", beside]
+            let locked = try call(restore, nowhere)
+            #expect(locked.code == 69 && locked.err.contains("--identity FILE"), "\(locked.both)")
+            let unknown = try call(restore + ["--identity", spare], nowhere)
+            #expect(unknown.code == 69 && unknown.err.contains(line) && unknown.err.contains("--trust KEY"))
+            #expect(!Disk.exists(beside))
+            let wrong = try call(restore + ["--identity", spare, "--trust", "me+00000000+AAAA"], nowhere)
+            #expect(wrong.code == 2 && wrong.err.contains("no key of bundles"), "\(wrong.both)")
+            let back = try call(restore + ["--identity", spare, "--trust", line], nowhere)
+            #expect(back.code == 0, "\(back.both)")
+            #expect(Disk.text("\(beside)/templates/a.yaml") == "a: 1\n")
+            // The key that signs did not come with it; whose bundles count did.
+            #expect(!Disk.exists("\(beside)/spool/.bobbin/bundle.key"))
+            let own = try call(["backup", "create", "--site", beside], nowhere)
+            #expect(own.code == 0, "\(own.both)")
+            #expect(Disk.lines("\(beside)/ops/backup.pub").count == 3)
+            #expect(
+                try call(["backup", "verify", bundle, "--identity", spare, "--site", beside], nowhere).code
+                    == 0)
+            let foreign = String(own.out.prefix { $0 != ":" })
+            let refused = try site.bobbin("backup", "restore", foreign, "--only", "config")
+            #expect(refused.code == 69 && refused.err.contains("[E-SIGNED]"), "\(refused.both)")
+            #expect(try site.bobbin("backup", "restore", foreign, "--only", "config", "--unsigned").code == 0)
+            // Changed on its way: whatever is trusted.
+            var bytes = try #require(Disk.bytes(foreign))
+            bytes[bytes.count / 2] ^= 1
+            try Disk.write(bytes, to: foreign)
+            let changed = try site.bobbin("backup", "restore", foreign, "--only", "config", "--unsigned")
+            #expect(changed.code == 65 && changed.err.contains("[E-ARCH]"), "\(changed.both)")
+            try Disk.write("nonsense\n", to: "\(site.path)/ops/backup.pub")
+            let pub = try site.bobbin("backup", "create", "--only", "config")
+            #expect(pub.code == 69 && pub.err.contains("ops/backup.pub:1"), "\(pub.both)")
+        }
+    }
+
     @Test("what is no bundle is refused, and says so") func noBundle() throws {
         try TestSite.use { site in
             let bundle = try create(site)

@@ -529,6 +529,7 @@ enum BackupText {
                     .map([
                         "path": .string($0.path), "class": .string($0.kind.rawValue), "bytes": .int($0.size),
                         "sha256": .string($0.hash.text), "mode": .string(String($0.mode, radix: 8)),
+                        "in_base": .bool($0.isInBase),
                     ])
                 })
         }
@@ -607,6 +608,7 @@ struct KeyOptions: ParsableArguments {
     var trust: [String] = []
     @Flag(help: "Take also what nobody signed, and what a key signed that nobody knows.") var unsigned = false
 
+    func validate() throws { _ = try given() }
     func given() throws -> GivenKeys {
         var given = identity.given()
         given.takesUnproved = unsigned
