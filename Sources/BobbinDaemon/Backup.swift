@@ -174,8 +174,9 @@ public struct Backup {
         guard options.isIncrement else { return nil }
         let oldest = now.adding(.seconds(-Int64(options.fullEvery) * 86_400))
         let found = try BackupList.newest(folder, keys) {
+            // What is to be encrypted does not stand on what is not.
             isOurs($0, options) && $0.manifest.base == nil && $0.manifest.takenAt >= oldest
-                && $0.manifest.takenAt <= now
+                && $0.manifest.takenAt <= now && $0.manifest.isEncrypted == !options.encryptTo.isEmpty
         }
         return found.flatMap { BundleBase($0.manifest, name: $0.name) }
     }
