@@ -390,8 +390,13 @@ final class BackupCut {
         _ directory: Directory, _ path: String, _ kind: BundleClass, except: Set<String> = []
     ) throws {
         guard classes.contains(kind) else { return }
-        for name in try directory.names().sorted() where !except.contains(name) {
+        let entries = try directory.entries().sorted { $0.name < $1.name }
+        for (name, isFile) in entries where !except.contains(name) {
             let inner = "\(path)/\(name)"
+            if isFile {
+                try pack(directory, name, inner, kind)
+                continue
+            }
             // Gone since it was listed.
             guard let status = try directory.statusIfPresent(name) else { continue }
             switch status.kind {
@@ -433,8 +438,9 @@ final class BackupCut {
             return nil
         }
         guard let file = try open(directory, name, path) else { return nil }
-        guard try file.status().kind == .regular else {
-            leaveOut(path, "a \(try file.status().kindName)")
+        let status = try file.status()
+        guard status.kind == .regular else {
+            leaveOut(path, "a \(status.kindName)")
             return nil
         }
         guard BundlePlan.kind(path) == kind else {
@@ -447,7 +453,7 @@ final class BackupCut {
         }
         let isLog = [".jsonl", ".log", ".ledger"].contains { name.hasSuffix($0) }
         return try writer.add(
-            path, kind, file, wholeLines: isLog && [.history, .audit, .journal].contains(kind))
+            path, kind, file, status, wholeLines: isLog && [.history, .audit, .journal].contains(kind))
     }
     private func open(_ directory: Directory, _ name: String, _ path: String) throws -> OpenFile? {
         if let trouble = BundlePath.trouble(path) {

@@ -32,19 +32,23 @@ public struct BackupList {
         }
         rows.sort { ($1.manifest.takenAt, $1.name) < ($0.manifest.takenAt, $0.name) }
     }
-    /// The newest, by the instant in its name, that is as it is wanted; what cannot be read is passed over.
+    /// The newest, by the instant in its name, that is as it is wanted; what cannot be read is passed over. It is asked for by
+    /// its first line: a row has no files then.
     static func newest(_ folder: Directory, _ keys: BundleKeys, _ isWanted: (Row) -> Bool) throws -> Row? {
         for name in try folder.names().sorted().reversed() where name.hasPrefix(Backup.prefix) {
             // Whoever lists them all is told of it.
-            if let row = try? row(name, folder, keys), isWanted(row) { return row }
+            guard let row = try? row(name, folder, keys, onlyHead: true), isWanted(row) else { continue }
+            return try self.row(name, folder, keys)
         }
         return nil
     }
-    private static func row(_ name: String, _ folder: Directory, _ keys: BundleKeys) throws -> Row {
+    private static func row(
+        _ name: String, _ folder: Directory, _ keys: BundleKeys, onlyHead: Bool = false
+    ) throws -> Row {
         let file = try folder.openForReading(name)
         let size = try file.status().size
         return Row(
             name: name, path: "\(folder.path)/\(name)", size: size,
-            manifest: try BundleReader(file, keys).manifest())
+            manifest: try onlyHead ? BundleReader(file, keys).head() : BundleReader(file, keys).manifest())
     }
 }

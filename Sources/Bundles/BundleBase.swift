@@ -7,7 +7,7 @@ import LinuxSystem
 
 public struct BundleBase {
     public let reference: BundleManifest.Base
-    private var rows: [[UInt8]: BundleManifest.Row] = [:]
+    private var rows: [BundlePath.Key: BundleManifest.Row] = [:]
     private let before: Int64
     /// A file's time comes from a clock that ticks every few milliseconds, and may be behind by one.
     private static let margin: Int64 = 1_000_000_000
@@ -17,8 +17,9 @@ public struct BundleBase {
         guard manifest.base == nil, let hash = manifest.textHash else { return nil }
         reference = .init(id: manifest.id, name: name, takenAt: manifest.takenAt, hash: hash)
         before = manifest.takenAt.nanoseconds - BundleBase.margin
+        rows.reserveCapacity(manifest.rows.count)
         for row in manifest.rows where ![.work, .journal, .taken].contains(row.kind) {
-            rows[Array(row.path.utf8)] = row
+            rows[BundlePath.Key(row.path)] = row
         }
     }
 
@@ -27,14 +28,14 @@ public struct BundleBase {
     /// what people write: a directory that takes another's place brings files whose ctime tells nothing.
     func row(_ path: String, _ kind: BundleClass, _ status: FileStatus) -> BundleManifest.Row? {
         guard ![.config, .secrets].contains(kind), status.changed < before,
-            let row = rows[Array(path.utf8)], row.kind == kind, row.size == status.size,
+            let row = rows[BundlePath.Key(path)], row.kind == kind, row.size == status.size,
             row.modified == status.modified, row.mode == BundleWriter.safe(status.mode)
         else { return nil }
         return inherited(row)
     }
     /// The line of a file that was read and found to be the same.
     func row(_ read: BundleManifest.Row) -> BundleManifest.Row? {
-        guard let row = rows[Array(read.path.utf8)], row == read else { return nil }
+        guard let row = rows[BundlePath.Key(read.path)], row == read else { return nil }
         return inherited(row)
     }
     private func inherited(_ row: BundleManifest.Row) -> BundleManifest.Row {

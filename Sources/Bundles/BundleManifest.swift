@@ -158,56 +158,23 @@ public struct BundleManifest: Sendable {
         var out = JSONText.bytes(.map(header))
         out.append(0x0A)
         out.reserveCapacity(out.count + rows.count * 200)
-        for row in rows { BundleManifest.write(row, &out) }
+        for row in rows { ManifestLine.write(row, &out) }
         return out
     }
-    private static func write(_ row: Row, _ out: inout [UInt8]) {
-        if row.isInBase { out.append(UInt8(ascii: "=")) }
-        row.hash.write(&out)
-        out += " \(row.kind.rawValue) \(String(row.mode, radix: 8)) \(row.size) \(row.modified) ".utf8
-        for byte in row.path.utf8 {
-            if byte > 0x20, byte != UInt8(ascii: "%"), byte != 0x7F {
-                out.append(byte)
-            } else {
-                out += BundleManifest.percent(byte)
-            }
-        }
-        out.append(0x0A)
+    /// Its first line alone: what it is, without its files.
+    init(headOf bytes: [UInt8]) throws(BundleProblem) {
+        guard let end = bytes.firstIndex(of: 0x0A) else { throw .arch("the manifest is cut off") }
+        self = try BundleManifest.fields(BundleManifest.head(Array(bytes[..<end])))
     }
-    private static func line(_ row: Row) -> ArraySlice<UInt8> {
-        var out: [UInt8] = []
-        out.reserveCapacity(200)
-        write(row, &out)
-        return out.dropLast()
-    }
-    private static func percent(_ byte: UInt8) -> [UInt8] {
-        let digits = Array("0123456789ABCDEF".utf8)
-        return [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-    }
-
     public init(_ bytes: [UInt8]) throws(BundleProblem) {
-        var lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
-        guard lines.count >= 2, lines.removeLast().isEmpty else {
+        guard let first = bytes.firstIndex(of: 0x0A), bytes.last == 0x0A else {
             throw .arch("the manifest is cut off")
         }
-        let head = try BundleManifest.head(Array(lines.removeFirst()))
+        let head = try BundleManifest.head(Array(bytes[..<first]))
         self = try BundleManifest.fields(head)
-        rows.reserveCapacity(lines.count)
-        var paths = Set<[UInt8]>(minimumCapacity: lines.count)
-        for (index, line) in lines.enumerated() {
-            guard let row = BundleManifest.row(line), BundleManifest.line(row).elementsEqual(line) else {
-                throw .arch("line \(index + 2) of the manifest is none that bobbin writes")
-            }
-            if let trouble = BundlePath.trouble(row.path) {
-                throw .arch("line \(index + 2) of the manifest, \(BundleProblem.shown(row.path)): \(trouble)")
-            }
-            guard paths.insert(Array(row.path.utf8)).inserted else {
-                throw .arch(
-                    "line \(index + 2) of the manifest, \(BundleProblem.shown(row.path)): it is there twice")
-            }
-            rows.append(row)
+        rows = try bytes.withUnsafeBufferPointer { (text) throws(BundleProblem) in
+            try BundleManifest.rows(text[(first + 1)...])
         }
-        try BundleManifest.checkFolders(paths)
         // Whoever adds to the sum must not meet the end of numbers.
         guard self.bytes <= 1 << 60 else { throw .arch("the manifest has more bytes than any disk") }
         guard base != nil || !rows.contains(where: \.isInBase) else {
@@ -217,19 +184,41 @@ public struct BundleManifest: Sendable {
             throw .arch("the manifest does not have the files that its first line counts")
         }
     }
+    private static func rows(_ text: Slice<UnsafeBufferPointer<UInt8>>) throws(BundleProblem) -> [Row] {
+        var rows: [Row] = [], paths: Set<BundlePath.Key> = [], rest = text
+        // A line is hardly ever shorter.
+        rows.reserveCapacity(text.count / 100)
+        while let end = rest.firstIndex(of: 0x0A) {
+            guard let row = ManifestLine.read(rest[..<end]) else {
+                throw .arch("line \(rows.count + 2) of the manifest is none that bobbin writes")
+            }
+            let why =
+                BundlePath.trouble(row.path)
+                ?? (paths.insert(BundlePath.Key(row.path)).inserted ? nil : "it is there twice")
+            if let why {
+                throw .arch(
+                    "line \(rows.count + 2) of the manifest, \(BundleProblem.shown(row.path)): \(why)")
+            }
+            rows.append(row)
+            rest = rest[(end + 1)...]
+        }
+        try checkFolders(rows, paths)
+        return rows
+    }
 
     /// Nothing is a file and the directory of another.
-    private static func checkFolders(_ paths: Set<[UInt8]>) throws(BundleProblem) {
-        var seen: Set<[UInt8]> = []
-        for path in paths {
-            var folder = path
-            while let slash = folder.lastIndex(of: 0x2F) {
-                folder = Array(folder[..<slash])
-                guard seen.insert(folder).inserted else { break }
-                guard !paths.contains(folder) else {
-                    let name = String(decoding: folder, as: UTF8.self)
-                    throw .arch("\(BundleProblem.shown(name)) is a file and a directory in the manifest")
+    private static func checkFolders(_ rows: [Row], _ paths: Set<BundlePath.Key>) throws(BundleProblem) {
+        var seen: Set<BundlePath.Key> = [], last = ""
+        for row in rows {
+            var folder = BundlePath.split(row.path).folder
+            // Most files stand beside the one before them.
+            if folder.utf8.elementsEqual(last.utf8) { continue }
+            last = folder
+            while !folder.isEmpty, seen.insert(BundlePath.Key(folder)).inserted {
+                guard !paths.contains(BundlePath.Key(folder)) else {
+                    throw .arch("\(BundleProblem.shown(folder)) is a file and a directory in the manifest")
                 }
+                folder = BundlePath.split(folder).folder
             }
         }
     }
@@ -281,37 +270,5 @@ public struct BundleManifest: Sendable {
             manifest.base = Base(id: id, name: name, takenAt: taken, hash: hash)
         }
         return manifest
-    }
-
-    private static func row(_ line: ArraySlice<UInt8>) -> Row? {
-        let isInBase = line.first == UInt8(ascii: "="), line = isInBase ? line.dropFirst() : line
-        let parts = line.split(separator: 0x20, omittingEmptySubsequences: false)
-        func number<Whole: FixedWidthInteger>(_ part: ArraySlice<UInt8>, radix: Int = 10) -> Whole? {
-            Whole(String(decoding: part, as: UTF8.self), radix: radix)
-        }
-        guard parts.count == 6, let hash = ContentHash(parts[0]),
-            let kind = BundleClass(rawValue: String(decoding: parts[1], as: UTF8.self)),
-            let mode: UInt32 = number(parts[2], radix: 8), mode <= 0o777,
-            let size: Int = number(parts[3]), (0...(1 << 50)).contains(size),
-            let modified: Int64 = number(parts[4]), let path = path(parts[5])
-        else { return nil }
-        var row = Row(path: path, kind: kind, mode: mode, size: size, modified: modified, hash: hash)
-        row.isInBase = isInBase
-        return row
-    }
-    private static func path(_ bytes: ArraySlice<UInt8>) -> String? {
-        var out: [UInt8] = [], rest = bytes
-        out.reserveCapacity(bytes.count)
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                out.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let odd = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-            else { return nil }
-            out.append(odd)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: out, as: UTF8.self)
     }
 }

@@ -26,6 +26,13 @@ public struct BundleReader {
         fileKey = key
     }
 
+    /// What its manifest says in its first line: without its files.
+    public func head() throws -> BundleManifest {
+        let walk = Walk(keys, onlyManifest: true)
+        walk.onlyHead = true
+        try read(walk)
+        return try walk.whole()
+    }
     /// Only the manifest.
     public func manifest() throws -> BundleManifest {
         let walk = Walk(keys, onlyManifest: true)
@@ -150,13 +157,13 @@ public struct BundleReader {
     }
     /// Of the bundle below, what the one above has of it, as it has it.
     private final class BasePart: BundleTaker {
-        private var wanted: [[UInt8]: BundleManifest.Row] = [:]
+        private var wanted: [BundlePath.Key: BundleManifest.Row] = [:]
         private let taker: any BundleTaker
         private var isTaking = false
         var missing: String? { wanted.values.first?.path }
 
         init(_ head: BundleManifest, _ taker: any BundleTaker) {
-            for row in head.rows where row.isInBase { wanted[Array(row.path.utf8)] = row }
+            for row in head.rows where row.isInBase { wanted[BundlePath.Key(row.path)] = row }
             self.taker = taker
         }
         func open(_ manifest: BundleManifest) throws {
@@ -165,7 +172,7 @@ public struct BundleReader {
             }
         }
         func begin(_ row: BundleManifest.Row) throws {
-            guard var known = wanted[Array(row.path.utf8)] else { return }
+            guard var known = wanted[BundlePath.Key(row.path)] else { return }
             known.isInBase = false
             guard known == row else { return }
             isTaking = true
@@ -175,7 +182,7 @@ public struct BundleReader {
         func end(_ row: BundleManifest.Row) throws {
             guard isTaking else { return }
             isTaking = false
-            wanted[Array(row.path.utf8)] = nil
+            wanted[BundlePath.Key(row.path)] = nil
             try taker.end(row)
         }
     }
@@ -194,6 +201,7 @@ public struct BundleReader {
         var isEncrypted = false
         /// The taker knows the manifest.
         var isOpened = false
+        var onlyHead = false
         private let keys: BundleKeys
         private let onlyManifest: Bool
         private var place = Place.nothing
@@ -278,7 +286,7 @@ public struct BundleReader {
                 throw trouble("the manifest is not the one that it should be")
             }
             let proof = try BundleSignature.judge(place == .note ? note : nil, text, keys)
-            var manifest = try BundleManifest(text)
+            var manifest = try onlyHead ? BundleManifest(headOf: text) : BundleManifest(text)
             manifest.proof = proof
             manifest.isEncrypted = isEncrypted
             manifest.textHash = ContentHash(of: text)

@@ -45,8 +45,8 @@ public final class BundleWriter {
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BundleWriter.atOnce, alignment: 16)
     public private(set) var rows: [BundleManifest.Row] = []
     /// By their bytes: names that only look the same are two names.
-    private var paths: Set<[UInt8]> = []
-    public func has(_ path: String) -> Bool { paths.contains(Array(path.utf8)) }
+    private var paths: Set<BundlePath.Key> = []
+    public func has(_ path: String) -> Bool { paths.contains(BundlePath.Key(path)) }
     /// What was not as it should be, by path.
     public private(set) var notes: [String: String] = [:]
     private var bytes = 0
@@ -96,10 +96,11 @@ public final class BundleWriter {
 
     /// Packs what a file holds now; what is appended to it meanwhile is not taken. `wholeLines`: nor is a last line without an end.
     @discardableResult
-    public func add(_ path: String, _ kind: BundleClass, _ file: OpenFile, wholeLines: Bool = false) throws
-        -> Int
-    {
-        let status = try file.status()
+    public func add(
+        _ path: String, _ kind: BundleClass, _ file: OpenFile, _ known: FileStatus? = nil,
+        wholeLines: Bool = false
+    ) throws -> Int {
+        let status = try known ?? file.status()
         if let row = base?.row(path, kind, status) {
             try claim(path)
             return note(row)
@@ -181,7 +182,7 @@ public final class BundleWriter {
         if let trouble = BundlePath.trouble(path) {
             throw BundleProblem("E-BACKUP", "\(BundleProblem.shown(path)): \(trouble)")
         }
-        guard paths.insert(Array(path.utf8)).inserted else {
+        guard paths.insert(BundlePath.Key(path)).inserted else {
             throw BundleProblem(
                 "E-BACKUP", "\(BundleProblem.shown(path)) would be in the bundle twice: a mistake in Bobbin")
         }

@@ -28,9 +28,9 @@ public struct ContentHash: Hashable, Sendable {
         }
     }
     /// 64 hexadecimal digits in small letters.
-    init?(_ text: ArraySlice<UInt8>) {
+    init?(_ text: some Collection<UInt8>) {
         guard text.count == 64 else { return nil }
-        var found: [UInt64] = [0, 0, 0, 0]
+        var found: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         for (index, byte) in text.enumerated() {
             let digit: UInt8
             switch byte {
@@ -38,14 +38,19 @@ public struct ContentHash: Hashable, Sendable {
             case 0x61...0x66: digit = byte - 0x57
             default: return nil
             }
-            found[index / 16] = found[index / 16] << 4 | UInt64(digit)
+            switch index / 16 {
+            case 0: found.0 = found.0 << 4 | UInt64(digit)
+            case 1: found.1 = found.1 << 4 | UInt64(digit)
+            case 2: found.2 = found.2 << 4 | UInt64(digit)
+            default: found.3 = found.3 << 4 | UInt64(digit)
+            }
         }
-        words = (found[0], found[1], found[2], found[3])
+        words = found
     }
+    private static let digits = Array("0123456789abcdef".utf8)
     func write(_ out: inout [UInt8]) {
-        let digits = Array("0123456789abcdef".utf8)
         for word in [words.0, words.1, words.2, words.3] {
-            for place in 0..<16 { out.append(digits[Int(word >> UInt64(60 - 4 * place) & 15)]) }
+            for place in 0..<16 { out.append(ContentHash.digits[Int(word >> UInt64(60 - 4 * place) & 15)]) }
         }
     }
     public var text: String {

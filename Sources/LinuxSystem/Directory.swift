@@ -202,8 +202,20 @@ public final class Directory: Sendable {
         try forEachName { names.append($0) }
         return names
     }
-    /// Calls `body` for each name; the listing is read through a descriptor of its own, so calls do not disturb each other.
+    /// The same, with what the directory itself says of each: whether it is surely a regular file. False: ask for its status.
+    public func entries() throws(SystemError) -> [(name: String, isFile: Bool)] {
+        var found: [(name: String, isFile: Bool)] = []
+        try forEachEntry { found.append(($0, $1 == Directory.regular)) }
+        return found
+    }
+    private static let regular = UInt8(DT_REG)
+
+    /// Calls `body` for each name.
     public func forEachName(_ body: (String) -> Void) throws(SystemError) {
+        try forEachEntry { name, _ in body(name) }
+    }
+    /// The listing is read through a descriptor of its own, so calls do not disturb each other.
+    private func forEachEntry(_ body: (String, UInt8) -> Void) throws(SystemError) {
         let listing = try SystemCalls.wrapped("openat", path) {
             bb_openat(fd, ".", O_RDONLY | O_DIRECTORY, 0)
         }
@@ -220,7 +232,7 @@ public final class Directory: Sendable {
     }
     // struct linux_dirent64: u64 inode, s64 offset, u16 record length, u8 type, name with a final NUL.
     private static func entries(
-        _ buffer: UnsafeMutableRawBufferPointer, _ filled: Int, _ body: (String) -> Void
+        _ buffer: UnsafeMutableRawBufferPointer, _ filled: Int, _ body: (String, UInt8) -> Void
     ) {
         var offset = 0
         while offset + 19 <= filled, let base = buffer.baseAddress {
@@ -228,7 +240,7 @@ public final class Directory: Sendable {
             guard length > 19 else { return }
             let start = (base + offset + 19).assumingMemoryBound(to: UInt8.self)
             let name = RawName.text(UnsafeBufferPointer(start: start, count: strlen(base + offset + 19)))
-            if name != "." && name != ".." { body(name) }
+            if name != "." && name != ".." { body(name, buffer[offset + 18]) }
             offset += length
         }
     }
