@@ -57,6 +57,8 @@ public struct NoteVerifier: Hashable, Sendable {
         Array(SHA256.hash(data: Array(name.utf8) + [0x0A, NoteVerifier.ed25519] + key).prefix(4))
     }
 
+    /// `name+id`: as much as tells keys apart that nobody made to look alike.
+    public var shown: String { "\(name)+\(Hexadecimal.encode(id))" }
     /// `name+id+key`, as it is told and given.
     public var text: String {
         "\(name)+\(Hexadecimal.encode(id))+\(Base64.encode([NoteVerifier.ed25519] + key))"

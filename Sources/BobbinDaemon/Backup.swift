@@ -6,7 +6,6 @@ import Archives
 import Bundles
 import JobModel
 import LinuxSystem
-import RunEngine
 import SecretStore
 import SpoolQueue
 
@@ -26,6 +25,7 @@ public struct Backup {
         public var fullEvery: Int
         /// None is made where the newest of these classes has the same files.
         public var unlessSame = false
+        var chosen: Set<BundleClass> { classes ?? Set(BundleClass.allCases) }
 
         /// By the site's own rules.
         public init(_ file: BackupFile) {
@@ -48,6 +48,8 @@ public struct Backup {
         public var isWhole: Bool
         /// It was there before, and nothing has changed since.
         public var isSame = false
+        /// The line of the key that signed it, if that was made just now.
+        public var newKey: String?
         public var name: String { BundlePath.split(path).name }
     }
     /// What may be taken alone: what is in flight means nothing without the rest.
@@ -71,17 +73,20 @@ public struct Backup {
     ) throws -> Made {
         let lock = try Prune.lock(site.spool, patience: Backup.patience)
         defer { withExtendedLifetime(lock) {} }
-        let classes = options.classes ?? Set(BundleClass.allCases)
+        let classes = options.chosen
         if classes.contains(.secrets) { try checkSecrets() }
         let folder = try folder(options.folder)
         _ = try BundleWriter.removeLeftovers(in: folder)
+        _ = try BundleWriter.removeLeftovers(in: site.spool.state)
         var form = BundleForm(options.packing)
         form.recipients = try BackupKeys.recipients(options.encryptTo, site)
-        form.signer = try BackupKeys.signer(site)
+        let signer = try BackupKeys.signer(site)
+        form.signer = (signer.key, signer.name)
         // An instant of before the first look at a file: what is touched from now on is packed by the next increment.
         let now = Timestamp(nanoseconds: Clocks.wall)
         let keys = try BackupKeys.looking(site.spool.site)
-        let base = try base(options, folder, keys, now)
+        let recipients = form.recipients.compactMap(\.text).sorted()
+        let base = try base(options, recipients, folder, keys, now)
         let writer = try BundleWriter(
             in: folder, form, on: base, threads: Host.processors, progress: progress)
         do {
@@ -93,8 +98,13 @@ public struct Backup {
             manifest.inFlight = cut.inFlight
             manifest.leftOut = cut.leftOut
             manifest.modes = cut.modes
-            if options.unlessSame, let same = try same(as: writer.manifest(manifest), options, folder, keys) {
+            manifest.classes = classes
+            if options.unlessSame,
+                var same = try same(as: writer.manifest(manifest), options, folder, keys)
+            {
                 try writer.abandon()
+                // It may be there, and a copy of it not yet.
+                same.trouble = try BundleDelivery(site, options.after).deliver(nil)
                 return same
             }
             let name = try Backup.name(now, options, isIncrement: base != nil, form, in: folder)
@@ -103,16 +113,15 @@ public struct Backup {
             var made = Made(
                 path: "\(folder.path)/\(name)", manifest: manifest, size: size, waiting: cut.waiting,
                 isWhole: classes.contains(.work))
+            made.newKey = signer.isNew ? signer.line : nil
             let ended = Timestamp(nanoseconds: Clocks.wall)
             do throws(SystemError) {
                 try BackupFacts.note(made, took: ended.since(now), site.spool, now: ended)
             } catch {
                 made.trouble = Failure("E-BACKUP", "spool/\(SpoolName.history)/ has no line of it: \(error)")
             }
-            if let failure = handOver(made.path, options.after) {
-                made.trouble = Failure(
-                    failure.code, "`after` of \(BackupFile.path) failed: \(failure.message)",
-                    whatToDo: failure.whatToDo)
+            if let failure = try BundleDelivery(site, options.after).deliver(made.path) {
+                made.trouble = failure
             }
             return made
         } catch {
@@ -125,24 +134,6 @@ public struct Backup {
                     "It needs room for itself twice while it is made. Make some (bobbin backup prune), or --to a directory elsewhere."
             )
         }
-    }
-
-    /// Runs the program of `after`, as a step of a job of its own.
-    private func handOver(_ path: String, _ after: [String]) -> Failure? {
-        guard !after.isEmpty else { return nil }
-        let text =
-            "dsl_version: \"1.1\"\nname: backup-after\ntimeout: 6h\nvariables: {arguments: []}\nsteps:\n  - run: {argv: \"{{ arguments }}\"}\n"
-        guard var spec = site.reader().read(Array(text.utf8), name: "after.yaml", stem: "after").job else {
-            return Failure("E-BACKUP", "the call of `after` could not be made a job: a mistake in Bobbin")
-        }
-        let arguments = after.map {
-            $0.replacing("{{ bundle }}", with: path).replacing("{{bundle}}", with: path)
-        }
-        spec.variables["arguments"] = .list(arguments.map(Value.string))
-        return ForegroundRun.perform(
-            spec, bytes: Array(text.utf8), name: "after.yaml", directory: site.path, runs: site.spool.runs,
-            signals: RunSignals(), progress: { _ in }
-        ).failure
     }
 
     /// `bobbin_20261129_020000.tar.zst`: the stamp of the guides, UTC.
@@ -167,28 +158,35 @@ public struct Backup {
 
     // MARK: what is there already
 
-    /// The newest bundle that stands alone, of the same classes, and surely ours: what it says of a file is believed.
-    private func base(_ options: Options, _ folder: Directory, _ keys: BundleKeys, _ now: Timestamp) throws
-        -> BundleBase?
-    {
+    /// The newest bundle that stands alone, of the same classes and for the same people, and surely ours: what it says of a
+    /// file is believed.
+    private func base(
+        _ options: Options, _ recipients: [String], _ folder: Directory, _ keys: BundleKeys, _ now: Timestamp
+    ) throws -> BundleBase? {
         guard options.isIncrement else { return nil }
         let oldest = now.adding(.seconds(-Int64(options.fullEvery) * 86_400))
-        let found = try BackupList.newest(folder, keys) {
-            // What is to be encrypted does not stand on what is not.
-            isOurs($0, options) && $0.manifest.base == nil && $0.manifest.takenAt >= oldest
-                && $0.manifest.takenAt <= now && $0.manifest.isEncrypted == !options.encryptTo.isEmpty
+        let found = try BackupList(folder, keys).rows.first {
+            isOurs($0, options, recipients) && $0.manifest.base == nil && $0.manifest.takenAt >= oldest
+                && $0.manifest.takenAt <= now
         }
-        return found.flatMap { BundleBase($0.manifest, name: $0.name) }
+        guard let found else { return nil }
+        let file = try folder.openForReading(found.name)
+        return try BundleBase(BundleReader(file, keys).manifest(), name: found.name, file, keys)
     }
-    private func isOurs(_ row: BackupList.Row, _ options: Options) -> Bool {
-        row.manifest.spool == site.spool.id && row.selection == Backup.selection(options)
-            && row.manifest.proof.isKnown
+    private func isOurs(_ row: BackupList.Row, _ options: Options, _ recipients: [String]) -> Bool {
+        row.manifest.spool == site.spool.id && row.manifest.classes == options.chosen
+            && row.manifest.proof.isKnown && row.manifest.recipients == recipients
     }
-    /// The newest bundle of the same classes, if it has the same files.
+    /// The newest bundle of the same classes, if it has the same files and can be brought back.
     private func same(
         as manifest: BundleManifest, _ options: Options, _ folder: Directory, _ keys: BundleKeys
     ) throws -> Made? {
-        guard let newest = try BackupList.newest(folder, keys, { isOurs($0, options) }) else { return nil }
+        let newest = try BackupList(folder, keys).rows.first {
+            isOurs($0, options, manifest.recipients) && !$0.lacksBase
+                && $0.manifest.takenAt <= manifest.takenAt
+        }
+        guard let newest else { return nil }
+        let known = try BundleReader(folder.openForReading(newest.name), keys).manifest()
         struct File: Hashable {
             var path: [UInt8]
             var mode: UInt32
@@ -197,12 +195,12 @@ public struct Backup {
                 (path, mode, hash) = (Array(row.path.utf8), row.mode, row.hash)
             }
         }
-        guard Set(newest.manifest.rows.map(File.init)) == Set(manifest.rows.map(File.init)),
-            newest.manifest.modes == manifest.modes, newest.manifest.leftOut == manifest.leftOut
+        guard Set(known.rows.map(File.init)) == Set(manifest.rows.map(File.init)),
+            known.modes == manifest.modes, known.leftOut == manifest.leftOut
         else { return nil }
         return Made(
-            path: newest.path, manifest: newest.manifest, size: newest.size, waiting: 0,
-            isWhole: newest.isWhole, isSame: true)
+            path: newest.path, manifest: known, size: newest.size, waiting: 0, isWhole: newest.isWhole,
+            isSame: true)
     }
     /// A clean-up, or another bundle, may be at work; what it moves would be missed.
     private static let patience = Span.seconds(1800)

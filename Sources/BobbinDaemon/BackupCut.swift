@@ -221,15 +221,17 @@ final class BackupCut {
         let directory = try site.spool.root.directory(root)
         for day in try directory.names().sorted() where !day.hasPrefix(".") {
             if PackedDay.day(of: day) != nil {
-                _ = try pack(directory, day, "spool/\(root)/\(day)", .results)
+                _ = try pack(directory, day, "spool/\(root)/\(day)", .results, isSettled: true)
                 continue
             }
-            guard try directory.statusIfPresent(day)?.kind == .directory,
+            guard let status = try directory.statusIfPresent(day), status.kind == .directory,
                 let folder = try enter(directory, day, "spool/\(root)/\(day)")
             else { continue }
             for name in try folder.names().sorted() where !name.hasPrefix(".") {
                 let path = "spool/\(root)/\(day)/\(name)"
-                guard let row = try pack(folder, name, path, .results),
+                guard
+                    let row = try pack(
+                        folder, name, path, .results, isSettled: writer.isSettled(status)),
                     let run = RunID(name.prefix(RunID.length))
                 else { continue }
                 if name.hasSuffix(FinalName.resultEnding) {
@@ -254,13 +256,14 @@ final class BackupCut {
 
     /// Runs whose result is there have ended, whatever their journal still says; their job file may not have followed yet.
     private func packJournal(_ inFlight: [RunRecord], _ live: [RunRecord]) throws {
-        let work = try writer.workDirectory.makeDirectory(SpoolName.journal, mode: 0o700)
+        // On the site's own disk: where bundles lie nothing of it may ever be in the clear.
+        let scratch = BundleWriter.scratchName()
+        let work = try site.spool.state.makeDirectory(scratch, mode: 0o700)
         try JournalCopy.write(inFlight, to: work, salt: Clocks.randomBits().1)
         for name in try work.names() {
             try pack(work, name, "\(BundlePlan.journalPath)/\(name)", .journal)
-            try work.remove(name)
         }
-        try writer.workDirectory.removeDirectory(SpoolName.journal)
+        try site.spool.state.removeTree(scratch)
         self.inFlight = inFlight.map {
             .init(run: $0.id.text, job: $0.acceptance.jobName, state: $0.state.text)
         }
@@ -385,16 +388,18 @@ final class BackupCut {
         try walk(top.directory(SpoolName.reports), SpoolName.reports, .reports)
     }
 
-    /// `except`: names in this directory, not below it.
+    /// `except`: names in this directory, not below it. `isSettled`: so are the directories above; the first one is the
+    /// site's own, and always there.
     private func walk(
-        _ directory: Directory, _ path: String, _ kind: BundleClass, except: Set<String> = []
+        _ directory: Directory, _ path: String, _ kind: BundleClass, except: Set<String> = [],
+        isSettled: Bool = true
     ) throws {
         guard classes.contains(kind) else { return }
         let entries = try directory.entries().sorted { $0.name < $1.name }
         for (name, isFile) in entries where !except.contains(name) {
             let inner = "\(path)/\(name)"
             if isFile {
-                try pack(directory, name, inner, kind)
+                try pack(directory, name, inner, kind, isSettled: isSettled)
                 continue
             }
             // Gone since it was listed.
@@ -405,8 +410,9 @@ final class BackupCut {
                 // Bundles of bundles would grow without end.
                 if status.identity == bundles || inner == "ops/\(SpoolName.backups)" { continue }
                 if name.hasPrefix("."), name.hasSuffix(".tmp") { continue }
-                if let folder = try enter(directory, name, inner) { try walk(folder, inner, kind) }
-            case .regular: try pack(directory, name, inner, kind)
+                guard let folder = try enter(directory, name, inner) else { continue }
+                try walk(folder, inner, kind, isSettled: isSettled && writer.isSettled(status))
+            case .regular: try pack(directory, name, inner, kind, isSettled: isSettled)
             default: leaveOut(inner, "a \(status.kindName)")
             }
         }
@@ -427,9 +433,9 @@ final class BackupCut {
     }
     /// Nil: it is gone, or left out.
     @discardableResult
-    private func pack(_ directory: Directory, _ name: String, _ path: String, _ kind: BundleClass) throws
-        -> Int?
-    {
+    private func pack(
+        _ directory: Directory, _ name: String, _ path: String, _ kind: BundleClass, isSettled: Bool = false
+    ) throws -> Int? {
         // Half written, or held by whoever is alive.
         if name.hasPrefix("."), name.hasSuffix(".tmp") { return nil }
         if kind == .journal, name == SpoolName.lock || name.hasSuffix(".lock") { return nil }
@@ -453,7 +459,8 @@ final class BackupCut {
         }
         let isLog = [".jsonl", ".log", ".ledger"].contains { name.hasSuffix($0) }
         return try writer.add(
-            path, kind, file, status, wholeLines: isLog && [.history, .audit, .journal].contains(kind))
+            path, kind, file, status, isSettled: isSettled,
+            wholeLines: isLog && [.history, .audit, .journal].contains(kind))
     }
     private func open(_ directory: Directory, _ name: String, _ path: String) throws -> OpenFile? {
         if let trouble = BundlePath.trouble(path) {

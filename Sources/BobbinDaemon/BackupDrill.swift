@@ -25,23 +25,28 @@ public struct BackupDrill: Sendable {
         let folder = try Backup(site).folder(BackupFile.read(site).folder)
         // Of those that a restore would take.
         let keys = try BackupKeys.of(site)
+        let now = Timestamp(nanoseconds: Clocks.wall)
         let newest = try BackupList(folder, BackupKeys.looking(site.spool.site)).rows.first {
-            $0.manifest.spool == site.spool.id && $0.isWhole
+            $0.manifest.spool == site.spool.id && $0.isWhole && $0.manifest.proof.isKnown
+                && $0.manifest.takenAt <= now
         }
         guard let path = path ?? newest?.path else {
             throw BundleProblem(
                 "E-BACKUP-DRILL", "there is no bundle to try in \(folder.path)",
                 whatToDo: "Make one: bobbin backup create")
         }
-        let drill = try BackupDrill(path, keys, in: folder)
+        // What is encrypted comes into the clear on the site's own disk, and nowhere else.
+        let place = try Restore(path, keys).isEncrypted() ? site.spool.state : folder
+        _ = try BundleWriter.removeLeftovers(in: place)
+        let drill = try BackupDrill(path, keys, in: place)
         try BackupFacts.note(drill, site.spool, now: Timestamp(nanoseconds: Clocks.wall))
         return drill
     }
 
-    /// `path`: the bundle. The scratch site is made in `folder`.
+    /// `path`: the bundle. The scratch site is made in `folder`, and removed.
     public init(_ path: String, _ keys: BundleKeys, in folder: Directory) throws {
         bundle = path
-        let name = ".\(Host.processID)-\(Clocks.nonce()).tmp"
+        let name = BundleWriter.scratchName()
         let scratch = try folder.makeDirectory(name, mode: 0o700)
         defer {
             // What stays is hidden, named after us, and removed by whoever makes the next bundle.

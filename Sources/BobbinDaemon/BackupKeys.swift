@@ -1,7 +1,7 @@
 // What this is: with what the bundles of a site are signed and opened, and whose count on it.
 // Owns: `.bobbin/bundle.key` (which is in no bundle), `ops/backup.pub`: its public half, and those of other machines; for whom
 //   a bundle is encrypted.
-// Never: takes a key from a bundle that was not accepted by one that was known before.
+// Never: lets a bundle change that file where it is: it comes back with a site that is made anew, and no other way.
 // On failure: BundleProblem; a line of ops/backup.pub that is no key is named.
 import AccessControl
 import Bundles
@@ -27,18 +27,36 @@ public enum BackupKeys {
     private static let head =
         "# Whose bundles this site takes back: its own first; add those of other machines (bobbin backup key). Docs: BACKUP.md\n"
 
+    public struct Signer {
+        let key: SigningKey
+        let name: String
+        /// The line of ops/backup.pub.
+        public let line: String
+        /// It was made just now.
+        let isNew: Bool
+    }
     /// The key that signs, made on its first use; its public half is then in ops/backup.pub.
-    public static func signer(_ site: Site) throws -> (key: SigningKey, name: String) {
-        let key = try SigningKey(SpoolName.bundleKey, in: site.spool.state)
+    public static func signer(_ site: Site) throws -> Signer {
+        let isNew = try site.spool.state.statusIfPresent(SpoolName.bundleKey) == nil
+        let key: SigningKey
+        do throws(SystemError) { key = try SigningKey(SpoolName.bundleKey, in: site.spool.state) } catch {
+            guard !error.isFull else { throw error }
+            throw BundleProblem(
+                "E-BACKUP", "the key that signs bundles cannot be read: \(error)",
+                whatToDo:
+                    "If it is damaged, move it away: a new one is made, and its line is told. Bundles of before count as long as their line is in \(path)."
+            )
+        }
         let name = "bobbin/\(site.spool.id)/bundles"
         let own = NoteVerifier(name: name, key.publicBytes)
+        let signer = Signer(key: key, name: name, line: own.text, isNew: isNew)
         let ops = try site.spool.site.directory("ops")
-        guard try !listed(ops).contains(own) else { return (key, name) }
+        guard try !listed(ops).contains(own) else { return signer }
         var bytes = try text(ops) ?? Array(head.utf8)
         if let last = bytes.last, last != 0x0A { bytes.append(0x0A) }
         try AtomicFile.write(
             bytes + Array("\(own.text)\n".utf8), to: publicFile, in: ops, existing: .replace)
-        return (key, name)
+        return signer
     }
 
     /// What a site knows, and what somebody says besides. `site`: nil where there is none.

@@ -13,7 +13,7 @@ public struct BackupPrune: Sendable {
     }
     /// Newest first.
     public let rows: [Row]
-    public let troubled: [(name: String, why: String)]
+    public let troubled: [(name: String, why: String, isLocked: Bool)]
     private let folder: Directory
 
     public init(_ folder: Directory, _ keys: BundleKeys, spool: String, _ keep: KeepRules, now: Timestamp)
@@ -23,27 +23,43 @@ public struct BackupPrune: Sendable {
         self.folder = folder
         troubled = list.troubled
         var verdicts: [String: KeepRules.Verdict] = [:]
-        let ours = list.rows.filter { $0.manifest.spool == spool && $0.manifest.proof.isKnown }
-        for (_, group) in Dictionary(grouping: ours, by: { $0.selection }) {
+        // What lacks its base brings nothing back, and so stands for no day and no week.
+        let ours = list.rows.filter {
+            $0.manifest.spool == spool && $0.manifest.proof.isKnown && !$0.lacksBase
+        }
+        for (_, group) in Dictionary(grouping: ours, by: { $0.manifest.classes }) {
             let judged = keep.judge(group.map(\.manifest.takenAt), now: now)
             for (row, verdict) in zip(group, judged) { verdicts[row.name] = verdict }
         }
-        // What stands on a bundle is worth nothing without it.
-        for row in ours where verdicts[row.name]?.isKept == true {
+        // What stands on a bundle is worth nothing without it; whosever that is, it stays.
+        for row in list.rows where verdicts[row.name]?.isKept ?? true {
             guard let base = row.manifest.base,
-                let under = ours.first(where: { $0.manifest.id == base.id }),
+                let under = ours.first(where: { $0.manifest.textHash == base.hash }),
                 verdicts[under.name]?.isKept == false
             else { continue }
             verdicts[under.name] = .init(isKept: true, why: "\(row.name) stands on it")
         }
         rows = list.rows.map { row in
-            Row(
-                bundle: row,
-                verdict: verdicts[row.name]
-                    ?? .init(
-                        isKept: true,
-                        why: row.manifest.spool == spool ? "nobody known signed it" : "of another site"))
+            let why =
+                row.manifest.spool != spool
+                ? "of another site"
+                : row.lacksBase ? "what it stands on is missing" : "nobody known signed it"
+            return Row(bundle: row, verdict: verdicts[row.name] ?? .init(isKept: true, why: why))
         }
+    }
+    /// By the site's own rules, and nothing is made meanwhile that may stand on what goes. Returns what was judged, and the
+    /// names of what went.
+    public static func perform(_ site: Site, _ folder: Directory, _ keys: BundleKeys, patience: Span) throws
+        -> (
+            BackupPrune, gone: [String]
+        )
+    {
+        let lock = try Prune.lock(site.spool, patience: patience)
+        defer { withExtendedLifetime(lock) {} }
+        let prune = try BackupPrune(
+            folder, keys, spool: site.spool.id, BackupFile.read(site).keep,
+            now: Timestamp(nanoseconds: Clocks.wall))
+        return (prune, try prune.perform())
     }
     /// Returns the names of what went.
     public func perform() throws -> [String] {

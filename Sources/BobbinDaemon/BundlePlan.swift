@@ -12,7 +12,8 @@ enum BundlePlan {
     static let notState: Set<String> = [
         SpoolName.index, SpoolName.index + "-wal", SpoolName.index + "-shm", SpoolName.lock,
         SpoolName.recoveryLock, SpoolName.reporterLock, SpoolName.slots, SpoolName.runners, SpoolName.clock,
-        SpoolName.auditKey, SpoolName.bundleKey, SpoolName.restored, SpoolName.restoreRest, "intents",
+        SpoolName.auditKey, SpoolName.bundleKey, SpoolName.undelivered, SpoolName.restored,
+        SpoolName.restoreRest, "intents",
     ]
     /// The runner, which is none, under whose name a bundle has the runs in flight.
     static let runner = "bundle"
@@ -62,7 +63,8 @@ enum BundlePlan {
     /// Whether a file is only ever appended to: one that is there knows more than that of a bundle, and may be held open.
     static func isGrowing(_ path: String) -> Bool {
         [
-            "ops/\(SpoolName.audit)/", "\(SpoolName.spool)/\(SpoolName.log)/",
+            // Whose bundles count: a line that was taken out does not come back with an old bundle.
+            BackupKeys.path, "ops/\(SpoolName.audit)/", "\(SpoolName.spool)/\(SpoolName.log)/",
             "\(SpoolName.spool)/\(SpoolName.history)/",
         ].contains { path.hasPrefix($0) }
     }

@@ -247,12 +247,33 @@ public struct Doctor {
             let folder = try Backup(site).folder(file.folder)
             let list = try BackupList(folder, BackupKeys.looking(site.spool.site))
             let now = Timestamp(nanoseconds: Clocks.wall)
-            for (name, why) in list.troubled {
+            for (name, why, isLocked) in list.troubled {
                 doctor.add(
                     .warning, "bundles", "\(BundleProblem.shown(name)): \(why)",
-                    "Remove it, if nobody can mend it.")
+                    isLocked
+                        ? "The key opens it for which it was encrypted: keep it as long as bundles of its age are kept."
+                        : "Remove it, if nobody can mend it.")
             }
-            if let newest = list.rows.first(where: { $0.isWhole && $0.manifest.spool == site.spool.id }) {
+            for row in list.rows where row.manifest.spool == site.spool.id {
+                let name = BundleProblem.shown(row.name)
+                if row.lacksBase {
+                    doctor.add(
+                        .warning, "bundles",
+                        "\(name) brings nothing back: what it stands on is not beside it",
+                        "Bring \(BundleProblem.shown(row.manifest.base?.name ?? "")) back, or remove it; then: bobbin backup create"
+                    )
+                } else if !row.manifest.proof.isKnown || row.manifest.takenAt > now {
+                    doctor.add(
+                        .warning, "bundles",
+                        "\(name) does not count: \(row.manifest.proof.isKnown ? "it is of a time that has not come" : "nobody known signed it")",
+                        "bobbin backup show \(name)")
+                }
+            }
+            let newest = list.rows.first {
+                $0.isWhole && $0.manifest.spool == site.spool.id && $0.manifest.proof.isKnown && !$0.lacksBase
+                    && $0.manifest.takenAt <= now
+            }
+            if let newest {
                 let hours = now.since(newest.manifest.takenAt).milliseconds / 3_600_000
                 doctor.add(
                     hours > 48 ? .warning : .well, "bundles", "the newest, \(newest.name), is \(hours) h old",

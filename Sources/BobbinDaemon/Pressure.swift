@@ -1,6 +1,6 @@
 // What this is: why a runner begins nothing new for a while: no room on the disk, no descriptors, no processes, or a
 //   spool that is not where people look for it.
-// Owns: the gauge of the disk, the wait after a blow from the system, and the note that `bobbin status` shows.
+// Owns: the gauge of the disk, by which work goes slowly before it stops, the wait after a blow from the system, and the note that `bobbin status` shows.
 // Never: touches work that has begun; fails a job for the host's trouble.
 // On failure: a disk that cannot be asked changes nothing; a note that cannot be written is only not shown.
 import JobModel
@@ -54,6 +54,8 @@ final class Pressure: Sendable {
             return error.isMissing ? "\(root.path) is gone: spool \(spool) was moved or unmounted" : nil
         }
     }
+    /// Why runs go one at a time, by the last look.
+    var scarcity: String? { state.with { $0.gauge.scarcity } }
     var full: [FullSpan] { state.with { $0.gauge.full } }
 
     /// The system refused something. The wait doubles from 1 s to 60 s as long as that goes on.

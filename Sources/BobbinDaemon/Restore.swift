@@ -62,6 +62,7 @@ public struct Restore {
         self.progress = progress
     }
     public func manifest() throws -> BundleManifest { try reader.manifest() }
+    public func isEncrypted() throws -> Bool { try reader.isEncrypted() }
     /// Reads every byte, also of the bundle on which it stands.
     public func verify() throws -> BundleManifest { try reader.verify(base: openBase) }
     private var reader: BundleReader {
@@ -69,20 +70,23 @@ public struct Restore {
         reader.progress = progress
         return reader
     }
-    /// The bundle on which this one stands lies beside it, perhaps by another name.
+    /// The bundle on which this one stands lies beside it, perhaps by another name: it is known by its manifest.
     private func openBase(_ base: BundleManifest.Base) throws -> OpenFile {
-        if try folder.statusIfPresent(base.name)?.kind == .regular {
-            return try folder.openForReading(base.name)
-        }
         var keys = keys
         keys.takesUnproved = true
-        if let found = try BackupList.newest(folder, keys, { $0.manifest.id == base.id }) {
-            return try folder.openForReading(found.name)
+        let names = try folder.entries().filter(\.isFile).map(\.name).sorted()
+        for name in names.filter({ $0 == base.name }) + names.filter({ $0 != base.name }) {
+            // Whatever else lies there is none, and says nothing.
+            guard let file = try? folder.openForReading(name),
+                (try? BundleReader(file, keys).head())?.textHash == base.hash
+            else { continue }
+            return file
         }
         throw BundleProblem(
             "E-RESTORE",
             "this bundle stands on another, \(BundleProblem.shown(base.name)), which is not beside it",
-            whatToDo: "Put that one into \(folder.path). Or take a bundle that stands alone: bobbin backup ls"
+            whatToDo:
+                "Put that one into the directory \(Host.realPath(folder.path) ?? folder.path). Or take a bundle that stands alone: bobbin backup ls"
         )
     }
     /// Reads the whole bundle, compares it with the site, and changes nothing.

@@ -218,13 +218,24 @@ final class RunnerCore: Sendable {
 
     /// Whether the host has room for new work. Where it has none, nothing begins until the main loop finds some.
     func mayBegin() -> Bool {
-        guard let why = pressure.look() else { return true }
+        guard let why = pressure.look() else {
+            goSlowly(pressure.scarcity)
+            return true
+        }
         if scheduler.holdUp(true) {
             log.warn("pressure", "nothing new begins for now: \(why)")
             post(.quiet)
         }
         pressure.tell(why)
         return false
+    }
+    private func goSlowly(_ why: String?) {
+        guard scheduler.slowDown(why != nil) else { return }
+        if let why {
+            log.warn("pressure", "runs go one at a time: \(why)")
+        } else {
+            log.info("pressure", "there is room again: runs go side by side")
+        }
     }
     /// Looks whether what held the work up is over.
     func lookForRoom() {

@@ -126,6 +126,8 @@ final class Scheduler: Sendable {
         var isDraining = false
         /// Nothing begins or goes on for a while: see Pressure.
         var isHeldUp = false
+        /// One at a time.
+        var isSlow = false
         /// Directories that held more files than are kept in mind, and may be looked at again.
         var wantScan: Set<LaneKey> = []
         var isExiting = false
@@ -161,7 +163,7 @@ final class Scheduler: Sendable {
             if state.driving.insert(run).inserted { return .run(run, nil) }
             state.deferred[run] = .some(nil)
         }
-        if state.isDraining || state.isHeldUp { return nil }
+        if state.isDraining || state.isHeldUp || state.isSlow && state.inWork > 0 { return nil }
         for step in state.order.indices {
             let index = (state.rotation + step) % state.order.count
             let name = state.order[index]
@@ -403,6 +405,15 @@ final class Scheduler: Sendable {
         state.broadcast { state in
             defer { state.isHeldUp = isHeldUp }
             return state.isHeldUp != isHeldUp
+        }
+    }
+    /// Whether one piece of work is given out at a time. True: it was otherwise before.
+    func slowDown(_ isSlow: Bool) -> Bool {
+        // Asked before each claim, and hardly ever new: nobody is woken for nothing.
+        guard state.with({ $0.isSlow != isSlow }) else { return false }
+        return state.broadcast { state in
+            defer { state.isSlow = isSlow }
+            return state.isSlow != isSlow
         }
     }
     var isHeldUp: Bool { state.with { $0.isHeldUp } }

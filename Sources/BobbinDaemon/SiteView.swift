@@ -49,6 +49,8 @@ public struct SiteView: Sendable {
     public var rejected = 0
     public var isDraining = false
     public var isDiskFull = false
+    /// Why runs go one at a time; nil while there is plenty of room.
+    public var scarcity: String?
     public var freeBytes: UInt64 = 0
     /// Schedules that are switched on, the nearest first; empty where their file has errors.
     public var schedules: [ScheduleView.Row] = []
@@ -90,6 +92,9 @@ public struct SiteView: Sendable {
         }
         let disk = try spool.root.fileSystem()
         isDiskFull = disk.isFull
+        var gauge = DiskGauge()
+        gauge.read(disk, at: Clocks.wall)
+        scarcity = gauge.shortage == nil ? gauge.scarcity : nil
         takeTriggers(site)
         freeBytes = disk.freeBytes
     }

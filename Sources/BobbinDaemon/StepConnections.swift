@@ -67,11 +67,10 @@ enum StepConnections {
             if let trouble = made.trouble { throw trouble }
             var pruned: [String] = []
             if request.prune {
-                let now = Timestamp(nanoseconds: Clocks.wall)
-                pruned = try BackupPrune(
-                    backup.folder(options.folder), BackupKeys.looking(site.spool.site),
-                    spool: site.spool.id, file.keep, now: now
-                ).perform()
+                pruned = try BackupPrune.perform(
+                    site, backup.folder(options.folder), BackupKeys.looking(site.spool.site),
+                    patience: .seconds(1800)
+                ).gone
             }
             let manifest = made.manifest
             return [

@@ -7,15 +7,19 @@ import LinuxSystem
 
 public struct BundleBase {
     public let reference: BundleManifest.Base
+    let file: OpenFile
+    let keys: BundleKeys
     private var rows: [BundlePath.Key: BundleManifest.Row] = [:]
     private let before: Int64
     /// A file's time comes from a clock that ticks every few milliseconds, and may be behind by one.
     private static let margin: Int64 = 1_000_000_000
 
     /// Nil for one that stands on another itself, and for one that was not read from a file.
-    public init?(_ manifest: BundleManifest, name: String) {
+    public init?(_ manifest: BundleManifest, name: String, _ file: OpenFile, _ keys: BundleKeys) {
         guard manifest.base == nil, let hash = manifest.textHash else { return nil }
         reference = .init(id: manifest.id, name: name, takenAt: manifest.takenAt, hash: hash)
+        self.file = file
+        self.keys = keys
         before = manifest.takenAt.nanoseconds - BundleBase.margin
         rows.reserveCapacity(manifest.rows.count)
         for row in manifest.rows where ![.work, .journal, .taken].contains(row.kind) {
@@ -23,11 +27,14 @@ public struct BundleBase {
         }
     }
 
-    /// The line of a file that is the same as it was: nobody has written, renamed or otherwise touched it since before the
-    /// bundle was begun (its ctime, which only the kernel sets), and size, time and mode are those of the line. Not of
-    /// what people write: a directory that takes another's place brings files whose ctime tells nothing.
+    /// By a ctime, which only the kernel sets, and which tells of every writing and renaming.
+    func isBefore(_ changed: Int64) -> Bool { changed < before }
+
+    /// The line of a file that is the same as it was: nobody has touched it since before the bundle was begun, and size, time
+    /// and mode are those of the line. A directory that takes another's place brings files whose ctime tells nothing: so
+    /// whoever asks has looked at those above as well. Not of what people write, which is little, and is read.
     func row(_ path: String, _ kind: BundleClass, _ status: FileStatus) -> BundleManifest.Row? {
-        guard ![.config, .secrets].contains(kind), status.changed < before,
+        guard ![.config, .secrets, .reports].contains(kind), isBefore(status.changed),
             let row = rows[BundlePath.Key(path)], row.kind == kind, row.size == status.size,
             row.modified == status.modified, row.mode == BundleWriter.safe(status.mode)
         else { return nil }

@@ -96,10 +96,20 @@ public struct BundleManifest: Sendable {
     public var rows: [Row] = []
     /// Nil: it stands alone.
     public var base: Base?
+    /// What it was made of: all of them, or those that were chosen.
+    public var classes = Set(BundleClass.allCases)
+    /// For whom it is encrypted (`age1…`); nobody: it is not.
+    public var recipients: [String] = []
+    /// How many files and bytes its first line counts; of one that was read by that line alone all that is known.
+    private var counted: (files: Int, bytes: Int)?
+    public var fileCount: Int { counted?.files ?? rows.count }
+    public var byteCount: Int { counted?.bytes ?? bytes }
 
     /// Who answers for it, as far as was asked; said of a bundle that was read, and not part of the text.
     public var proof = BundleProof.unsigned
     public var isEncrypted = false
+    /// A site can be made of it.
+    public var isWhole: Bool { classes.isSuperset(of: [.work, .journal, .config, .results]) }
     /// Of the text that was read.
     public internal(set) var textHash: ContentHash?
 
@@ -133,7 +143,7 @@ public struct BundleManifest: Sendable {
             "bobbin_bundle": .int(base == nil ? 1 : 2), "id": .string(id),
             "taken_at": .string(takenAt.rfc3339),
             "spool": .string(spool), "host": .string(host), "epoch": .int(epoch), "bobbin": .string(program),
-            "files": .int(rows.count), "bytes": .int(bytes),
+            "files": .int(fileCount), "bytes": .int(byteCount),
             "in_flight": .list(
                 inFlight.map {
                     .map(["run": .string($0.run), "job": .string($0.job), "state": .string($0.state)])
@@ -145,6 +155,8 @@ public struct BundleManifest: Sendable {
             "left_out": .map(
                 leftOut.sorted { $0.key < $1.key }.reduce(into: ValueMap()) { $0[$1.key] = .string($1.value) }
             ),
+            "classes": .list(classes.map(\.rawValue).sorted().map(Value.string)),
+            "encrypted_to": .list(recipients.map(Value.string)),
         ]
         if let base {
             header["base"] = .map([
@@ -164,7 +176,12 @@ public struct BundleManifest: Sendable {
     /// Its first line alone: what it is, without its files.
     init(headOf bytes: [UInt8]) throws(BundleProblem) {
         guard let end = bytes.firstIndex(of: 0x0A) else { throw .arch("the manifest is cut off") }
-        self = try BundleManifest.fields(BundleManifest.head(Array(bytes[..<end])))
+        let head = try BundleManifest.head(Array(bytes[..<end]))
+        self = try BundleManifest.fields(head)
+        guard let files = head["files"]?.intValue, let bytes = head["bytes"]?.intValue else {
+            throw .arch("the first line of the manifest lacks something")
+        }
+        counted = (files, bytes)
     }
     public init(_ bytes: [UInt8]) throws(BundleProblem) {
         guard let first = bytes.firstIndex(of: 0x0A), bytes.last == 0x0A else {
@@ -250,6 +267,10 @@ public struct BundleManifest: Sendable {
                 run: $0["run"]?.stringValue ?? "", job: $0["job"]?.stringValue ?? "",
                 state: $0["state"]?.stringValue ?? "")
         }
+        if let words = map["classes"]?.listValue {
+            manifest.classes = Set(words.compactMap { BundleClass(rawValue: $0.text) })
+        }
+        manifest.recipients = (map["encrypted_to"]?.listValue ?? []).map(\.text)
         let modes: ValueMap = map["modes"]?.mapValue ?? [:]
         for entry in modes.entries {
             guard BundlePath.trouble(entry.key) == nil, let mode = UInt32(entry.value.text, radix: 8),

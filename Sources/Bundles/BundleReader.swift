@@ -16,6 +16,8 @@ public struct BundleReader {
     /// Of one that was just written.
     private var fileKey: AgeFileKey?
     public var progress: BundleWriter.Progress = { _, _ in }
+    /// The code of a bundle that nobody here can open.
+    public static let locked = "E-BUNDLE-KEY"
 
     public init(_ file: OpenFile, _ keys: BundleKeys = .onlyLooking) {
         self.file = file
@@ -25,6 +27,8 @@ public struct BundleReader {
         self.init(file, keys)
         fileKey = key
     }
+
+    public func isEncrypted() throws -> Bool { try AgeOpener.isAge(file) }
 
     /// What its manifest says in its first line: without its files.
     public func head() throws -> BundleManifest {
@@ -41,8 +45,15 @@ public struct BundleReader {
     }
     /// Reads every byte of every file that is in it and compares it. One that stands on another: what is here.
     public func verify() throws -> BundleManifest { try verify(wanted: nil) }
-    /// The same for one that was just written: its manifest must be this text.
-    func verify(wanted: [UInt8]?) throws -> BundleManifest {
+    /// The same for one that was just written, with what it stands on: its manifest must be this text.
+    func verify(wanted: [UInt8], base: BundleBase?) throws -> BundleManifest {
+        guard let base else { return try verify(wanted: wanted) }
+        guard try manifest().textHash == ContentHash(of: wanted) else {
+            throw BundleProblem.arch("the manifest was read back otherwise than it was written")
+        }
+        return try read(base: { _ in base.file }, to: Nobody())
+    }
+    private func verify(wanted: [UInt8]?) throws -> BundleManifest {
         let walk = Walk(keys, onlyManifest: false)
         walk.progress = progress
         walk.wanted = wanted.map(ContentHash.init(of:))
@@ -78,8 +89,16 @@ public struct BundleReader {
         older.wanted = base.hash
         let part = BasePart(head, taker)
         older.taker = part
-        try BundleReader(find(base), keys).read(older)
-        _ = try older.end()
+        let file = try find(base)
+        do {
+            try BundleReader(file, keys).read(older)
+            _ = try older.end()
+        } catch let problem as BundleProblem {
+            throw BundleProblem(
+                problem.code,
+                "the bundle on which this one stands, \(BundleProblem.shown(base.name)): \(problem.message)",
+                whatToDo: problem.whatToDo)
+        }
         if let missing = part.missing {
             throw BundleProblem.arch(
                 "the bundle \(BundleProblem.shown(base.name)), on which this one stands, does not have \(BundleProblem.shown(missing)) as it should be"
@@ -146,7 +165,7 @@ public struct BundleReader {
             return BundleProblem.arch("it cannot be decrypted: \(age.message) [\(age.kind.rawValue)]")
         }
         return BundleProblem(
-            "E-BUNDLE-KEY", "this bundle is encrypted, and none of the identities here opens it",
+            locked, "this bundle is encrypted, and none of the identities here opens it",
             whatToDo: "Name a key file: --identity FILE (the recovery key, on another machine).")
     }
     private struct Nobody: BundleTaker {

@@ -79,7 +79,7 @@ enum BundleSignature {
             throw BundleProblem(
                 "E-SIGNED", "this bundle is signed by a key that is not known here: \(signer.text)",
                 whatToDo:
-                    "Is it what `bobbin backup key` said on the machine that made it? Then: --trust KEY, or `trust:` in ops/backup.yaml."
+                    "If a site on this machine made it: --site DIR. Else, is it what `bobbin backup key` said on the machine that made it? Then: --trust KEY, or that line into ops/backup.pub."
             )
         }
         return .unknown(signer)

@@ -19,10 +19,13 @@ public struct BundleForm: Sendable {
     public var signer: (key: SigningKey, name: String)?
     public init(_ packing: Packing) { self.packing = packing }
 
-    /// Its own reading back takes its own signature and no other.
-    fileprivate var keys: BundleKeys {
-        guard let signer else { return .onlyLooking }
-        return BundleKeys(trusted: [NoteVerifier(name: signer.name, signer.key.publicBytes)]) { [] }
+    /// Its own reading back takes its own signature and no other, and opens what it stands on as whoever chose that.
+    fileprivate func keys(_ base: BundleBase?) -> BundleKeys {
+        var keys = base?.keys ?? .onlyLooking
+        guard let signer else { return keys }
+        keys.trusted = [NoteVerifier(name: signer.name, signer.key.publicBytes)]
+        keys.takesUnproved = false
+        return keys
     }
     public var ending: String { packing.ending + (recipients.isEmpty ? "" : ".age") }
 }
@@ -61,7 +64,7 @@ public final class BundleWriter {
         self.form = form
         self.base = base
         self.progress = progress
-        workName = ".\(Host.processID)-\(Clocks.nonce())\(BundleWriter.ending)"
+        workName = BundleWriter.scratchName()
         work = try folder.makeDirectory(workName, mode: 0o700)
         let body = try BundleBody(in: work, isSealed: !form.recipients.isEmpty)
         self.body = body
@@ -73,7 +76,11 @@ public final class BundleWriter {
     }
     deinit { buffer.deallocate() }
 
-    /// Removes what dead makers left in a directory of bundles. Returns how many.
+    /// Of a directory that goes with its maker: `removeLeftovers` knows it.
+    public static func scratchName() -> String {
+        ".\(Host.processID)-\(Clocks.nonce())\(BundleWriter.ending)"
+    }
+    /// Removes what dead makers left in a directory, of bundles or not. Returns how many.
     public static func removeLeftovers(in folder: Directory) throws -> Int {
         var count = 0
         for name in try folder.names() where name.hasPrefix(".") && name.hasSuffix(ending) {
@@ -89,19 +96,20 @@ public final class BundleWriter {
         return count
     }
     public func abandon() throws { try folder.removeTree(workName) }
-    /// For what has to be made before it can be packed.
-    public var workDirectory: Directory { work }
 
     // MARK: packing
 
-    /// Packs what a file holds now; what is appended to it meanwhile is not taken. `wholeLines`: nor is a last line without an end.
+    /// Whether a directory was there, by this name, before the bundle was begun on which this one stands.
+    public func isSettled(_ directory: FileStatus) -> Bool { base?.isBefore(directory.changed) ?? false }
+
+    /// Packs what a file holds now, unless `isSettled` (all directories above it are) and it was not touched itself; what is appended to it meanwhile is not taken. `wholeLines`: nor is a last line without an end.
     @discardableResult
     public func add(
         _ path: String, _ kind: BundleClass, _ file: OpenFile, _ known: FileStatus? = nil,
-        wholeLines: Bool = false
+        isSettled: Bool = false, wholeLines: Bool = false
     ) throws -> Int {
         let status = try known ?? file.status()
-        if let row = base?.row(path, kind, status) {
+        if isSettled, let row = base?.row(path, kind, status) {
             try claim(path)
             return note(row)
         }
@@ -226,6 +234,7 @@ public final class BundleWriter {
         manifest.rows = rows
         manifest.leftOut.merge(notes) { known, _ in known }
         manifest.base = base?.reference
+        manifest.recipients = form.recipients.compactMap(\.text).sorted()
         return manifest
     }
     /// Puts the manifest before the rest, reads all of it back, and only then gives it its name.
@@ -238,9 +247,10 @@ public final class BundleWriter {
         let text = manifest.text
         let fileKey = try write(text, modified: manifest.takenAt.nanoseconds)
         checking()
-        var reader = BundleReader(try work.openForReading("bundle"), form.keys, fileKey)
+        var reader = BundleReader(try work.openForReading("bundle"), form.keys(base), fileKey)
         reader.progress = progress
-        let read = try reader.verify(wanted: text)
+        // Also what it stands on: without that it brings nothing back.
+        let read = try reader.verify(wanted: text, base: base)
         (manifest.proof, manifest.isEncrypted) = (read.proof, read.isEncrypted)
         try work.rename("bundle", to: folder, name)
         try folder.sync()
@@ -282,9 +292,12 @@ private final class BundleBody {
     init(in work: Directory, isSealed: Bool) throws {
         let file = try work.create(BundleBody.name, mode: 0o600)
         self.file = file
-        guard isSealed, let nobody = AgeIdentity.generate().recipient else {
+        guard isSealed else {
             sealer = nil
             return
+        }
+        guard let nobody = AgeIdentity.generate().recipient else {
+            throw BundleProblem("E-BACKUP", "no key could be made for what is not encrypted yet")
         }
         sealer = try AgeSealer(to: [nobody]) { try file.append($0) }
     }

@@ -44,6 +44,8 @@ public enum Limits {
     /// Nothing new begins below this room on the spool's disk (or 1/64 of a small one), and goes on at twice that.
     public static let diskReserveBytes: UInt64 = 32 << 20
     public static let diskReserveInodes: UInt64 = 1_000
+    /// Below so many times of that room work goes on one run at a time, and all of it again at twice so many.
+    public static let diskScarce: UInt64 = 4
     /// A runner that finds the disk full at its first look takes it to have been so for this long.
     public static let fullBeforeFirstLook = Span.seconds(600)
     /// Waiting files of one user in one directory that a runner keeps in mind; the rest waits on the disk alone.

@@ -1,5 +1,5 @@
 // What this is: whether the spool's disk has room for new work, and when it had none at all (docs/SPOOL.md, section 2).
-// Owns: the thresholds with the hysteresis between them; the spans of time in which files may have lost their end.
+// Owns: the thresholds, of going slowly and of stopping, with the hysteresis between them; the spans of time in which files may have lost their end.
 // Never: looks at a disk or a clock itself: it is given what was read.
 // On failure: nothing here fails.
 import JobModel
@@ -22,6 +22,9 @@ public struct FullSpan: Hashable, Sendable {
 public struct DiskGauge: Sendable {
     /// Why nothing new may begin; nil while there is room.
     public private(set) var shortage: String?
+    /// Why runs go one at a time; nil while there is plenty. What comes to a stop soon need not come to it at full speed, and
+    /// somebody who is told in time makes room before it does.
+    public private(set) var scarcity: String?
     /// The newest last. Old ones are merged: a file that waited through many of them was looked at long ago.
     public private(set) var full: [FullSpan] = []
     private var isFull = false
@@ -35,16 +38,23 @@ public struct DiskGauge: Sendable {
         noteFullness(facts.isFull, now)
         let bytes = min(Limits.diskReserveBytes, facts.totalBytes / 64)
         let inodes = min(Limits.diskReserveInodes, facts.totalInodes / 64)
-        // To go on takes twice what stopping took, so that one small file more or less does not flap.
-        let factor: UInt64 = shortage == nil ? 1 : 2
+        shortage = DiskGauge.lack(facts, bytes, inodes, has: shortage != nil)
+        let times = Limits.diskScarce
+        scarcity = DiskGauge.lack(facts, bytes * times, inodes * times, has: scarcity != nil)
+    }
+    /// To go on takes twice what stopping took, so that one small file more or less does not flap.
+    private static func lack(_ facts: FileSystemFacts, _ bytes: UInt64, _ inodes: UInt64, has: Bool)
+        -> String?
+    {
+        let factor: UInt64 = has ? 2 : 1
         if facts.freeBytes < bytes * factor || facts.isFull {
-            shortage =
-                "the disk has \(DiskGauge.mebibytes(facts.freeBytes)) MiB left, and \(DiskGauge.mebibytes(bytes * 2)) MiB are wanted"
-        } else if facts.totalInodes > 0, facts.freeInodes < inodes * factor {
-            shortage = "the disk has \(facts.freeInodes) inodes left, and \(inodes * 2) are wanted"
-        } else {
-            shortage = nil
+            return
+                "the disk has \(mebibytes(facts.freeBytes)) MiB left, and \(mebibytes(bytes * 2)) MiB are wanted"
         }
+        if facts.totalInodes > 0, facts.freeInodes < inodes * factor {
+            return "the disk has \(facts.freeInodes) inodes left, and \(inodes * 2) are wanted"
+        }
+        return nil
     }
 
     private mutating func noteFullness(_ isFullNow: Bool, _ now: Int64) {

@@ -27,6 +27,8 @@ public enum SpoolName {
     public static let backups = "backups"
     public static let auditKey = "audit.key"
     public static let bundleKey = "bundle.key"
+    /// Bundles that `after` of ops/backup.yaml has not taken yet.
+    public static let undelivered = "undelivered.json"
     /// Says of which bundle this spool was made.
     public static let restored = "restored.json"
     /// What a restore has still to put back beside the spool.

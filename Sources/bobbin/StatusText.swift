@@ -29,6 +29,11 @@ enum StatusText {
             lines.append(
                 Terminal.paint("the disk is full: drops stay where they are until there is room", .red))
         }
+        if let why = view.scarcity {
+            lines.append(
+                Terminal.paint(
+                    "\(why): runs go one at a time. Make room: bobbin prune; bobbin backup prune", .yellow))
+        }
         for name in view.leftovers {
             lines.append(
                 Terminal.paint(

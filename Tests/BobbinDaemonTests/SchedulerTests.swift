@@ -83,6 +83,34 @@ import Testing
     }
     private struct Stuck: Error {}
 
+    @Test("while room is short one piece of work is out at a time, and all of it again later") func slow()
+        throws
+    {
+        let policy = try queue("default", 3)
+        try scheduler.configure([policy], slots: slots)
+        scheduler.offer(candidates(["a", "b", "c", "d"]), try key(policy, 5))
+        #expect(scheduler.slowDown(true) && !scheduler.slowDown(true))
+        guard case .drop(let first, let key, let slot) = scheduler.next() else {
+            Issue.record("nothing was given out")
+            return
+        }
+        // Another worker asks meanwhile and gets the next only when the first is done: the order tells.
+        let asked = Monitor<[String]>([])
+        let other = try BlockingThread.start("asker") { [scheduler] in
+            guard case .drop(let candidate, _, _) = scheduler.next() else { return }
+            asked.with { $0.append(candidate.name) }
+        }
+        #expect(first.name == "a" && asked.with { $0.isEmpty })
+        scheduler.judged(first.name, key, stays: false)
+        asked.with { $0.append("a is done") }
+        _ = scheduler.finish(slot: slot, run: nil)
+        // Who is waiting is woken when the time of want is over.
+        #expect(scheduler.slowDown(false))
+        other.join()
+        #expect(asked.with { $0 } == ["a is done", "b"])
+        #expect(takeOne() == "c" && takeOne() == "d")
+    }
+
     @Test("beyond the active set files wait on the disk, and a scan is asked for") func activeSet() throws {
         let small = Scheduler(activeSet: 10)
         let policy = try queue("default", 1)

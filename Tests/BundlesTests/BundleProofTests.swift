@@ -216,13 +216,17 @@ import Testing
         let form = try world.form(.zstd, isEncrypted: isEncrypted)
         try world.make("full", form, BundleProofTests.before)
         let full = try world.reader("full", world.keys()).manifest()
-        let base = try #require(BundleBase(full, name: "full"))
+        let base = try #require(
+            BundleBase(
+                full, name: "full", world.directory.openForReading("full"), world.keys()))
         let made = try world.make("inc", form, BundleProofTests.after, on: base)
         #expect(made.own.map(\.path) == ["ops/new", "ops/more"] && made.rows.count == 4)
         let shown = try world.reader("inc", world.keys()).manifest()
         #expect(shown.text == made.text && shown.base?.name == "full")
         // Nothing stands on what does not stand alone.
-        #expect(BundleBase(shown, name: "inc") == nil)
+        let stacked = try BundleBase(
+            shown, name: "inc", world.directory.openForReading("inc"), world.keys())
+        #expect(stacked.map(\.reference) == nil)
         let taker = Contents()
         let read = try world.reader("inc", world.keys()).read(
             base: { try world.directory.openForReading($0.name) }, to: taker)
@@ -248,7 +252,10 @@ import Testing
     @Test("what a forged increment says of its base is held against the base") func forgedIncrement() throws {
         let world = try World()
         try world.make("full", world.form(), BundleProofTests.before)
-        let base = try #require(BundleBase(world.reader("full", world.keys()).manifest(), name: "full"))
+        let base = try #require(
+            BundleBase(
+                world.reader("full", world.keys()).manifest(), name: "full",
+                world.directory.openForReading("full"), world.keys()))
         let made = try world.make("inc", world.form(), [("ops/a", "one")], on: base)
         func outcome(_ change: (inout BundleManifest) -> Void) throws -> String? {
             var manifest = made
@@ -299,7 +306,7 @@ import Testing
             change(&row)
             manifest.rows = [row]
             manifest.textHash = ContentHash(of: [])
-            return try #require(BundleBase(manifest, name: "b"))
+            return try #require(BundleBase(manifest, name: "b", file, world.keys()))
         }
         let later = status.changed + 2_000_000_000
         #expect(try base(takenAt: later).row("spool/done/f", .results, status)?.isInBase == true)
@@ -311,7 +318,7 @@ import Testing
             { $0.kind = .logs },
         ] { #expect(try base(takenAt: later, change).row("spool/done/f", .results, status) == nil) }
         // In flight, or what people write: never by its times.
-        for kind in [BundleClass.work, .journal, .config, .secrets] {
+        for kind in [BundleClass.work, .journal, .config, .secrets, .reports] {
             #expect(try base(takenAt: later) { $0.kind = kind }.row("spool/done/f", kind, status) == nil)
         }
     }
@@ -325,7 +332,10 @@ import Testing
             init() throws {
                 world = try World()
                 try world.make("full", world.form(), BundleProofTests.before)
-                base = try #require(BundleBase(world.reader("full", world.keys()).manifest(), name: "full"))
+                base = try #require(
+                    BundleBase(
+                        world.reader("full", world.keys()).manifest(), name: "full",
+                        world.directory.openForReading("full"), world.keys()))
             }
         }
         let points = try FaultLoop.run(make: { try Begun() }) { begun in

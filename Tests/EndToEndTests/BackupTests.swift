@@ -53,7 +53,8 @@ import YamlText
             let shown = try json(Program.call(["backup", "show", bundle, "--files", "--json"]))
             #expect(shown["in_flight"]?.items?.count == 2 && shown.text("epoch") == "0")
             #expect(try site.bobbin("backup", "ls").out.contains("2 runs in flight"))
-            #expect(try Program.call(["backup", "verify", bundle]).out.contains(": ok, "))
+            #expect(
+                try Program.call(["backup", "verify", bundle, "--site", site.path]).out.contains(": ok, "))
             // In use: nothing of it is touched.
             let busy = try site.bobbin("backup", "restore", bundle)
             #expect(busy.code == 69 && busy.err.contains("the site is in use"))
@@ -252,7 +253,8 @@ import YamlText
                     environment: ["BOBBIN_FAULT": "any:\(call):kill"])
                 for name in Disk.names(folder) where !name.hasPrefix(".") {
                     #expect(
-                        try Program.call(["backup", "verify", "\(folder)/\(name)"]).code == 0,
+                        try Program.call(["backup", "verify", "\(folder)/\(name)", "--site", site.path]).code
+                            == 0,
                         "call \(call): \(name)")
                 }
                 #expect(Disk.bytes(first) == content)
@@ -466,7 +468,7 @@ import YamlText
 
             let beside = TestSite.freshPath(), elsewhere = site.outside("moved")
             defer { Disk.removeTree(beside) }
-            let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+            let made = try Program.call(["backup", "restore", bundle, "--to", beside, "--site", site.path])
             #expect(made.code == 0, "\(made.both)")
             for part in ["templates", "spool/done", "spool/runs"] {
                 #expect(tree("\(beside)/\(part)") == tree("\(site.path)/\(part)"), "\(part)")
@@ -474,12 +476,12 @@ import YamlText
             // What it stands on is not there, is there by another name, is another one.
             try Disk.move(full, to: elsewhere)
             for verb in [["verify", bundle], ["restore", bundle, "--to", TestSite.freshPath()]] {
-                let alone = try Program.call(["backup"] + verb)
+                let alone = try Program.call(["backup"] + verb + ["--site", site.path])
                 #expect(alone.code != 0 && alone.err.contains("which is not beside it"), "\(alone.both)")
             }
-            try Disk.move(elsewhere, to: full.replacing(".tar.zst", with: "_moved.tar.zst"))
-            #expect(try Program.call(["backup", "verify", bundle]).code == 0)
-            try Disk.move(full.replacing(".tar.zst", with: "_moved.tar.zst"), to: full)
+            try Disk.move(elsewhere, to: "\(site.path)/ops/backups/sunday")
+            #expect(try Program.call(["backup", "verify", bundle, "--site", site.path]).code == 0)
+            try Disk.move("\(site.path)/ops/backups/sunday", to: full)
             // The rules keep one; what it stands on stays.
             try Disk.write("keep: {last: 1, days: 0, monthly: 0}\n", to: "\(site.path)/ops/backup.yaml")
             let third = try create(site, hours: 3, "--increment")
@@ -493,8 +495,184 @@ import YamlText
             // Too old to stand on.
             let late = try create(site, hours: 24 * 9, "--increment")
             #expect(late.code == 0 && late.out.contains("it stands alone"), "\(late.both)")
-            let drill = try site.bobbin("backup", "drill")
+            let drill = try Program.call(
+                ["backup", "drill", "--site", site.path],
+                environment: ["BOBBIN_CLOCK_OFFSET": "\(24 * 9 * 3600 + 600)"])
             #expect(drill.code == 0, "\(drill.both)")
+        }
+    }
+
+    /// Two files of one size and one time, in two directories.
+    private func twins(_ folder: String) throws {
+        for (name, text) in [("a", "AAAA"), ("b", "BBBB")] {
+            try Disk.makeDirectory("\(folder)/\(name)")
+            try Disk.write(text, to: "\(folder)/\(name)/x")
+            var times = [
+                timespec(tv_sec: 1_700_000_000, tv_nsec: 0), timespec(tv_sec: 1_700_000_000, tv_nsec: 0),
+            ]
+            utimensat(AT_FDCWD, "\(folder)/\(name)/x", &times, 0)
+        }
+    }
+    private func swapTwins(_ folder: String) throws {
+        try Disk.move("\(folder)/a", to: "\(folder)/c")
+        try Disk.move("\(folder)/b", to: "\(folder)/a")
+        try Disk.move("\(folder)/c", to: "\(folder)/b")
+    }
+    @Test("directories that change places are seen, whatever the times of their files say") func twins()
+        throws
+    {
+        try TestSite.use { site in
+            try site.up()
+            try site.drop("a.yaml", job(["log: x"]))
+            let run = try site.result(of: "a.yaml").run
+            try site.stop()
+            let day = try #require(Disk.names("\(site.spool)/runs").first)
+            let places = ["\(site.path)/reports", "\(site.spool)/runs/\(day)"]
+            #expect(day == run || Disk.exists("\(site.spool)/runs/\(day)/\(run)"))
+            for place in places { try twins(place) }
+            func make(_ seconds: Int, _ options: String...) throws -> Outcome {
+                try Program.call(
+                    ["backup", "create", "--site", site.path] + options,
+                    environment: ["BOBBIN_CLOCK_OFFSET": "\(seconds)"])
+            }
+            // Begun two seconds from now; the kernel's own clock has to come there before it stamps the change.
+            #expect(try make(2).code == 0)
+            let begun = time(nil) + 2
+            var probe = stat()
+            repeat {
+                try Disk.write("x", to: site.outside("probe"))
+                stat(site.outside("probe"), &probe)
+            } while probe.st_ctim.tv_sec < begun
+            for place in places { try swapTwins(place) }
+            let second = try make(4, "--increment")
+            try #require(second.code == 0 && second.out.contains("on which it stands"), "\(second.both)")
+            let beside = TestSite.freshPath()
+            defer { Disk.removeTree(beside) }
+            let bundle = String(second.out.prefix { $0 != ":" })
+            #expect(try site.bobbin("backup", "restore", bundle, "--to", beside).code == 0)
+            for part in ["reports", "spool/runs/\(day)"] {
+                #expect(
+                    Disk.text("\(beside)/\(part)/a/x") == "BBBB"
+                        && Disk.text("\(beside)/\(part)/b/x") == "AAAA")
+            }
+        }
+    }
+
+    @Test("an increment that lost its base stands for nothing: not for its day, not for what has not changed")
+    func lostBase() throws {
+        try TestSite.use { site in
+            try Disk.write("keep: {last: 1, days: 0, monthly: 0}\n", to: "\(site.path)/ops/backup.yaml")
+            func path(_ made: Outcome) -> String { String(made.out.prefix { $0 != ":" }) }
+            let first = path(try create(site, hours: 1)), second = path(try create(site, hours: 2))
+            let third = path(try create(site, hours: 3, "--increment"))
+            try Disk.move(second, to: site.outside("elsewhere"))
+            let later = ["BOBBIN_CLOCK_OFFSET": "\(4 * 3600)"]
+            let told = try Program.call(["backup", "prune", "--site", site.path], environment: later)
+            #expect(told.out.contains("what it stands on is missing") && told.out.contains("0 went, 2 kept"))
+            #expect(Disk.exists(first) && Disk.exists(third))
+            #expect(try site.bobbin("backup", "ls").out.contains("WHICH IS NOT THERE"))
+            #expect(
+                try Program.call(["doctor", "--site", site.path], environment: later).out.contains(
+                    "brings nothing back: what it stands on is not beside it"))
+            // Damaged: nothing may stand on it any more.
+            let bytes = try #require(Disk.bytes(first))
+            try Disk.write(Array(bytes.dropLast(200)), to: first)
+            let broken = try create(site, hours: 4, "--increment")
+            #expect(broken.code == 65 && broken.err.contains("on which this one stands"), "\(broken.both)")
+            // The only one of the configuration cannot be brought back: so one is made.
+            let config = ["--only", "config", "--increment", "--unless-same"]
+            func make(_ hours: Int) throws -> Outcome {
+                try Program.call(
+                    ["backup", "create", "--site", site.path] + config,
+                    environment: ["BOBBIN_CLOCK_OFFSET": "\(hours * 3600)"])
+            }
+            let base = path(try make(5))
+            try Disk.write("a: 1\n", to: "\(site.path)/templates/a.yaml")
+            #expect(try make(6).out.contains("on which it stands"))
+            #expect(try make(7).out.contains("nothing has changed"))
+            Disk.remove(base)
+            #expect(try make(8).out.contains("ok, verified"))
+        }
+    }
+
+    @Test("a copy elsewhere that failed is made up for, also when nothing has changed since")
+    func undelivered()
+        throws
+    {
+        try TestSite.use { site in
+            let copies = site.outside("copies"), folder = "\(site.path)/ops/backups"
+            try Disk.write("after: [cp, \"{{ bundle }}\", \(copies)/]\n", to: "\(site.path)/ops/backup.yaml")
+            func make(_ options: String...) throws -> Outcome {
+                try Program.call(
+                    ["backup", "create", "--only", "config", "--unless-same", "--site", site.path] + options)
+            }
+            for _ in 1...2 {
+                let failed = try make()
+                #expect(failed.code == 1 && failed.err.contains("1 bundles wait for it"), "\(failed.both)")
+            }
+            let told = try make("--json")
+            #expect(told.code == 1 && told.out.contains("`after` of ops/backup.yaml failed"), "\(told.both)")
+            try Disk.makeDirectory(copies)
+            let same = try make()
+            #expect(same.code == 0 && same.out.contains("nothing has changed"), "\(same.both)")
+            #expect(Disk.names(copies) == Disk.names(folder) && Disk.names(copies).count == 1)
+            Disk.removeTree(copies)
+            #expect(try site.bobbin("backup", "create", "--only", "reports").code == 1)
+            #expect(try site.bobbin("backup", "create", "--only", "audit").err.contains("2 bundles wait"))
+            try Disk.makeDirectory(copies)
+            #expect(try make().code == 0)
+            #expect(Disk.names(copies).count == 2 && !Disk.exists("\(site.spool)/.bobbin/undelivered.json"))
+        }
+    }
+
+    @Test(
+        "what is encrypted is at no time in the clear where bundles lie, killed at any call, and in no drill")
+    func neverInTheClear() throws {
+        try TestSite.use { site in
+            let key = TestSite.freshPath(), spare = TestSite.freshPath(), folder = site.outside("stick")
+            defer { for path in [key, spare] { Disk.remove(path) } }
+            for file in [key, spare] {
+                #expect(
+                    try Program.call(["secrets", "keygen", "--output", file, "--site", site.path]).code == 0)
+            }
+            try Disk.makeDirectory(folder)
+            try Disk.write(
+                "folder: \(folder)\nencrypt_to: [recipients]\n", to: "\(site.path)/ops/backup.yaml")
+            try Disk.write("word: GEHEIMNIS\n", to: "\(site.path)/templates/a.yaml")
+            try site.up()
+            try site.drop("ask.yaml", job(["human_confirm: {message: GEHEIMNIS}"]))
+            let asked = try site.parked("ask.yaml", "approval")
+            func look(_ when: String) {
+                for (path, bytes) in tree(folder) {
+                    #expect(
+                        !bytes.indices.contains { bytes[$0...].starts(with: "GEHEIMNIS".utf8) },
+                        "\(when): \(path)")
+                }
+            }
+            for call in stride(from: 1, through: 3_000, by: 5) {
+                let outcome = try Program.call(
+                    ["backup", "create", "--site", site.path],
+                    environment: ["BOBBIN_IDENTITY": key, "BOBBIN_FAULT": "any:\(call):kill"])
+                look("call \(call)")
+                if outcome.code == 0 { break }
+            }
+            #expect(Disk.names(folder).contains { $0.hasSuffix(".age") })
+            for call in stride(from: 100, through: 1_500, by: 100) {
+                _ = try Program.call(
+                    ["backup", "drill", "--site", site.path],
+                    environment: ["BOBBIN_IDENTITY": key, "BOBBIN_FAULT": "any:\(call):kill"])
+                look("drill, call \(call)")
+            }
+            let drill = try Program.call(
+                ["backup", "drill", "--site", site.path], environment: ["BOBBIN_IDENTITY": key])
+            #expect(drill.code == 0, "\(drill.both)")
+            look("drill")
+            // What the killed ones left has gone with the next.
+            #expect(
+                Disk.names("\(site.spool)/.bobbin").allSatisfy { !$0.hasSuffix(".tmp") || $0.utf8.count < 36 }
+            )
+            #expect(try site.bobbin("cancel", asked.id).code == 0)
+            try site.result(of: "ask.yaml")
         }
     }
 
@@ -578,6 +756,20 @@ import YamlText
             let refused = try site.bobbin("backup", "restore", foreign, "--only", "config")
             #expect(refused.code == 69 && refused.err.contains("[E-SIGNED]"), "\(refused.both)")
             #expect(try site.bobbin("backup", "restore", foreign, "--only", "config", "--unsigned").code == 0)
+            // A site that lies around a bundle is no witness for it.
+            let around = try call(["backup", "verify", foreign], nowhere)
+            #expect(around.code == 65 && around.err.contains("[E-SIGNED]"), "\(around.both)")
+            // For another recipient: neither the same, nor to stand on.
+            let config = [
+                "backup", "create", "--site", site.path, "--only", "config", "--unless-same", "--increment",
+            ]
+            #expect(try call(config, here).out.contains("ok, verified"))
+            #expect(try call(config, here).out.contains("nothing has changed"))
+            for _ in 1...2 {
+                let locked = try call(config + ["--encrypt-to", "recipients"], here)
+                #expect(locked.code == 0 && !locked.out.contains("on which it stands"), "\(locked.both)")
+            }
+            #expect(Disk.names("\(site.path)/ops/backups").count { $0.hasSuffix(".age") } == 1)
             // Changed on its way: whatever is trusted.
             var bytes = try #require(Disk.bytes(foreign))
             bytes[bytes.count / 2] ^= 1

@@ -113,6 +113,40 @@ private struct SmallDisk {
     }
 
     @Test(
+        "a disk that is getting short lets runs go one at a time, says so, and all of them again",
+        .enabled(if: SmallDisk.isPossible, "needs the right to mount a tmpfs"))
+    func gettingShort() throws {
+        let place = TestSite.freshPath()
+        try Disk.makeDirectory(place)
+        let disk = try SmallDisk(place, bytes: "64m")
+        defer { disk.unmount(); Disk.removeTree(place) }
+        try TestSite.use(below: place) { site in
+            try site.up()
+            // The reserve of so small a disk is 1 MiB, and four of them are little.
+            try fill(site.outside("ballast"), leaving: 3 << 20, of: site.path)
+            _ = try site.waitForLog("runs go one at a time: the disk has")
+            #expect(try site.bobbin("status").out.contains("runs go one at a time. Make room"))
+            try site.drop("first.yaml", job([site.gate("one")]))
+            try site.waitForEffect("one", "gate")
+            try site.drop("second.yaml", job([site.effect("second")]))
+            // What needs nobody's turn goes on: the second waits in its lane, and is seen there.
+            #expect(try site.bobbin("status", "--json").code == 0)
+            #expect(site.count("second", "once") == 0 && Disk.exists("\(site.lane())/second.yaml"))
+            try site.open(gate: "one")
+            try site.result(of: "first.yaml")
+            try site.result(of: "second.yaml")
+            Disk.remove(site.outside("ballast"))
+            _ = try site.waitForLog("there is room again")
+            try site.drop("third.yaml", job([site.gate("three")]))
+            try site.waitForEffect("three", "gate")
+            try site.drop("fourth.yaml", job([site.effect("fourth")]))
+            try site.result(of: "fourth.yaml")
+            try site.open(gate: "three")
+            try site.result(of: "third.yaml")
+        }
+    }
+
+    @Test(
         "a machine without processes fails no job: the step waits, and no try is counted",
         arguments: [11, 12, 24])
     func withoutProcesses(_ errno: Int) throws {

@@ -31,6 +31,21 @@ import Testing
             )
         }
     }
+    @Test func goesSlowlyBelowFourReservesAndSideBySideAgainAtEight() {
+        var gauge = DiskGauge()
+        let steps: [(UInt64, UInt64, Bool)] = [
+            (129, 100_000, false), (127, 100_000, true), (129, 100_000, true), (255, 100_000, true),
+            (256, 100_000, false), (1000, 3_999, true), (1000, 7_999, true), (1000, 8_000, false),
+            (31, 8_000, true),
+        ]
+        for (number, (free, inodes, isScarce)) in steps.enumerated() {
+            gauge.read(reading(free, inodes: inodes), at: Int64(number))
+            #expect(
+                (gauge.scarcity != nil) == isScarce, "step \(number): \(gauge.scarcity ?? "plenty")")
+            // It goes slowly before it stops.
+            #expect(gauge.shortage == nil || gauge.scarcity != nil, "step \(number)")
+        }
+    }
     @Test func aSmallDiskHasASmallReserve() {
         var gauge = DiskGauge()
         gauge.read(reading(2, of: 64), at: 1)

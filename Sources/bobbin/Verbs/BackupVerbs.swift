@@ -88,15 +88,23 @@ struct BackupVerb: ParsableCommand {
             let made = try Backup(site).create(options, progress: line.show) { line.begin("checked") }
             line.end()
             if json.json {
-                return Terminal.print(json: .map(BackupText.fields(made.manifest, made.path, made.size)))
+                var fields = BackupText.fields(made.manifest, made.path, made.size)
+                fields["same"] = .bool(made.isSame)
+                fields["trouble"] = made.trouble.map { .string($0.message) } ?? .null
+                Terminal.print(json: .map(fields))
+                return try complain(made)
             }
             let manifest = made.manifest
             if made.isSame {
-                return print("\(Terminal.escape(made.path)): nothing has changed since; none was made")
+                print("\(Terminal.escape(made.path)): nothing has changed since; none was made")
+                return try complain(made)
             }
             print("\(Terminal.escape(made.path)): ok, verified")
             print("  \(BackupText.contents(manifest)), packed \(BackupText.size(made.size))")
             print("  \(BackupText.proof(manifest))")
+            if let line = made.newKey {
+                print("  that key is new; keep its line where you keep the recovery key: \(line)")
+            }
             if increment, manifest.base == nil {
                 print("  it stands alone: there was no young one to stand on")
             }
@@ -128,7 +136,7 @@ struct BackupVerb: ParsableCommand {
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
-            let around = try site.pathIfAny().map { try Directory.open($0) }
+            let around = try BackupText.site(site)
             let bundles = try BackupList(
                 BackupText.folder(folder, site), BackupKeys.looking(around, keys.given()))
             if json.json {
@@ -138,12 +146,12 @@ struct BackupVerb: ParsableCommand {
                             .map(BackupText.fields($0.manifest, $0.path, $0.size, files: false))
                         }))
             }
-            for (name, why) in bundles.troubled { Terminal.complain("\(Terminal.escape(name)): \(why)") }
+            for (name, why, _) in bundles.troubled { Terminal.complain("\(Terminal.escape(name)): \(why)") }
             if bundles.rows.isEmpty { return print("no bundles yet: bobbin backup create") }
             for row in bundles.rows {
                 let age = Terminal.age(Terminal.now.since(row.manifest.takenAt))
                 print(
-                    "\(Terminal.escape(row.name))  \(age) ago  \(BackupText.size(row.size))  \(row.manifest.rows.count) files, \(row.manifest.inFlight.count) runs in flight\(BackupText.remark(row.manifest))"
+                    "\(Terminal.escape(row.name))  \(age) ago  \(BackupText.size(row.size))  \(row.manifest.fileCount) files, \(row.manifest.inFlight.count) runs in flight\(BackupText.remark(row.manifest))\(row.lacksBase ? " WHICH IS NOT THERE" : "")"
                 )
             }
         }
@@ -196,17 +204,21 @@ struct BackupVerb: ParsableCommand {
             completion: .directory)
         var folder: String?
         @Flag(name: .customLong("dry-run"), help: "Say which, and remove nothing.") var dryRun = false
+        @OptionGroup var keys: IdentityOption
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
             let site = try self.site.openOwn()
-            let prune = try BackupPrune(
-                BackupText.folder(folder, self.site),
-                BackupKeys.looking(Directory.open(site.path)), spool: site.spool.id,
-                BackupFile.read(site).keep,
-                now: Terminal.now)
-            let gone =
-                dryRun ? prune.rows.filter { !$0.verdict.isKept }.map(\.bundle.name) : try prune.perform()
+            let folder = try BackupText.folder(folder, self.site)
+            let keys = try BackupKeys.looking(Directory.open(site.path), keys.given())
+            let prune: BackupPrune, gone: [String]
+            if dryRun {
+                prune = try BackupPrune(
+                    folder, keys, spool: site.spool.id, BackupFile.read(site).keep, now: Terminal.now)
+                gone = prune.rows.filter { !$0.verdict.isKept }.map(\.bundle.name)
+            } else {
+                (prune, gone) = try BackupPrune.perform(site, folder, keys, patience: .seconds(30))
+            }
             if json.json {
                 return Terminal.print(
                     json: .list(
@@ -217,7 +229,7 @@ struct BackupVerb: ParsableCommand {
                             ])
                         }))
             }
-            for (name, why) in prune.troubled {
+            for (name, why, _) in prune.troubled {
                 Terminal.complain("\(Terminal.escape(name)) is left alone: \(why)")
             }
             for row in prune.rows {
@@ -240,8 +252,7 @@ struct BackupVerb: ParsableCommand {
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
-            let signer = try BackupKeys.signer(site.openOwn())
-            let line = NoteVerifier(name: signer.name, signer.key.publicBytes).text
+            let line = try BackupKeys.signer(site.openOwn()).line
             if json.json { return Terminal.print(json: .map(["key": .string(line)])) }
             print(line)
         }
@@ -258,7 +269,7 @@ struct BackupVerb: ParsableCommand {
         @OptionGroup var site: SiteOption
         @OptionGroup var json: JSONFlag
         func run() throws {
-            let around = try BackupText.site(of: file, site)
+            let around = try BackupText.site(site)
             let manifest = try Restore(file, BackupKeys.looking(around, keys.given())).manifest()
             if json.json {
                 return Terminal.print(json: .map(BackupText.fields(manifest, file, nil, files: files)))
@@ -286,7 +297,7 @@ struct BackupVerb: ParsableCommand {
             for file in files {
                 let line = ProgressLine("checked")
                 do {
-                    let around = try BackupText.site(of: file, site)
+                    let around = try BackupText.site(site)
                     let keys = try BackupKeys.of(
                         around, keys.given(), configured: BackupKeys.configured(around))
                     let restore = try Restore(file, keys, progress: line.show)
@@ -359,7 +370,7 @@ struct BackupVerb: ParsableCommand {
             guard let file else { return }
             let line = ProgressLine("read")
             // What is put into a site must be of a key that this one knows.
-            let around = try to == nil ? place() : BackupText.site(of: file, site)
+            let around = try to == nil ? place() : BackupText.site(site)
             let restore = try Restore(
                 file, BackupKeys.of(around, keys.given(), configured: BackupKeys.configured(around)),
                 progress: line.show)
@@ -479,23 +490,10 @@ enum BackupText {
         let site = try site.openOwn()
         return try Backup(site).folder(BackupFile.read(site).folder)
     }
-    /// Whose keys a bundle is held against: those of the site in whose ops/backups it lies, if that is surely our own; else of
-    /// the site that is named, or around here.
-    static func site(of bundle: String, _ option: SiteOption) throws -> Directory? {
-        let parts = (Host.realPath(bundle) ?? bundle).split(separator: "/")
-        if option.site == nil, parts.count > 3, parts.suffix(3).dropLast() == ["ops", "backups"] {
-            let path = "/" + parts.dropLast(3).joined(separator: "/")
-            // Whatever is wrong with it: then it does not count.
-            if let site = try? Directory.open(path), let ops = try? site.directory("ops"),
-                try [site, ops].allSatisfy({
-                    let status = try $0.status()
-                    return status.uid == ProcessSetup.uid && status.mode & 0o022 == 0
-                }), try site.statusIfPresent(SpoolName.spool)?.kind == .directory
-            {
-                return site
-            }
-        }
-        return try option.pathIfAny().map { try Directory.open($0) }
+    /// Whose keys a bundle is held against: those of the site that is named, or around here. Never of one that lies around the
+    /// bundle: whoever brings the one can bring the other.
+    static func site(_ option: SiteOption) throws -> Directory? {
+        try option.pathIfAny().map { try Directory.open($0) }
     }
     static func read(_ word: String, _ known: [BundleClass], _ option: String) throws -> BundleClass {
         if let kind = BundleClass(rawValue: word), known.contains(kind) { return kind }
@@ -547,7 +545,7 @@ enum BackupText {
             switch manifest.proof {
             case .unsigned: "NOT SIGNED"
             case .unknown(let key): "signed by a key that is NOT KNOWN here: \(key.text)"
-            case .known(let key): "signed by \(key.name)"
+            case .known(let key): "signed by \(key.shown)"
             }
         return signed + (manifest.isEncrypted ? ", encrypted" : "")
     }
