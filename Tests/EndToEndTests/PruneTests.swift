@@ -112,7 +112,7 @@ import YamlText
             let bundle = String(
                 try Program.call(["backup", "create", "--site", site.path]).out.prefix(while: { $0 != ":" }))
             let beside = TestSite.freshPath()
-            let made = try Program.call(["backup", "restore", bundle, "--to", beside])
+            let made = try Program.call(["backup", "restore", bundle, "--to", beside, "--site", site.path])
             #expect(made.code == 0, "\(made.both)")
             #expect(try Program.call(["show", runs[0], "--site", beside]).out == before[0])
             #expect(try Program.call(["log", runs[1], "--site", beside]).out == before[3])
