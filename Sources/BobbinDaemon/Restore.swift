@@ -62,6 +62,8 @@ public struct Restore {
         self.progress = progress
     }
     public func manifest() throws -> BundleManifest { try reader.manifest() }
+    /// What its first line says.
+    public func head() throws -> BundleManifest { try reader.head() }
     public func isEncrypted() throws -> Bool { try reader.isEncrypted() }
     /// Reads every byte, also of the bundle on which it stands.
     public func verify() throws -> BundleManifest { try reader.verify(base: openBase) }

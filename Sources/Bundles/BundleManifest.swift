@@ -229,7 +229,7 @@ public struct BundleManifest: Sendable {
         for row in rows {
             var folder = BundlePath.split(row.path).folder
             // Most files stand beside the one before them.
-            if folder.utf8.elementsEqual(last.utf8) { continue }
+            if BundlePath.isSame(folder, last) { continue }
             last = folder
             while !folder.isEmpty, seen.insert(BundlePath.Key(folder)).inserted {
                 guard !paths.contains(BundlePath.Key(folder)) else {

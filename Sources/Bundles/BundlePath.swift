@@ -18,12 +18,23 @@ public enum BundlePath {
             // Nothing to copy when it is asked for its bytes.
             self.path.makeContiguousUTF8()
         }
-        static func == (left: Key, right: Key) -> Bool { left.path.utf8.elementsEqual(right.path.utf8) }
+        static func == (left: Key, right: Key) -> Bool { isSame(left.path, right.path) }
         func hash(into hasher: inout Hasher) {
             _ = path.utf8.withContiguousStorageIfAvailable {
                 hasher.combine(bytes: UnsafeRawBufferPointer($0))
             }
         }
+    }
+
+    static func isSame(_ left: String, _ right: String) -> Bool {
+        guard left.utf8.count == right.utf8.count else { return false }
+        let found = left.utf8.withContiguousStorageIfAvailable { left in
+            right.utf8.withContiguousStorageIfAvailable { right in
+                left.elementsEqual(right)
+            }
+        }
+        // Not in one piece in memory: byte by byte.
+        return (found ?? nil) ?? left.utf8.elementsEqual(right.utf8)
     }
 
     /// What is wrong with it; nil: nothing.

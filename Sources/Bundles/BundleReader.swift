@@ -48,7 +48,7 @@ public struct BundleReader {
     /// The same for one that was just written, with what it stands on: its manifest must be this text.
     func verify(wanted: [UInt8], base: BundleBase?) throws -> BundleManifest {
         guard let base else { return try verify(wanted: wanted) }
-        guard try manifest().textHash == ContentHash(of: wanted) else {
+        guard try head().textHash == ContentHash(of: wanted) else {
             throw BundleProblem.arch("the manifest was read back otherwise than it was written")
         }
         return try read(base: { _ in base.file }, to: Nobody())
@@ -62,15 +62,20 @@ public struct BundleReader {
     }
     /// The same, with the bundle on which it stands, and gives the files of both to somebody: those of the older one first.
     public func read(base find: Finder, to taker: any BundleTaker) throws -> BundleManifest {
-        let head = try manifest()
+        let head = try head()
         let walk = Walk(keys, onlyManifest: false)
         walk.progress = progress
         walk.wanted = head.textHash
         walk.taker = taker
         if let base = head.base {
-            try taker.open(head)
+            // Its files by name are wanted before they come.
+            let whole = try manifest()
+            guard whole.textHash == head.textHash else {
+                throw BundleProblem.arch("the bundle changed while it was read")
+            }
+            try taker.open(whole)
             walk.isOpened = true
-            try readBase(base, head, find, taker)
+            try readBase(base, whole, find, taker)
         }
         try read(walk)
         return try walk.end()

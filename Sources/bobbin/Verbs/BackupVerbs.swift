@@ -301,7 +301,7 @@ struct BackupVerb: ParsableCommand {
                     let keys = try BackupKeys.of(
                         around, keys.given(), configured: BackupKeys.configured(around))
                     let restore = try Restore(file, keys, progress: line.show)
-                    line.total = try restore.manifest().bytes
+                    line.total = try restore.head().byteCount
                     let manifest = try restore.verify()
                     line.end()
                     print(
@@ -376,7 +376,7 @@ struct BackupVerb: ParsableCommand {
                 progress: line.show)
             let done: Restore.Done
             do {
-                line.total = try restore.manifest().bytes
+                line.total = try restore.head().byteCount
                 if let to {
                     done = try restore.make(at: to)
                 } else {
