@@ -165,7 +165,7 @@ public struct Backup {
     ) throws -> BundleBase? {
         guard options.isIncrement else { return nil }
         let oldest = now.adding(.seconds(-Int64(options.fullEvery) * 86_400))
-        let found = try BackupList(folder, keys).rows.first {
+        let found = try BackupList(folder, keys, named: Backup.selection(options)).rows.first {
             isOurs($0, options, recipients) && $0.manifest.base == nil && $0.manifest.takenAt >= oldest
                 && $0.manifest.takenAt <= now
         }
@@ -181,7 +181,7 @@ public struct Backup {
     private func same(
         as manifest: BundleManifest, _ options: Options, _ folder: Directory, _ keys: BundleKeys
     ) throws -> Made? {
-        let newest = try BackupList(folder, keys).rows.first {
+        let newest = try BackupList(folder, keys, named: Backup.selection(options)).rows.first {
             isOurs($0, options, manifest.recipients) && !$0.lacksBase
                 && $0.manifest.takenAt <= manifest.takenAt
         }

@@ -22,9 +22,11 @@ public struct BackupList {
     /// `isLocked`: nobody here has the key.
     public private(set) var troubled: [(name: String, why: String, isLocked: Bool)] = []
 
-    /// By their first lines: a row has no files.
-    public init(_ folder: Directory, _ keys: BundleKeys) throws {
+    /// By their first lines: a row has no files. `named`: only those whose names say so of their classes; one that somebody
+    /// gave another name is not looked at then.
+    public init(_ folder: Directory, _ keys: BundleKeys, named selection: String? = nil) throws {
         for name in try folder.names().sorted() where name.hasPrefix(Backup.prefix) {
+            if let selection, BackupList.selection(name) != selection { continue }
             do { rows.append(try BackupList.row(name, folder, keys)) } catch {
                 troubled.append(
                     (name, "\(error)", (error as? BundleProblem)?.code == BundleReader.locked))
@@ -35,6 +37,11 @@ public struct BackupList {
             rows[index].lacksBase = rows[index].manifest.base.map { !there.contains($0.hash) } ?? false
         }
         rows.sort { ($1.manifest.takenAt, $1.name) < ($0.manifest.takenAt, $0.name) }
+    }
+    /// `bobbin_20261129_020000_config_increment_2.tar.zst` says `config`.
+    private static func selection(_ name: String) -> String {
+        let parts = name.split(separator: ".").first.map { $0.split(separator: "_").dropFirst(3) } ?? []
+        return parts.filter { Int($0) == nil && $0 != Backup.increment }.joined(separator: "_")
     }
     private static func row(_ name: String, _ folder: Directory, _ keys: BundleKeys) throws -> Row {
         let file = try folder.openForReading(name)

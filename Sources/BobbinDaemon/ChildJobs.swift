@@ -43,7 +43,9 @@ enum ChildJobs {
             }
             let name = "\(DropName.escaped(drop.stem, limit: 100)).\(drop.ticket).yaml"
             // An earlier start of the step may have written it.
-            try writeOnce(bytes, name, lane.directory)
+            do throws(SystemError) { try AtomicFile.hand(bytes, to: name, in: lane.directory) } catch {
+                guard error.isExisting else { throw error }
+            }
             return "spool/\(queue)/\(priority.directory)/\(name)"
         }
     }

@@ -283,6 +283,14 @@ public struct Doctor {
                     .warning, "bundles", "there is none of this site in \(folder.path)",
                     "bobbin backup create; ops/schedules.yaml can do it every night (docs/BACKUP.md).")
             }
+            if try site.spool.state.statusIfPresent(SpoolName.bundleKey) != nil {
+                do { _ = try SigningKey(SpoolName.bundleKey, in: site.spool.state) } catch {
+                    doctor.add(
+                        .wrong, "bundles", "the key that signs them cannot be read: \(error)",
+                        "Move it away: a new one is made, and its line is told. Bundles of before count as long as their line is in \(BackupKeys.path)."
+                    )
+                }
+            }
             for root in site.spool.finalRoots() + [site.spool.runs] {
                 for name in try root.names() where PackedDay.day(of: name) != nil {
                     // Its table only: to read all of every day would take minutes.

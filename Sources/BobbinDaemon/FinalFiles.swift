@@ -160,7 +160,7 @@ public struct Requeue: Sendable {
             throw SpoolProblem("E-REQUEUE", "queue \(a.queue) has no priority \(a.priority.level) any more")
         }
         let drop = "\(found.run)~\(DropName.escaped(a.dropName))"
-        try AtomicFile.write(bytes, to: drop, in: lane.1)
+        try AtomicFile.hand(bytes, to: drop, in: lane.1)
         return "\(a.queue)/\(a.priority.directory)/\(drop)"
     }
 }

@@ -29,9 +29,9 @@ public struct Submission {
         if let intake {
             // Into which nobody else can put anything: so it is certain that we meant it.
             let meant = SharedSite.intakeName(queue, priority, drop)
-            try AtomicFile.write(bytes, to: meant, in: intake, mode: 0o640)
+            try AtomicFile.hand(bytes, to: meant, in: intake, mode: 0o640)
         } else {
-            try AtomicFile.write(bytes, to: drop, in: lane)
+            try AtomicFile.hand(bytes, to: drop, in: lane)
         }
         return Submission(ticket: ticket, path: "spool/\(queue)/\(priority.directory)/\(drop)")
     }

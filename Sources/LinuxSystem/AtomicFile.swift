@@ -38,11 +38,33 @@ public enum AtomicFile {
         }
     }
 
+    /// Writes `bytes` for somebody who takes the file away as soon as it is there: a drop. When it has its name and the directory
+    /// cannot be synced, it is taken back, and was never there. If it has been taken away by then, it was delivered: whoever
+    /// has it has written that down, and a second one would be one too many.
+    public static func hand(
+        _ bytes: [UInt8], to name: String, in directory: Directory, mode: UInt32 = 0o644
+    ) throws(SystemError) {
+        try put(bytes, name, directory, mode, .fail, durable: true)
+        do { try directory.sync() } catch {
+            do throws(SystemError) { try directory.remove(name) } catch let gone {
+                if gone.isMissing { return }
+            }
+            throw error
+        }
+    }
+
     /// Writes `bytes` as `name` in `directory`. With `durable`, data is on disk before the name appears and the
     /// name before this returns; without, readers still never see a part.
     public static func write(
         _ bytes: [UInt8], to name: String, in directory: Directory, mode: UInt32 = 0o644,
         existing: Existing = .fail, durable: Bool = true
+    ) throws(SystemError) {
+        try put(bytes, name, directory, mode, existing, durable: durable)
+        if durable { try directory.sync() }
+    }
+    private static func put(
+        _ bytes: [UInt8], _ name: String, _ directory: Directory, _ mode: UInt32, _ existing: Existing,
+        durable: Bool
     ) throws(SystemError) {
         // A dot name: no scan, watcher or person takes it for the file.
         let temporary = ".\(getpid())-\(serial.increment()).tmp"
@@ -60,6 +82,5 @@ public enum AtomicFile {
             try? directory.remove(temporary)
             throw error
         }
-        if durable { try directory.sync() }
     }
 }

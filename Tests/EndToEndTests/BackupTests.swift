@@ -8,6 +8,9 @@ import Testing
 import YamlText
 
 @Suite("backup", .onSites) struct BackupTests {
+    /// How many calls are passed over between two kills; none where somebody has the time (ops/torture --bundles).
+    private static func step(_ usual: Int) -> Int { getenv("BOBBIN_EVERY_CALL") == nil ? usual : 1 }
+
     private func create(_ site: TestSite, _ options: String..., location: SourceLocation = #_sourceLocation)
         throws -> String
     {
@@ -247,7 +250,7 @@ import YamlText
             let folder = "\(site.path)/ops/backups"
             let content = Disk.bytes(first)
             var killed = 0
-            for call in stride(from: 1, through: 2_000, by: 23) {
+            for call in stride(from: 1, through: 4_000, by: BackupTests.step(23)) {
                 let outcome = try Program.call(
                     ["backup", "create", "--site", site.path],
                     environment: ["BOBBIN_FAULT": "any:\(call):kill"])
@@ -289,8 +292,8 @@ import YamlText
             }
             let before = canary()
             var untouched = 0, exchanged = 0
-            var call = 1, step = 17
-            while call < 3_000 {
+            var call = 1, step = BackupTests.step(17)
+            while call < 4_000 {
                 defer { call += step }
                 let outcome = try Program.call(
                     ["backup", "restore", bundle, "--site", site.path],
@@ -649,7 +652,7 @@ import YamlText
                         "\(when): \(path)")
                 }
             }
-            for call in stride(from: 1, through: 3_000, by: 5) {
+            for call in stride(from: 1, through: 4_000, by: BackupTests.step(5)) {
                 let outcome = try Program.call(
                     ["backup", "create", "--site", site.path],
                     environment: ["BOBBIN_IDENTITY": key, "BOBBIN_FAULT": "any:\(call):kill"])

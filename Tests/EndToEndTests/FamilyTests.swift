@@ -131,6 +131,22 @@ import Testing
         }
     }
 
+    @Test(
+        "one child of one step: also when the disk refuses in the moment after its drop appeared",
+        arguments: [5, 28, 122])
+    func oneChild(_ errno: Int) throws {
+        try TestSite.use(Self.narrow) { site in
+            site.mayHaveChildren = true
+            try site.up(["BOBBIN_FAULT": "fsync@background/p5:1:\(errno)"])
+            let child =
+                "submit: {name: child, wait: true, job: {queue: background, steps: [{\(site.effect("child"))}]}}"
+            try site.drop("parent.yaml", job([child]))
+            let result = try site.result(of: "parent.yaml")
+            #expect(result.state == "succeeded", "\(result)")
+            #expect(site.count("child", "once") == 1)
+        }
+    }
+
     @Test("over-eager dedup: what is alike runs each time; only an explicit key makes a duplicate")
     func dedup() throws {
         try TestSite.use { site in

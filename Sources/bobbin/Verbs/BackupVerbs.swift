@@ -626,13 +626,16 @@ private final class ProgressLine {
     var total: Int?
     private var word: String
     private let isShown = isatty(2) == 1
-    private var last: Int64 = 0, begin = Clocks.monotonic
+    private var last: Int64 = 0, begin = Clocks.monotonic, seen = 0
     init(_ word: String) { self.word = word }
+    /// What was packed is now read back: so much is known to come.
     func begin(_ word: String) {
         self.word = word
+        total = seen
         begin = Clocks.monotonic
     }
     func show(_ files: Int, _ bytes: Int) {
+        seen = bytes
         let now = Clocks.monotonic
         guard isShown, now - last > 200_000_000 else { return }
         last = now
