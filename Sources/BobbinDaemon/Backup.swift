@@ -104,7 +104,7 @@ public struct Backup {
             {
                 try writer.abandon()
                 // It may be there, and a copy of it not yet.
-                same.trouble = try BundleDelivery(site, options.after).deliver(nil)
+                same.trouble = BundleDelivery(site, options.after).deliver(nil)
                 return same
             }
             let name = try Backup.name(now, options, isIncrement: base != nil, form, in: folder)
@@ -120,7 +120,7 @@ public struct Backup {
             } catch {
                 made.trouble = Failure("E-BACKUP", "spool/\(SpoolName.history)/ has no line of it: \(error)")
             }
-            if let failure = try BundleDelivery(site, options.after).deliver(made.path) {
+            if let failure = BundleDelivery(site, options.after).deliver(made.path) {
                 made.trouble = failure
             }
             return made
@@ -171,7 +171,17 @@ public struct Backup {
         }
         guard let found else { return nil }
         let file = try folder.openForReading(found.name)
-        return try BundleBase(BundleReader(file, keys).manifest(), name: found.name, file, keys)
+        return try BundleBase(Backup.files(of: found, in: file, keys), name: found.name, file, keys)
+    }
+    /// The whole manifest of a bundle of which the first line was read before, and which was judged by it.
+    private static func files(of row: BackupList.Row, in file: OpenFile, _ keys: BundleKeys) throws
+        -> BundleManifest
+    {
+        let manifest = try BundleReader(file, keys).manifest()
+        guard manifest.textHash == row.manifest.textHash else {
+            throw BundleProblem("E-BACKUP", "\(BundleProblem.shown(row.name)) changed while it was looked at")
+        }
+        return manifest
     }
     private func isOurs(_ row: BackupList.Row, _ options: Options, _ recipients: [String]) -> Bool {
         row.manifest.spool == site.spool.id && row.manifest.classes == options.chosen
@@ -186,7 +196,7 @@ public struct Backup {
                 && $0.manifest.takenAt <= manifest.takenAt
         }
         guard let newest else { return nil }
-        let known = try BundleReader(folder.openForReading(newest.name), keys).manifest()
+        let known = try Backup.files(of: newest, in: folder.openForReading(newest.name), keys)
         struct File: Hashable {
             var path: [UInt8]
             var mode: UInt32

@@ -259,9 +259,15 @@ final class BackupCut {
         // On the site's own disk: where bundles lie nothing of it may ever be in the clear.
         let scratch = BundleWriter.scratchName()
         let work = try site.spool.state.makeDirectory(scratch, mode: 0o700)
-        try JournalCopy.write(inFlight, to: work, salt: Clocks.randomBits().1)
-        for name in try work.names() {
-            try pack(work, name, "\(BundlePlan.journalPath)/\(name)", .journal)
+        do {
+            try JournalCopy.write(inFlight, to: work, salt: Clocks.randomBits().1)
+            for name in try work.names() {
+                try pack(work, name, "\(BundlePlan.journalPath)/\(name)", .journal)
+            }
+        } catch {
+            // The first error is the one to tell; what stays goes with the first bundle after this process.
+            try? site.spool.state.removeTree(scratch)
+            throw error
         }
         try site.spool.state.removeTree(scratch)
         self.inFlight = inFlight.map {

@@ -24,7 +24,7 @@ public struct BackupDrill: Sendable {
     public static func perform(_ site: Site, _ path: String?) throws -> BackupDrill {
         let folder = try Backup(site).folder(BackupFile.read(site).folder)
         // Of those that a restore would take.
-        let keys = try BackupKeys.of(site)
+        let keys = try BackupKeys.of(site.spool.site)
         let now = Timestamp(nanoseconds: Clocks.wall)
         let newest = try BackupList(folder, BackupKeys.looking(site.spool.site)).rows.first {
             $0.manifest.spool == site.spool.id && $0.isWhole && $0.manifest.proof.isKnown

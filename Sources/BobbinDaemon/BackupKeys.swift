@@ -59,40 +59,36 @@ public enum BackupKeys {
         return signer
     }
 
-    /// What a site knows, and what somebody says besides. `site`: nil where there is none.
-    public static func of(_ site: Directory?, _ given: GivenKeys = GivenKeys(), configured: String? = nil)
-        throws
-        -> BundleKeys
-    {
+    /// What a site knows, and what somebody says besides. `site`: nil where there is none; it may have lost its spool.
+    public static func of(_ site: Directory?, _ given: GivenKeys = GivenKeys()) throws -> BundleKeys {
         var trusted = Set(given.trusted)
-        // A site that has lost its spool has the file still.
         if let site, try site.statusIfPresent("ops")?.kind == .directory {
             trusted.formUnion(try listed(site.directory("ops")))
         }
-        let path = given.identity ?? IdentityFile.path(configured: configured)
-        let isNamed = given.identity != nil
         return BundleKeys(trusted: trusted, takesUnproved: given.takesUnproved) {
-            do { return try IdentityFile.read(path, outside: nil, isPrivate: !isNamed) } catch let error
-                as SecretProblem
-            {
+            // Only now: a mistake in the configuration keeps nobody from a bundle that needs no key.
+            let path = try given.identity ?? IdentityFile.path(configured: configured(site))
+            do {
+                return try IdentityFile.read(path, outside: nil, isPrivate: given.identity == nil)
+            } catch let error as SecretProblem {
                 throw BundleProblem(
-                    "E-BUNDLE-KEY", "this bundle is encrypted: \(error.message)",
+                    BundleReader.locked, "this bundle is encrypted: \(error.message)",
                     whatToDo: "Name a key file: --identity FILE (the recovery key, on another machine).")
             }
         }
-    }
-    static func of(_ site: Site, _ given: GivenKeys = GivenKeys()) throws -> BundleKeys {
-        try of(site.spool.site, given, configured: site.configuration().secrets.identity)
     }
     /// To look at bundles, whoever made them.
     public static func looking(_ site: Directory?, _ given: GivenKeys = GivenKeys()) throws -> BundleKeys {
         var given = given
         given.takesUnproved = true
-        return try of(site, given, configured: configured(site))
+        return try of(site, given)
     }
-    /// A site that is broken has none.
-    public static func configured(_ site: Directory?) -> String? {
-        site.flatMap { try? Site(path: $0.path).configuration().secrets.identity }
+    /// Where the site says that its identity is.
+    private static func configured(_ site: Directory?) throws -> String? {
+        guard let site, try site.statusIfPresent(SpoolName.configuration)?.kind == .regular else {
+            return nil
+        }
+        return try Site.configuration(of: site).secrets.identity
     }
 
     private static func text(_ ops: Directory) throws(SystemError) -> [UInt8]? {

@@ -1,7 +1,7 @@
 // What this is: `after` of ops/backup.yaml: what is done with a new bundle, a copy elsewhere as a rule.
 // Owns: the call of the program; the list of bundles that it has not taken yet (`.bobbin/undelivered.json`).
-// Never: forgets one because a later one was taken, or because nothing new was made since.
-// On failure: that of the program, with how many bundles wait for it; the bundles are there.
+// Never: forgets one because a later one was taken, or because nothing new was made since; undoes a bundle.
+// On failure: that of the program, with how many bundles wait for it, or of the list; the bundles are there.
 import JobModel
 import LinuxSystem
 import RunEngine
@@ -10,7 +10,7 @@ import SpoolQueue
 struct BundleDelivery {
     private let site: Site
     private let after: [String]
-    /// Of a program that has been failing for months the latest count.
+    /// Of a program that has been failing for months the latest so many: newest first.
     private static let most = 100
 
     init(_ site: Site, _ after: [String]) {
@@ -18,37 +18,50 @@ struct BundleDelivery {
         self.after = after
     }
 
-    /// Gives the program what it has not taken yet, and `new`.
-    func deliver(_ new: String?) throws(SystemError) -> Failure? {
+    /// Gives the program `new`, then what it has not taken yet. Once it refuses it is asked for no other: what it copies to is
+    /// away, and each try may take hours.
+    func deliver(_ new: String?) -> Failure? {
         guard !after.isEmpty else { return nil }
-        let before = try waiting()
-        var left: [String] = [], failure: Failure?
-        for path in before.filter({ $0 != new && Host.exists($0) }) + (new.map { [$0] } ?? []) {
-            guard let trouble = hand(path) else { continue }
-            failure = trouble
-            left.append(path)
-        }
-        left = Array(left.suffix(BundleDelivery.most))
-        if left.isEmpty {
-            try site.spool.state.removeIfPresent(SpoolName.undelivered)
-        } else if left != before {
-            try AtomicFile.write(
-                JSONText.bytes(.list(left.map(Value.string))), to: SpoolName.undelivered,
-                in: site.spool.state,
-                mode: 0o600, existing: .replace)
-        }
-        return failure.map {
-            Failure(
-                $0.code,
-                "`after` of \(BackupFile.path) failed: \($0.message); \(left.count) bundles wait for it, and go with the next",
-                whatToDo: $0.whatToDo)
-        }
+        do throws(SystemError) {
+            let known = try waiting()
+            var left = (known ?? []).filter { $0 != new && Host.exists($0) }
+            if let new { left.insert(new, at: 0) }
+            var failure: Failure?
+            while let path = left.first, failure == nil {
+                failure = hand(path)
+                if failure == nil { left.removeFirst() }
+            }
+            try remember(left, instead: known)
+            if let failure {
+                return Failure(
+                    failure.code,
+                    "`after` of \(BackupFile.path) failed: \(failure.message); \(left.count) bundles wait for it, and go with the next",
+                    whatToDo: failure.whatToDo)
+            }
+            return known == nil
+                ? trouble("the list of bundles that it had not taken was damaged, and begins anew") : nil
+        } catch { return trouble("\(error)") }
     }
-    private func waiting() throws(SystemError) -> [String] {
+    private func trouble(_ why: String) -> Failure {
+        Failure(
+            "E-BACKUP", "what `after` of \(BackupFile.path) has taken is not known: \(why)",
+            whatToDo: "Look which bundles are where it copies them to.")
+    }
+
+    /// Nil: the list is damaged.
+    private func waiting() throws(SystemError) -> [String]? {
         guard try site.spool.state.statusIfPresent(SpoolName.undelivered) != nil else { return [] }
         let bytes = try site.spool.state.openForReading(SpoolName.undelivered).read(upTo: 1 << 20)
-        // A damaged list is begun anew: the bundles themselves are where they are.
-        return ((try? JSONReader.read(bytes))?.listValue ?? []).compactMap(\.stringValue)
+        // Whatever is wrong with it: nil says so.
+        return (try? JSONReader.read(bytes))?.listValue?.compactMap(\.stringValue)
+    }
+    private func remember(_ left: [String], instead known: [String]?) throws(SystemError) {
+        let left = Array(left.prefix(BundleDelivery.most))
+        guard left != known else { return }
+        guard !left.isEmpty else { return try site.spool.state.removeIfPresent(SpoolName.undelivered) }
+        try AtomicFile.write(
+            JSONText.bytes(.list(left.map(Value.string))), to: SpoolName.undelivered, in: site.spool.state,
+            mode: 0o600, existing: .replace)
     }
 
     /// As a step of a job of its own.

@@ -76,20 +76,27 @@ public struct Restore {
     private func openBase(_ base: BundleManifest.Base) throws -> OpenFile {
         var keys = keys
         keys.takesUnproved = true
-        let names = try folder.entries().filter(\.isFile).map(\.name).sorted()
+        var why = "which is not beside it"
+        let names = try folder.names().sorted()
         for name in names.filter({ $0 == base.name }) + names.filter({ $0 != base.name }) {
-            // Whatever else lies there is none, and says nothing.
-            guard let file = try? folder.openForReading(name),
-                (try? BundleReader(file, keys).head())?.textHash == base.hash
-            else { continue }
-            return file
+            do {
+                guard try folder.status(name).kind == .regular else { continue }
+                let file = try folder.openForReading(name)
+                if try BundleReader(file, keys).head().textHash == base.hash { return file }
+                if name == base.name { why = "and what has that name beside it is another one" }
+            } catch {
+                // Whatever else lies there is none. What has its name is meant to be it.
+                if name == base.name { why = "which cannot be read: \(Restore.sentence(error))" }
+            }
         }
         throw BundleProblem(
-            "E-RESTORE",
-            "this bundle stands on another, \(BundleProblem.shown(base.name)), which is not beside it",
+            "E-RESTORE", "this bundle stands on another, \(BundleProblem.shown(base.name)), \(why)",
             whatToDo:
                 "Put that one into the directory \(Host.realPath(folder.path) ?? folder.path). Or take a bundle that stands alone: bobbin backup ls"
         )
+    }
+    private static func sentence(_ error: any Error) -> String {
+        (error as? BundleProblem).map { "\($0.message) [\($0.code)]" } ?? "\(error)"
     }
     /// Reads the whole bundle, compares it with the site, and changes nothing.
     public func preview(_ extent: Extent, in site: Directory) throws -> (BundleManifest, RestorePreview) {

@@ -141,8 +141,11 @@ public final class Site: Sendable {
     public func serviceUID() throws -> UInt32 { try spool.site.status().uid }
 
     public func configuration() throws -> Configuration {
-        let bytes = try Directory.open(path).directory("ops").openForReading("orchestrator.yaml").read(
-            upTo: 1 << 20)
+        try Site.configuration(of: Directory.open(path))
+    }
+    /// Of a site that may have lost its spool.
+    static func configuration(of site: Directory) throws -> Configuration {
+        let bytes = try site.directory("ops").openForReading("orchestrator.yaml").read(upTo: 1 << 20)
         return try Configuration.read(bytes, name: SpoolName.configuration)
     }
 

@@ -108,7 +108,7 @@ public struct BundleManifest: Sendable {
     /// Who answers for it, as far as was asked; said of a bundle that was read, and not part of the text.
     public var proof = BundleProof.unsigned
     public var isEncrypted = false
-    /// A site can be made of it.
+    /// A site can be made of it, if it is what its first line says: a restore looks at the files as well.
     public var isWhole: Bool { classes.isSuperset(of: [.work, .journal, .config, .results]) }
     /// Of the text that was read.
     public internal(set) var textHash: ContentHash?

@@ -102,7 +102,8 @@ public final class BundleWriter {
     /// Whether a directory was there, by this name, before the bundle was begun on which this one stands.
     public func isSettled(_ directory: FileStatus) -> Bool { base?.isBefore(directory.changed) ?? false }
 
-    /// Packs what a file holds now, unless `isSettled` (all directories above it are) and it was not touched itself; what is appended to it meanwhile is not taken. `wholeLines`: nor is a last line without an end.
+    /// Packs what a file holds now; what is appended to it meanwhile is not taken. `isSettled`: all directories above it are, so
+    /// that it need not be packed if it was not touched itself. `wholeLines`: a last line without an end is not taken.
     @discardableResult
     public func add(
         _ path: String, _ kind: BundleClass, _ file: OpenFile, _ known: FileStatus? = nil,

@@ -2,6 +2,7 @@
 // Owns: a scheduler without workers, asked by the test itself.
 // Never: waits: next() is called only when there is work.
 // On failure: shows the order that came out.
+import Glibc
 import JobModel
 import LinuxSystem
 import SpoolQueue
@@ -83,32 +84,42 @@ import Testing
     }
     private struct Stuck: Error {}
 
-    @Test("while room is short one piece of work is out at a time, and all of it again later") func slow()
-        throws
-    {
-        let policy = try queue("default", 3)
+    @Test("while room is short one piece of work is out at a time, whoever asks") func slow() throws {
+        let policy = try queue("default", 3), lane = try key(policy, 5), count = 300
         try scheduler.configure([policy], slots: slots)
-        scheduler.offer(candidates(["a", "b", "c", "d"]), try key(policy, 5))
+        scheduler.offer(candidates((0..<count + 2).map { "j\($0)" }), lane)
+        // Else as many as there are slots.
+        guard case .drop(let one, _, let first) = scheduler.next(),
+            case .drop(let two, _, let second) = scheduler.next()
+        else { throw Stuck() }
         #expect(scheduler.slowDown(true) && !scheduler.slowDown(true))
-        guard case .drop(let first, let key, let slot) = scheduler.next() else {
-            Issue.record("nothing was given out")
-            return
+        for (candidate, slot) in [(one, first), (two, second)] {
+            scheduler.judged(candidate.name, lane, stays: false)
+            _ = scheduler.finish(slot: slot, run: nil)
         }
-        // Another worker asks meanwhile and gets the next only when the first is done: the order tells.
-        let asked = Monitor<[String]>([])
-        let other = try BlockingThread.start("asker") { [scheduler] in
-            guard case .drop(let candidate, _, _) = scheduler.next() else { return }
-            asked.with { $0.append(candidate.name) }
+        let out = Monitor((now: 0, most: 0, done: 0))
+        let workers = try (0..<3).map { number in
+            try BlockingThread.start("worker \(number)") { [scheduler] in
+                while case .drop(let candidate, let key, let slot) = scheduler.next() {
+                    out.with {
+                        $0.now += 1
+                        $0.most = max($0.most, $0.now)
+                    }
+                    // Time for another to be at it as well, where that is possible.
+                    for _ in 0..<200 { sched_yield() }
+                    let isLast = out.with {
+                        $0.now -= 1
+                        $0.done += 1
+                        return $0.done == count
+                    }
+                    scheduler.judged(candidate.name, key, stays: false)
+                    _ = scheduler.finish(slot: slot, run: nil)
+                    if isLast { scheduler.exit() }
+                }
+            }
         }
-        #expect(first.name == "a" && asked.with { $0.isEmpty })
-        scheduler.judged(first.name, key, stays: false)
-        asked.with { $0.append("a is done") }
-        _ = scheduler.finish(slot: slot, run: nil)
-        // Who is waiting is woken when the time of want is over.
-        #expect(scheduler.slowDown(false))
-        other.join()
-        #expect(asked.with { $0 } == ["a is done", "b"])
-        #expect(takeOne() == "c" && takeOne() == "d")
+        workers.forEach { $0.join() }
+        #expect(out.with { $0.most } == 1 && out.with { $0.done } == count)
     }
 
     @Test("beyond the active set files wait on the disk, and a scan is asked for") func activeSet() throws {

@@ -298,8 +298,7 @@ struct BackupVerb: ParsableCommand {
                 let line = ProgressLine("checked")
                 do {
                     let around = try BackupText.site(site)
-                    let keys = try BackupKeys.of(
-                        around, keys.given(), configured: BackupKeys.configured(around))
+                    let keys = try BackupKeys.of(around, keys.given())
                     let restore = try Restore(file, keys, progress: line.show)
                     line.total = try restore.head().byteCount
                     let manifest = try restore.verify()
@@ -372,7 +371,7 @@ struct BackupVerb: ParsableCommand {
             // What is put into a site must be of a key that this one knows.
             let around = try to == nil ? place() : BackupText.site(site)
             let restore = try Restore(
-                file, BackupKeys.of(around, keys.given(), configured: BackupKeys.configured(around)),
+                file, BackupKeys.of(around, keys.given()),
                 progress: line.show)
             let done: Restore.Done
             do {
