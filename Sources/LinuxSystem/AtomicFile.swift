@@ -48,6 +48,7 @@ public enum AtomicFile {
         do { try directory.sync() } catch {
             do throws(SystemError) { try directory.remove(name) } catch let gone {
                 if gone.isMissing { return }
+                // It stays, and may yet be delivered: a disk that refuses both has no better answer. The first error is told.
             }
             throw error
         }

@@ -583,7 +583,7 @@ enum BackupText {
     }
 }
 
-/// Whose bundles count beside those that a site knows.
+/// What opens bundles that are encrypted.
 struct IdentityOption: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -596,6 +596,7 @@ struct IdentityOption: ParsableArguments {
         return given
     }
 }
+/// The same, and whose bundles count beside those that a site knows.
 struct KeyOptions: ParsableArguments {
     @OptionGroup var identity: IdentityOption
     @Option(
